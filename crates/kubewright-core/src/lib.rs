@@ -1,1 +1,16 @@
-//! Filled in by the modules below.
+//! What a kubewright cluster is: values in, values out.
+//!
+//! The operator writes a [`spec`]; machines are looked at and become an [`observed`] value; [`plan`] compares the
+//! two and yields steps; [`component`] and [`carrier`] say what every node holds, as [`resource`]s. [`wire`] and
+//! [`journal`] are the words controller and agent exchange and leave behind.
+//!
+//! Nothing here reads a file, opens a socket, starts a process, asks for the time or rolls dice: what is needed of
+//! the world is a parameter. That is what makes a plan printable, hashable and testable.
+
+pub mod journal;
+pub mod observed;
+pub mod pki;
+pub mod plan;
+pub mod resource;
+pub mod secret;
+pub mod wire;

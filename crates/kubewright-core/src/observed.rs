@@ -1,0 +1,215 @@
+//! What was seen: facts of a node, and how it differs from what it is to be.
+//!
+//! Everything here comes from another machine. Readers treat it as hostile: sizes are bounded by the frame, text is
+//! escaped before it is shown.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::resource::{Digest, ResourceId};
+
+/// What the agent tells about its node in one go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// Host name as the kernel has it.
+    pub hostname: String,
+    /// `/etc/machine-id`.
+    pub machine_id: String,
+    /// Changes at each boot.
+    pub boot_id: String,
+    /// `ID` of os-release, as in `debian`.
+    pub os_id: String,
+    /// `PRETTY_NAME` of os-release.
+    pub os_name: String,
+    /// Kernel release, as in `6.1.0-18-amd64`.
+    pub kernel: String,
+    /// `amd64` or `arm64` (Go's names, as the artifacts use them), or what the kernel said.
+    pub architecture: String,
+    /// systemd's version; 0 when systemd does not run.
+    pub systemd: u32,
+    /// Processors online.
+    pub processors: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Active swap areas.
+    pub swaps: Vec<String>,
+    /// 1 or 2.
+    pub cgroup_version: u32,
+    /// cgroup controllers usable.
+    pub cgroup_controllers: Vec<String>,
+    /// Free space, by the directory asked about.
+    pub disks: BTreeMap<String, Disk>,
+    /// The node's clock when it answered, milliseconds since the epoch.
+    pub clock_ms: i64,
+    /// Whether the clock is kept by a time service; `None` when nobody knows.
+    pub clock_synchronized: Option<bool>,
+    /// Addresses on interfaces, without loopback.
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Whether there is a default route (ClusterIP connections of the node itself need one).
+    pub has_default_route: bool,
+    /// TCP ports something listens on, and who.
+    pub listening: Vec<Listener>,
+    /// SELinux mode, when there is SELinux.
+    pub selinux: Option<String>,
+    /// Programs kubewright needs that the node lacks.
+    pub missing_commands: Vec<String>,
+    /// Traces of other installers and runtimes: path or unit, and what it is of.
+    pub leftovers: Vec<Leftover>,
+    /// The mark an earlier kubewright run left.
+    pub marker: Option<Marker>,
+    /// Public certificates found on the node (`/etc/kubernetes/pki/ca.crt`, …), PEM, by path.
+    pub authority_certificates: BTreeMap<String, String>,
+    /// etcd's data directory holds a member.
+    pub has_etcd_data: bool,
+    /// A last run that did not finish, by its id.
+    pub unfinished_run: Option<String>,
+}
+
+/// Free space where a directory lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Disk {
+    /// Mount point.
+    pub mount: String,
+    /// Bytes available to the agent.
+    pub free_bytes: u64,
+    /// Size in bytes.
+    pub total_bytes: u64,
+    /// Inodes available; `None` where the file system does not count them.
+    pub free_inodes: Option<u64>,
+    /// Mounted read-only.
+    pub read_only: bool,
+}
+
+/// A listening TCP port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// The process' name, where it could be found out.
+    pub process: String,
+    /// The systemd unit the process belongs to, where it could be found out.
+    pub unit: String,
+}
+
+/// A trace of something else that would get in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// Path or unit.
+    pub what: String,
+    /// Whose it is, as in `kubeadm`, `k3s`, `docker`.
+    pub of: String,
+}
+
+/// What a node says about whom it belongs to; kept at `/etc/kubernetes/kubewright.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Marker {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Digest of the cluster CA's certificate: two clusters of one name differ here.
+    pub cluster_id: String,
+    /// The node's name in cluster.yaml.
+    pub node: String,
+    /// The node's pod range, once it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_cidr: Option<String>,
+}
+
+impl Marker {
+    /// Where the marker lives on a node.
+    pub const PATH: &str = "/etc/kubernetes/kubewright.json";
+}
+
+/// How one resource on a node differs from what it is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Which resource.
+    pub resource: ResourceId,
+    /// What differs.
+    pub change: Change,
+}
+
+/// What differs, and so what converging will do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Change {
+    /// It is not there and will be made.
+    Missing,
+    /// The content differs; the present one is shown when it is text, not secret and not large.
+    Content {
+        /// What is there now.
+        before: Option<String>,
+    },
+    /// Owner or mode differ.
+    Access {
+        /// As in `root:root 0644`.
+        before: String,
+        /// As in `root:root 0600`.
+        after: String,
+    },
+    /// A value (link target, kernel parameter, digest) differs.
+    Value {
+        /// What is there now.
+        before: String,
+        /// What will be.
+        after: String,
+    },
+    /// A certificate has to be issued again.
+    Certificate {
+        /// Why, as in `expires in 20 days` or `names differ: 192.0.2.9 missing`.
+        reason: String,
+    },
+    /// A unit's file, enablement or state differs, or its inputs changed since it was started.
+    Unit {
+        /// The unit file now, when it differs.
+        before: Option<String>,
+        /// It has to be enabled.
+        enable: bool,
+        /// What will happen to the process.
+        action: UnitAction,
+        /// Why, as in `not running` or `/etc/kubernetes/audit.yaml changed`.
+        reason: String,
+    },
+    /// kubewright put it there and no longer wants it: it will be removed.
+    Surplus,
+    /// Something in the way that kubewright will not remove by itself.
+    Blocked {
+        /// What, as in `a directory is where the file should be`.
+        reason: String,
+    },
+}
+
+/// What happens to a unit's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UnitAction {
+    /// It keeps running.
+    None,
+    /// It is started.
+    Start,
+    /// It is restarted.
+    Restart,
+}
+
+/// What an agent did, counted: the proof that a second run wrote nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counters {
+    /// Resources changed.
+    pub changed: u64,
+    /// Files written (journal included).
+    pub files_written: u64,
+    /// Units started, stopped or restarted.
+    pub unit_actions: u64,
+    /// Bytes of blobs received, compressed.
+    pub blob_bytes: u64,
+    /// Files hashed because the cache did not know them.
+    pub files_hashed: u64,
+}
+
+/// A node's fingerprint after inspection: what a saved plan was made from.
+pub type StateDigest = Digest;

@@ -1,0 +1,43 @@
+//! What will be done, as a value: the same object is printed, asked about, saved, executed and verified.
+
+mod step;
+
+use serde::{Deserialize, Serialize};
+
+pub use step::{Condition, Disruption, PlannedStep, Step, StepId};
+
+use crate::resource::Digest;
+
+/// What the operator asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Operation {
+    /// Make the cluster what cluster.yaml says.
+    Apply,
+    /// Take the cluster down; hosts are left reusable.
+    Reset,
+}
+
+/// An ordered graph of steps, and the digest of everything it was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// What was asked for.
+    pub operation: Operation,
+    /// The steps; each comes after those it depends on.
+    pub steps: Vec<PlannedStep>,
+    /// Digest of the desired states and of everything observed.
+    pub made_from: Digest,
+}
+
+impl Plan {
+    /// Counts the changes: steps that only wait are none.
+    pub fn changes(&self) -> usize {
+        self.steps.iter().map(|planned| planned.step.changes()).sum()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes() == 0
+    }
+}

@@ -1,0 +1,152 @@
+//! One step of a plan: something the cluster does.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observed::Difference;
+use crate::resource::Stage;
+use crate::wire::NodeCondition;
+
+/// Names a step within its plan, as in `cp-1/etcd`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub String);
+
+impl fmt::Display for StepId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A step with its reason, its place in the graph and what it disturbs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// The step's name.
+    pub id: StepId,
+    /// What is done.
+    pub step: Step,
+    /// Why, for people.
+    pub why: String,
+    /// Steps that must have succeeded before.
+    pub after: Vec<StepId>,
+    /// What it disturbs.
+    pub disruption: Disruption,
+}
+
+/// What the cluster does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Step {
+    /// Makes a stage of a node what it is to be.
+    Converge {
+        /// The node's name.
+        node: String,
+        /// Which stage.
+        stage: Stage,
+        /// What differs, in order.
+        differences: Vec<Difference>,
+    },
+    /// Waits for a condition.
+    Wait {
+        /// What for.
+        condition: Condition,
+        /// How long at most, seconds.
+        timeout_seconds: u32,
+    },
+    /// Creates or completes the Node objects: labels, taints, pod ranges.
+    RegisterNodes {
+        /// Names of the nodes that differ.
+        nodes: Vec<String>,
+    },
+    /// Applies objects by server-side apply, in one batch.
+    ApplyManifests {
+        /// `kind namespace/name` of the objects that differ.
+        objects: Vec<String>,
+    },
+    /// Stops and removes everything kubewright put on a node.
+    ResetNode {
+        /// The node's name.
+        node: String,
+    },
+}
+
+impl Step {
+    /// How many changes the step makes; waiting is none.
+    pub fn changes(&self) -> usize {
+        match self {
+            Self::Converge { differences, .. } => differences.len(),
+            Self::Wait { .. } => 0,
+            Self::RegisterNodes { nodes } => nodes.len(),
+            Self::ApplyManifests { objects } => objects.len(),
+            Self::ResetNode { .. } => 1,
+        }
+    }
+
+    /// The node the step happens on, if it is one.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Converge { node, .. }
+            | Self::ResetNode { node }
+            | Self::Wait {
+                condition: Condition::OnNode { node, .. },
+                ..
+            } => Some(node),
+            _ => None,
+        }
+    }
+}
+
+/// What a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Condition {
+    /// Something its agent can see on a node.
+    OnNode {
+        /// The node's name.
+        node: String,
+        /// What.
+        condition: NodeCondition,
+    },
+    /// The nodes' kubelets report Ready.
+    NodesReady {
+        /// Which nodes.
+        nodes: Vec<String>,
+    },
+    /// A deployment has all its replicas available.
+    DeploymentAvailable {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OnNode { node, condition } => write!(formatter, "{condition} on {node}"),
+            Self::NodesReady { nodes } if nodes.len() == 1 => write!(formatter, "node {} is Ready", nodes[0]),
+            Self::NodesReady { nodes } => write!(formatter, "{} nodes are Ready", nodes.len()),
+            Self::DeploymentAvailable { namespace, name } => {
+                write!(formatter, "deployment {namespace}/{name} is available")
+            }
+        }
+    }
+}
+
+/// What a step disturbs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Disruption {
+    /// Nothing.
+    None,
+    /// Processes of one node restart.
+    Restarts {
+        /// The units.
+        units: Vec<String>,
+    },
+    /// Data on one node is lost.
+    Destroys,
+}

@@ -1,0 +1,89 @@
+//! Everything one node is to have, in the order it converges.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AuthorityCertificates, Digest, Resource, ResourceId};
+
+/// A part of a node's state that becomes one step of a plan; the order is the order of convergence on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The operating system: users, directories, kernel settings, swap, journal.
+    Host,
+    /// The etcd member of a control plane.
+    Etcd,
+    /// API server, controller-manager, scheduler.
+    ControlPlane,
+    /// The node-local API proxy, the container runtime and everything the kubelet needs before it starts.
+    Runtime,
+    /// The kubelet, kube-proxy and the network's daemon, running.
+    Node,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Self; 5] = [
+        Self::Host,
+        Self::Etcd,
+        Self::ControlPlane,
+        Self::Runtime,
+        Self::Node,
+    ];
+
+    /// The stage as people name it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Etcd => "etcd",
+            Self::ControlPlane => "control plane",
+            Self::Runtime => "runtime",
+            Self::Node => "kubelet and network",
+        }
+    }
+}
+
+/// A resource and the stage it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedResource {
+    /// When it converges.
+    pub stage: Stage,
+    /// What it is.
+    pub resource: Resource,
+}
+
+/// Everything one node is to have.
+///
+/// Resources are kept in order of convergence: stages ascend, and within a stage what others need comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeState {
+    /// Certificates of the authorities, against which the node's certificates are checked.
+    pub authorities: AuthorityCertificates,
+    /// The resources, in order.
+    pub resources: Vec<StagedResource>,
+}
+
+impl NodeState {
+    /// Appends resources to a stage.
+    pub fn extend(&mut self, stage: Stage, resources: impl IntoIterator<Item = Resource>) {
+        self.resources.extend(
+            resources
+                .into_iter()
+                .map(|resource| StagedResource { stage, resource }),
+        );
+    }
+
+    /// Finds a resource by name.
+    pub fn get(&self, id: &ResourceId) -> Option<&StagedResource> {
+        self.resources.iter().find(|staged| staged.resource.id() == *id)
+    }
+
+    /// The stage a resource belongs to.
+    pub fn stage_of(&self, id: &ResourceId) -> Option<Stage> {
+        self.get(id).map(|staged| staged.stage)
+    }
+
+    /// The digest of the whole state: what `apply --plan` compares.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+}

@@ -1,0 +1,313 @@
+//! The words controller and agent exchange over one SSH channel.
+//!
+//! A frame is one byte of type, four bytes of length (big-endian) and that many bytes: type 1 is a JSON message
+//! ([`ToAgent`] or [`FromAgent`]), type 2 is data of a numbered stream (four bytes of stream id, then bytes; no
+//! bytes end the stream). Both sides refuse a frame larger than [`MAX_MESSAGE_BYTES`] or [`MAX_DATA_BYTES`] before they
+//! allocate for it, so that neither a broken nor a hostile peer can exhaust the other's memory.
+//!
+//! A secret crosses only in [`ToAgent::Secret`] and [`FromAgent::Secret`], whose `Debug` does not show it.
+
+pub mod frame;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observed::{Counters, Difference, Facts};
+use crate::resource::{Digest, NodeState, ResourceId};
+
+/// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
+pub const PROTOCOL: u32 = 1;
+/// Largest JSON message, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
+/// Largest payload of a data frame, in bytes.
+pub const MAX_DATA_BYTES: usize = 256 << 10;
+/// Frame type of a JSON message.
+pub const FRAME_MESSAGE: u8 = 1;
+/// Frame type of stream data.
+pub const FRAME_DATA: u8 = 2;
+
+/// Numbers a request; the reply carries the same number.
+pub type RequestId = u32;
+/// Numbers a stream of data; the controller chooses it.
+pub type StreamId = u32;
+
+/// What the controller says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ToAgent {
+    /// Opens the conversation. The agent answers with [`FromAgent::Hello`].
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The run's id, for journal and log.
+        run: String,
+        /// The cluster's name.
+        cluster: String,
+        /// Who runs it, from where, as in `ada@workstation`.
+        operator: String,
+        /// Takes the node's lock for the length of the conversation; readers do not.
+        lock: bool,
+    },
+    /// Asks for a numbered request to be done; each is answered by exactly one [`FromAgent::Reply`].
+    Request {
+        /// The request's number.
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+    },
+    /// Announces the blob the agent asked for; its bytes follow as zstd data of this stream.
+    Blob {
+        /// The stream the bytes come on.
+        stream: StreamId,
+        /// The content's digest, uncompressed.
+        sha256: Digest,
+    },
+    /// Answers [`FromAgent::NeedSignature`].
+    Signed {
+        /// The certificate's resource.
+        resource: ResourceId,
+        /// The certificate, PEM, or why the controller will not sign.
+        certificate: Result<String, String>,
+    },
+    /// Answers [`FromAgent::NeedSecret`].
+    Secret {
+        /// The secret's name.
+        name: String,
+        /// The content, base64; `None` when the controller has no such secret.
+        content: Option<SecretText>,
+    },
+    /// Opens a TCP connection from the node to `address`; data flows both ways on `stream`.
+    OpenTunnel {
+        /// The stream's number.
+        stream: StreamId,
+        /// As in `127.0.0.1:6443`.
+        address: String,
+    },
+    /// Ends the conversation: the agent releases the lock and exits.
+    Goodbye,
+}
+
+/// What can be asked of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Request {
+    /// Everything about the node in one go; answered by [`Reply::Facts`].
+    Facts {},
+    /// Hands over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
+    /// for each that exists and then [`Reply::Done`].
+    ReadSecrets {
+        /// Secret name to path.
+        paths: BTreeMap<String, String>,
+    },
+    /// Compares the node with a state, and remembers the state for [`Request::Converge`]; answered by
+    /// [`Reply::Inspected`].
+    Inspect {
+        /// What the node is to have.
+        state: NodeState,
+        /// Hash every file, instead of trusting size, times and inode.
+        verify: bool,
+    },
+    /// Makes the named resources of the inspected state so, in order; answered by [`Reply::Converged`].
+    Converge {
+        /// Which; surplus ones may be named too and are removed.
+        resources: Vec<ResourceId>,
+    },
+    /// Waits on the node until a condition holds; answered by [`Reply::Done`] or an error with what was last seen.
+    Wait {
+        /// What to wait for.
+        condition: NodeCondition,
+        /// How long at most, milliseconds.
+        timeout_ms: u64,
+    },
+    /// Tries TCP connections from the node; answered by [`Reply::Probed`].
+    Probe {
+        /// `address:port` each.
+        targets: Vec<String>,
+        /// How long at most for each, milliseconds.
+        timeout_ms: u64,
+    },
+    /// Listens on the ports that are free until the conversation ends, so that other nodes can probe them; answered by
+    /// [`Reply::Done`].
+    Listen {
+        /// On which of the node's addresses.
+        address: IpAddr,
+        /// Which TCP ports.
+        ports: Vec<u16>,
+    },
+    /// The last lines of a unit's journal; answered by [`Reply::Log`].
+    UnitLog {
+        /// The unit.
+        unit: String,
+        /// How many lines.
+        lines: u32,
+    },
+    /// Stops and removes everything kubewright put on the node; answered by [`Reply::Converged`].
+    Reset {},
+}
+
+/// A condition an agent can wait for on its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum NodeCondition {
+    /// The unit is active (running and, with `Type=notify`, ready).
+    UnitActive {
+        /// The unit.
+        unit: String,
+    },
+    /// An HTTP GET answers 200, over TLS verified against the authority's file when the URL says https.
+    HttpOk {
+        /// As in `https://127.0.0.1:6443/readyz`.
+        url: String,
+        /// PEM file of the authority, for https.
+        ca_file: Option<String>,
+    },
+}
+
+impl fmt::Display for NodeCondition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnitActive { unit } => write!(formatter, "{unit} is active"),
+            Self::HttpOk { url, .. } => write!(formatter, "{url} answers 200"),
+        }
+    }
+}
+
+/// What the agent says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum FromAgent {
+    /// Answers [`ToAgent::Hello`].
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// The agent's version.
+        version: String,
+        /// Who holds the lock, when it was asked for and somebody else has it.
+        locked_by: Option<LockHolder>,
+    },
+    /// Answers a request.
+    Reply {
+        /// The request's number.
+        id: RequestId,
+        /// The answer.
+        reply: Result<Reply, NodeError>,
+    },
+    /// Tells what a [`Request::Converge`] is doing.
+    Progress {
+        /// Which resource is being made so.
+        resource: ResourceId,
+        /// It is done (otherwise: begun).
+        done: bool,
+    },
+    /// Asks for content the node lacks.
+    NeedBlob {
+        /// Its digest.
+        sha256: Digest,
+    },
+    /// Asks for a certificate; answered by [`ToAgent::Signed`].
+    NeedSignature {
+        /// The certificate's resource.
+        resource: ResourceId,
+        /// The signing request, PEM.
+        request: String,
+    },
+    /// Asks for a shared secret; answered by [`ToAgent::Secret`].
+    NeedSecret {
+        /// Its name.
+        name: String,
+    },
+    /// Hands over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
+    Secret {
+        /// Its name.
+        name: String,
+        /// The content, base64.
+        content: SecretText,
+    },
+    /// A tunnel is open, or could not be opened.
+    Tunnel {
+        /// The stream's number.
+        stream: StreamId,
+        /// Why it could not be opened.
+        error: Option<String>,
+    },
+}
+
+/// Text whose `Debug` shows nothing; it exists only to cross the wire.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(pub String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretText(redacted)")
+    }
+}
+
+/// A successful answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Reply {
+    /// Nothing more to say.
+    Done {},
+    /// Answers [`Request::Facts`].
+    Facts {
+        /// The facts.
+        facts: Box<Facts>,
+    },
+    /// Answers [`Request::Inspect`].
+    Inspected {
+        /// What differs, in order of convergence; surplus last.
+        differences: Vec<Difference>,
+        /// Work done so far in this conversation.
+        counters: Counters,
+    },
+    /// Answers [`Request::Converge`] and [`Request::Reset`].
+    Converged {
+        /// What was changed.
+        changed: Vec<ResourceId>,
+        /// Work done so far in this conversation.
+        counters: Counters,
+    },
+    /// Answers [`Request::Probe`].
+    Probed {
+        /// Target to what went wrong; reached targets map to `None`.
+        targets: BTreeMap<String, Option<String>>,
+    },
+    /// Answers [`Request::UnitLog`].
+    Log {
+        /// The lines, oldest first.
+        lines: Vec<String>,
+    },
+}
+
+/// What went wrong on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "camelCase")]
+#[error("{doing}: {cause}")]
+pub struct NodeError {
+    /// What was being done, as in `write /etc/kubernetes/admin.conf`.
+    pub doing: String,
+    /// What went wrong, as in `no space left on device`.
+    pub cause: String,
+    /// The resource it was for.
+    pub resource: Option<ResourceId>,
+    /// The last lines of the unit's journal, when a unit is concerned.
+    pub log: Vec<String>,
+    /// What to do about it, when the agent knows.
+    pub hint: Option<String>,
+}
+
+/// Who holds a node's lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LockHolder {
+    /// As in `ada@workstation`.
+    pub operator: String,
+    /// The run's id.
+    pub run: String,
+    /// Since when, seconds since the epoch by the node's clock.
+    pub since: i64,
+}
