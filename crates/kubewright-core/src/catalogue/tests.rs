@@ -1,0 +1,170 @@
+use super::*;
+use crate::spec::{Cni, ProxyMode, Version};
+use std::fmt::Write as _;
+
+#[test]
+fn the_newest_version_is_on_offer_and_so_is_every_patch_below_it() {
+    assert_eq!(newest(), versions()[0]);
+    assert!(release(&Version::new(1, 36, 3)).is_some());
+    assert!(release(&Version::new(1, 34, 11)).is_some());
+    for absent in [
+        Version::new(1, 36, 5),
+        Version::new(1, 33, 0),
+        Version::new(1, 37, 0),
+        Version::new(2, 36, 0),
+    ] {
+        assert_eq!(release(&absent), None, "{absent}");
+    }
+    assert_eq!(supported_minors(), ["1.36", "1.35", "1.34"]);
+}
+
+#[test]
+fn every_version_has_known_sums_for_kubelet_and_kubectl_on_every_platform() {
+    for version in versions() {
+        for platform in Platform::ALL {
+            for name in ["kubelet", "kubectl"] {
+                let artifact = release(&version).unwrap().artifact(name, platform).unwrap();
+                let sum = artifact
+                    .sha256()
+                    .unwrap_or_else(|| panic!("{name} {version} {platform}"));
+                assert!(
+                    sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit()),
+                    "{sum}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_differ_between_artifacts() {
+    let release = release(&newest()).unwrap();
+    let mut sums: Vec<String> = Platform::ALL
+        .iter()
+        .flat_map(|platform| release.artifacts(*platform))
+        .filter_map(|artifact| artifact.sha256().map(str::to_owned))
+        .collect();
+    let count = sums.len();
+    sums.sort();
+    sums.dedup();
+    assert_eq!(sums.len(), count);
+}
+
+#[test]
+fn every_binary_a_node_needs_has_a_download() {
+    let release = release(&newest()).unwrap();
+    for platform in Platform::ALL {
+        for cni in [Cni::Flannel, Cni::Bridge, Cni::None] {
+            for proxy in [ProxyMode::Nftables, ProxyMode::None] {
+                for name in release.binaries(true, cni, proxy) {
+                    assert!(release.binary(name, platform).is_some(), "{name} {platform}");
+                }
+            }
+        }
+    }
+    assert!(
+        !release
+            .binaries(false, Cni::Flannel, ProxyMode::Nftables)
+            .contains(&"etcd")
+    );
+    assert!(
+        !release
+            .binaries(true, Cni::Bridge, ProxyMode::None)
+            .contains(&"kube-proxy")
+    );
+}
+
+#[test]
+fn addresses_are_upstreams() {
+    let release = release(&Version::new(1, 36, 3)).unwrap();
+    let mut lines = String::new();
+    for artifact in release.artifacts(Platform::Arm64) {
+        let sum = match &artifact.checksum {
+            Checksum::Known(sum) => &sum[..8],
+            Checksum::Published(url) => url.rsplit('/').next().unwrap(),
+            Checksum::Unpublished => "unpublished",
+        };
+        let _ = writeln!(lines, "{} {} {sum}", artifact.name, artifact.url);
+    }
+    insta::assert_snapshot!(lines, @r"
+    kube-apiserver https://dl.k8s.io/release/v1.36.3/bin/linux/arm64/kube-apiserver kube-apiserver.sha256
+    kube-controller-manager https://dl.k8s.io/release/v1.36.3/bin/linux/arm64/kube-controller-manager kube-controller-manager.sha256
+    kube-scheduler https://dl.k8s.io/release/v1.36.3/bin/linux/arm64/kube-scheduler kube-scheduler.sha256
+    kubelet https://dl.k8s.io/release/v1.36.3/bin/linux/arm64/kubelet 57205a5d
+    kube-proxy https://dl.k8s.io/release/v1.36.3/bin/linux/arm64/kube-proxy kube-proxy.sha256
+    kubectl https://dl.k8s.io/release/v1.36.3/bin/linux/arm64/kubectl 3d86f244
+    etcd https://github.com/etcd-io/etcd/releases/download/v3.6.16/etcd-v3.6.16-linux-arm64.tar.gz SHA256SUMS
+    containerd https://github.com/containerd/containerd/releases/download/v2.3.7/containerd-2.3.7-linux-arm64.tar.gz containerd-2.3.7-linux-arm64.tar.gz.sha256sum
+    runc https://github.com/opencontainers/runc/releases/download/v1.5.2/runc.arm64 runc.sha256sum
+    cni-plugins https://github.com/containernetworking/plugins/releases/download/v1.9.1/cni-plugins-linux-arm64-v1.9.1.tgz 56171987
+    crictl https://github.com/kubernetes-sigs/cri-tools/releases/download/v1.36.0/crictl-v1.36.0-linux-arm64.tar.gz 68328594
+    flanneld https://github.com/flannel-io/flannel/releases/download/v0.28.4/flanneld-arm64 unpublished
+    flannel-cni https://github.com/flannel-io/cni-plugin/releases/download/v1.9.1-flannel1/flannel-arm64 unpublished
+    ");
+}
+
+#[test]
+fn images_are_upstreams() {
+    let release = release(&newest()).unwrap();
+    let references: Vec<String> = release
+        .images()
+        .into_iter()
+        .map(|image| image.reference)
+        .collect();
+    assert_eq!(
+        references,
+        [
+            "registry.k8s.io/pause:3.10.1",
+            "registry.k8s.io/coredns/coredns:v1.14.7",
+            "registry.k8s.io/metrics-server/metrics-server:v0.9.0",
+            "ghcr.io/flannel-io/flannel:v0.28.4",
+        ]
+    );
+}
+
+#[test]
+fn archive_members_carry_the_version_where_upstream_does() {
+    let (artifact, file) = release(&newest())
+        .unwrap()
+        .binary("etcdctl", Platform::Amd64)
+        .unwrap();
+    assert_eq!(artifact.file_name(), "etcd-v3.6.16-linux-amd64.tar.gz");
+    assert_eq!(file.member.as_deref(), Some("etcd-v3.6.16-linux-amd64/etcdctl"));
+    assert!(artifact.mirror_path().starts_with("github.com/etcd-io/"));
+}
+
+#[test]
+fn kubelets_may_be_older_but_never_newer() {
+    let apiserver = Version::new(1, 36, 3);
+    assert_eq!(check_kubelet(Version::new(1, 36, 4), apiserver), Ok(()));
+    assert_eq!(check_kubelet(Version::new(1, 33, 0), apiserver), Ok(()));
+    assert!(matches!(
+        check_kubelet(Version::new(1, 32, 0), apiserver),
+        Err(SkewError::KubeletTooOld { .. })
+    ));
+    assert!(matches!(
+        check_kubelet(Version::new(1, 37, 0), apiserver),
+        Err(SkewError::KubeletNewer { .. })
+    ));
+}
+
+#[test]
+fn upgrades_go_forward_one_minor_at_a_time() {
+    let from = Version::new(1, 34, 11);
+    assert_eq!(check_upgrade(from, Version::new(1, 35, 0)), Ok(()));
+    assert_eq!(check_upgrade(from, from), Ok(()));
+    assert_eq!(
+        check_upgrade(from, Version::new(1, 36, 3))
+            .unwrap_err()
+            .to_string(),
+        "kubernetes cannot go from 1.34.11 to 1.36.3 in one step; go to 1.35 first"
+    );
+    assert!(matches!(
+        check_upgrade(from, Version::new(1, 34, 1)),
+        Err(SkewError::Downgrade { .. })
+    ));
+    assert!(matches!(
+        check_etcd_upgrade(Version::new(3, 4, 0), Version::new(3, 6, 16)),
+        Err(SkewError::SkipsMinor { .. })
+    ));
+}

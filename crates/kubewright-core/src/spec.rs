@@ -1,0 +1,20 @@
+//! What the user writes: cluster.yaml, from text to a checked [`Cluster`].
+//!
+//! The text becomes a tree in which every key and value knows its place; the tree is decoded strictly into types;
+//! the types are validated against each other. Nothing stops at the first mistake: everything found is reported at
+//! once, each with its line, the cause and the remedy. Nothing here reads a file: the caller has the text.
+
+mod cluster;
+mod finding;
+mod value;
+
+pub use cluster::{
+    Addon, ArtifactSource, Artifacts, Audit, Cluster, Cni, ComponentName, ComponentOverrides, ControlPlane,
+    ControlPlaneMode, Encryption, Etcd, ExtraVolume, ManifestSource, NODE_POD_PREFIX, Network, Node, NodeSsh,
+    PodSecurity, Profile, ProxyMode, Role, Security, Snapshots, Ssh,
+};
+pub use finding::{Finding, Parsed, Place, Severity, SpecErrors};
+pub use value::{
+    Cidr, ClusterName, DomainName, Endpoint, Interval, NodeName, SubjectAltName, Taint, TaintEffect,
+    ValueError, Version, check_label_key, check_label_value,
+};
