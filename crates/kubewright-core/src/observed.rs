@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::resource::{Digest, ResourceId};
+use crate::resource::ResourceId;
 
 /// What the agent tells about its node in one go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,5 +211,42 @@ pub struct Counters {
     pub files_hashed: u64,
 }
 
-/// A node's fingerprint after inspection: what a saved plan was made from.
-pub type StateDigest = Digest;
+/// Everything seen before planning: every node, and the API if it answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Observed {
+    /// The nodes, by name.
+    pub nodes: BTreeMap<String, ObservedNode>,
+    /// The cluster's API; `None` when no API server answers.
+    pub api: Option<ObservedApi>,
+}
+
+/// One node as it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObservedNode {
+    /// What the agent told.
+    pub facts: Facts,
+    /// How the node differs from its desired state.
+    pub differences: Vec<Difference>,
+}
+
+/// The cluster's API as it was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObservedApi {
+    /// The mark of a finished bootstrap is there: etcd's membership is settled.
+    pub bootstrapped: bool,
+    /// Node objects that are missing or differ in labels, taints or pod range.
+    pub nodes_to_register: Vec<String>,
+    /// Nodes that are not Ready.
+    pub nodes_not_ready: Vec<String>,
+    /// Node objects that cluster.yaml does not know.
+    pub unknown_nodes: Vec<String>,
+    /// Pod ranges that nodes have, by name.
+    pub pod_cidrs: BTreeMap<String, String>,
+    /// `Kind namespace/name` of the objects that are missing or differ, with the difference as a unified diff.
+    pub objects: BTreeMap<String, Option<String>>,
+    /// Deployments of ours that are not available, as `namespace/name`.
+    pub deployments_unavailable: Vec<String>,
+}

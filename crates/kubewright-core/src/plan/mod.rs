@@ -1,9 +1,20 @@
 //! What will be done, as a value: the same object is printed, asked about, saved, executed and verified.
 
+mod apply;
+mod graph;
+mod pod_ranges;
+mod refusal;
+mod reset;
+mod safety;
 mod step;
+pub mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use apply::plan_apply;
+pub use pod_ranges::allocate_pod_ranges;
+pub use refusal::Refusal;
+pub use reset::plan_reset;
 pub use step::{Condition, Disruption, PlannedStep, Step, StepId};
 
 use crate::resource::Digest;

@@ -1,0 +1,381 @@
+//! Making the cluster what cluster.yaml says.
+//!
+//! The recipe, read from top to bottom: every host is prepared; all etcd members start at once (joining one by one
+//! would cost five seconds each by etcd's health interval); the API servers come up on them; meanwhile the runtime is
+//! put in place; nodes and objects are registered as soon as one API server is ready; kubelets start and find their
+//! node object, certificates and network in place; then the cluster is waited for.
+//!
+//! On a cluster that already serves, control planes are changed one after the other, and the next one is touched only
+//! when the last one is ready again.
+
+use std::collections::BTreeMap;
+
+use super::graph::Graph;
+use super::safety::{refuse_blocked, refuse_lost_members, refuse_strangers};
+use super::{Condition, Operation, Plan, Refusal, Step, StepId};
+use crate::observed::{Change, Difference, Observed};
+use crate::resource::{AuthorityName, Digest, NodeState, Stage};
+use crate::spec::Cluster;
+use crate::wire::NodeCondition;
+
+/// Where etcd tells its health, without TLS and only on the node itself.
+const ETCD_HEALTH: &str = "http://127.0.0.1:2381/health";
+/// Where the node's own API server tells that it is ready.
+const API_READY: &str = "https://127.0.0.1:6443/readyz";
+/// etcd starts within seconds; a slow disk and a first election are covered by this.
+const ETCD_TIMEOUT_SECONDS: u32 = 180;
+/// An API server needs about three CPU-seconds; small machines and RBAC bootstrap are covered by this.
+const API_TIMEOUT_SECONDS: u32 = 300;
+/// Images may have to be pulled before a node or a deployment is up.
+const CLUSTER_TIMEOUT_SECONDS: u32 = 600;
+
+/// Plans what makes the cluster what it is to be.
+///
+/// # Errors
+/// A [`Refusal`] when a safety rule forbids to go on; nothing was changed.
+pub fn plan_apply(
+    cluster: &Cluster,
+    states: &BTreeMap<String, NodeState>,
+    objects: &[String],
+    observed: &Observed,
+) -> Result<Plan, Refusal> {
+    refuse_strangers(cluster, states, observed)?;
+    refuse_lost_members(cluster, observed)?;
+    refuse_blocked(observed)?;
+
+    let recipe = Recipe {
+        cluster,
+        states,
+        observed,
+    };
+    let mut graph = Graph::default();
+    recipe.prepare_hosts(&mut graph);
+    recipe.converge_etcd(&mut graph);
+    recipe.converge_control_planes(&mut graph);
+    recipe.converge_runtimes(&mut graph);
+    recipe.register(&mut graph, objects);
+    recipe.converge_nodes(&mut graph);
+    recipe.wait_for_the_cluster(&mut graph);
+
+    Ok(Plan {
+        operation: Operation::Apply,
+        steps: graph.into_steps(),
+        made_from: fingerprint(cluster, states, objects, observed),
+    })
+}
+
+struct Recipe<'a> {
+    cluster: &'a Cluster,
+    states: &'a BTreeMap<String, NodeState>,
+    observed: &'a Observed,
+}
+
+impl Recipe<'_> {
+    fn is_live(&self) -> bool {
+        self.observed.api.is_some()
+    }
+
+    fn differences(&self, node: &str, stage: Stage) -> Vec<Difference> {
+        let (Some(state), Some(observed)) = (self.states.get(node), self.observed.nodes.get(node)) else {
+            return Vec::new();
+        };
+        let stage_of = |difference: &Difference| state.stage_of(&difference.resource).unwrap_or(Stage::Host);
+        observed
+            .differences
+            .iter()
+            .filter(|difference| stage_of(difference) == stage)
+            .cloned()
+            .collect()
+    }
+
+    /// Adds the step that converges one stage of one node, unless nothing differs.
+    fn converge(&self, graph: &mut Graph, node: &str, stage: Stage, after: Vec<StepId>) -> Option<StepId> {
+        let differences = self.differences(node, stage);
+        if differences.is_empty() {
+            return None;
+        }
+        let why = reason(&differences);
+        let step = Step::Converge {
+            node: node.to_owned(),
+            stage,
+            differences,
+        };
+        Some(graph.add(&stage_id(node, stage).0, step, why, after))
+    }
+
+    fn prepare_hosts(&self, graph: &mut Graph) {
+        for node in &self.cluster.nodes {
+            self.converge(graph, node.name.as_str(), Stage::Host, Vec::new());
+        }
+    }
+
+    fn converge_etcd(&self, graph: &mut Graph) {
+        let mut started = Vec::new();
+        let mut last = None;
+        for node in self.cluster.control_planes() {
+            let name = node.name.as_str();
+            let mut after = vec![stage_id(name, Stage::Host)];
+            if self.is_live() {
+                after.extend(last.take());
+            }
+            let Some(step) = self.converge(graph, name, Stage::Etcd, after) else {
+                continue;
+            };
+            if self.is_live() {
+                last = Some(self.wait_for_etcd(graph, name, vec![step]));
+            } else {
+                started.push((name.to_owned(), step));
+            }
+        }
+        let steps: Vec<StepId> = started.iter().map(|(_, step)| step.clone()).collect();
+        for (name, _) in started {
+            self.wait_for_etcd(graph, &name, steps.clone());
+        }
+    }
+
+    fn wait_for_etcd(&self, graph: &mut Graph, node: &str, after: Vec<StepId>) -> StepId {
+        let condition = NodeCondition::HttpOk {
+            url: ETCD_HEALTH.to_owned(),
+            ca_file: None,
+        };
+        let why = if self.is_live() {
+            "the next member is touched only then"
+        } else {
+            "the members elect a leader"
+        };
+        wait_on_node(
+            graph,
+            &etcd_ready_id(node),
+            node,
+            condition,
+            ETCD_TIMEOUT_SECONDS,
+            why,
+            after,
+        )
+    }
+
+    fn converge_control_planes(&self, graph: &mut Graph) {
+        let mut last: Option<StepId> = None;
+        for node in self.cluster.control_planes() {
+            let name = node.name.as_str();
+            let mut after = vec![stage_id(name, Stage::Host), stage_id(name, Stage::Etcd)];
+            if self.is_live() {
+                after.push(StepId(etcd_ready_id(name)));
+                after.extend(last.take());
+            }
+            let changed = self.converge(graph, name, Stage::ControlPlane, after);
+            let is_touched = changed.is_some() || !self.differences(name, Stage::Etcd).is_empty();
+            if is_touched {
+                let condition = NodeCondition::HttpOk {
+                    url: API_READY.to_owned(),
+                    ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
+                };
+                let why = if self.is_live() {
+                    "the next API server is touched only then"
+                } else {
+                    "objects can be written"
+                };
+                let after = [changed, Some(StepId(etcd_ready_id(name)))]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                let id = api_ready_id(name);
+                last = Some(wait_on_node(
+                    graph,
+                    &id,
+                    name,
+                    condition,
+                    API_TIMEOUT_SECONDS,
+                    why,
+                    after,
+                ));
+            }
+        }
+    }
+
+    fn converge_runtimes(&self, graph: &mut Graph) {
+        for node in &self.cluster.nodes {
+            let name = node.name.as_str();
+            let stages = [Stage::Host, Stage::Etcd, Stage::ControlPlane];
+            let after = stages.map(|stage| stage_id(name, stage)).to_vec();
+            self.converge(graph, name, Stage::Runtime, after);
+        }
+    }
+
+    /// Node objects and cluster objects, as soon as the API can take them.
+    fn register(&self, graph: &mut Graph, objects: &[String]) {
+        let after: Vec<StepId> = self
+            .cluster
+            .control_planes()
+            .map(|node| StepId(api_ready_id(node.name.as_str())))
+            .collect();
+        let (nodes, objects) = match &self.observed.api {
+            Some(api) => (
+                api.nodes_to_register.clone(),
+                api.objects.keys().cloned().collect(),
+            ),
+            None => (
+                self.cluster
+                    .nodes
+                    .iter()
+                    .map(|node| node.name.to_string())
+                    .collect(),
+                objects.to_vec(),
+            ),
+        };
+        if !nodes.is_empty() {
+            let why = "kubelets find their node, its labels, taints and pod range";
+            graph.add(REGISTER, Step::RegisterNodes { nodes }, why, after.clone());
+        }
+        if !objects.is_empty() {
+            let why = "permissions, DNS and metrics, as cluster.yaml asks for";
+            graph.add(OBJECTS, Step::ApplyManifests { objects }, why, after);
+        }
+    }
+
+    fn converge_nodes(&self, graph: &mut Graph) {
+        for node in &self.cluster.nodes {
+            let name = node.name.as_str();
+            let mut after = Stage::ALL.map(|stage| stage_id(name, stage)).to_vec();
+            after.extend([StepId(REGISTER.to_owned()), StepId(OBJECTS.to_owned())]);
+            self.converge(graph, name, Stage::Node, after);
+        }
+    }
+
+    fn wait_for_the_cluster(&self, graph: &mut Graph) {
+        let touched = |node: &&crate::spec::Node| {
+            [Stage::Runtime, Stage::Node]
+                .iter()
+                .any(|stage| !self.differences(node.name.as_str(), *stage).is_empty())
+        };
+        let mut nodes: Vec<String> = self
+            .cluster
+            .nodes
+            .iter()
+            .filter(touched)
+            .map(|node| node.name.to_string())
+            .collect();
+        let mut deployments = Vec::new();
+        if let Some(api) = &self.observed.api {
+            nodes.extend(api.nodes_not_ready.iter().cloned());
+            deployments.extend(api.deployments_unavailable.iter().cloned());
+        }
+        nodes.sort();
+        nodes.dedup();
+        let mut after: Vec<StepId> = self
+            .cluster
+            .nodes
+            .iter()
+            .map(|node| stage_id(node.name.as_str(), Stage::Node))
+            .collect();
+        after.extend([StepId(REGISTER.to_owned()), StepId(OBJECTS.to_owned())]);
+        if !nodes.is_empty() {
+            let condition = Condition::NodesReady { nodes };
+            let step = Step::Wait {
+                condition,
+                timeout_seconds: CLUSTER_TIMEOUT_SECONDS,
+            };
+            after.push(graph.add("cluster/nodes-ready", step, "pods can be placed", after.clone()));
+        }
+        let has_new_objects = self
+            .observed
+            .api
+            .as_ref()
+            .is_none_or(|api| api.objects.contains_key("Deployment kube-system/coredns"));
+        let dns = "kube-system/coredns".to_owned();
+        if (has_new_objects || deployments.contains(&dns))
+            && self.cluster.network.cni != crate::spec::Cni::None
+        {
+            let condition = Condition::DeploymentAvailable {
+                namespace: "kube-system".to_owned(),
+                name: "coredns".to_owned(),
+            };
+            let step = Step::Wait {
+                condition,
+                timeout_seconds: CLUSTER_TIMEOUT_SECONDS,
+            };
+            graph.add("cluster/dns-ready", step, "names resolve in pods", after);
+        }
+    }
+}
+
+const REGISTER: &str = "cluster/nodes";
+const OBJECTS: &str = "cluster/objects";
+
+fn stage_id(node: &str, stage: Stage) -> StepId {
+    let stage = match stage {
+        Stage::Host => "host",
+        Stage::Etcd => "etcd",
+        Stage::ControlPlane => "control-plane",
+        Stage::Runtime => "runtime",
+        Stage::Node => "node",
+    };
+    StepId(format!("{node}/{stage}"))
+}
+
+fn etcd_ready_id(node: &str) -> String {
+    format!("{node}/etcd-ready")
+}
+
+fn api_ready_id(node: &str) -> String {
+    format!("{node}/api-ready")
+}
+
+fn wait_on_node(
+    graph: &mut Graph,
+    id: &str,
+    node: &str,
+    condition: NodeCondition,
+    timeout_seconds: u32,
+    why: &str,
+    after: Vec<StepId>,
+) -> StepId {
+    let condition = Condition::OnNode {
+        node: node.to_owned(),
+        condition,
+    };
+    graph.add(
+        id,
+        Step::Wait {
+            condition,
+            timeout_seconds,
+        },
+        why,
+        after,
+    )
+}
+
+/// The reason of a converge step, from what differs.
+fn reason(differences: &[Difference]) -> String {
+    let is_new = |difference: &&Difference| match &difference.change {
+        Change::Missing => true,
+        Change::Unit { before, enable, .. } => before.is_none() && *enable,
+        _ => false,
+    };
+    let new = differences.iter().filter(is_new).count();
+    match (new, differences.len() - new) {
+        (_, 0) => "not there yet".to_owned(),
+        (0, _) => "differs from cluster.yaml".to_owned(),
+        _ => "partly there, partly different".to_owned(),
+    }
+}
+
+/// Digest of everything the plan was made from, except what differs from one look to the next (clock, free space).
+fn fingerprint(
+    cluster: &Cluster,
+    states: &BTreeMap<String, NodeState>,
+    objects: &[String],
+    observed: &Observed,
+) -> Digest {
+    let states: BTreeMap<&String, Digest> = states
+        .iter()
+        .map(|(node, state)| (node, state.digest()))
+        .collect();
+    let nodes: BTreeMap<&String, (&str, &Vec<Difference>)> = observed
+        .nodes
+        .iter()
+        .map(|(name, node)| (name, (node.facts.machine_id.as_str(), &node.differences)))
+        .collect();
+    let parts = (cluster, states, objects, nodes, &observed.api);
+    Digest::of(&serde_json::to_vec(&parts).unwrap_or_default())
+}

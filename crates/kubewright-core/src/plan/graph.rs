@@ -1,0 +1,72 @@
+//! Puts steps together: every step names what it comes after, and a step that is not planned is no obstacle.
+
+use std::collections::BTreeSet;
+
+use super::{Disruption, PlannedStep, Step, StepId};
+
+/// Collects the steps of a plan in an order that respects their dependencies.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    steps: Vec<PlannedStep>,
+    known: BTreeSet<StepId>,
+}
+
+impl Graph {
+    /// Appends a step; dependencies on steps that were not planned (because there is nothing to do) are dropped.
+    pub(super) fn add(
+        &mut self,
+        id: &str,
+        step: Step,
+        why: impl Into<String>,
+        after: impl IntoIterator<Item = StepId>,
+    ) -> StepId {
+        let id = StepId(id.to_owned());
+        let after: BTreeSet<StepId> = after
+            .into_iter()
+            .filter(|step| self.known.contains(step))
+            .collect();
+        let disruption = disruption(&step);
+        self.steps.push(PlannedStep {
+            id: id.clone(),
+            step,
+            why: why.into(),
+            after: after.into_iter().collect(),
+            disruption,
+        });
+        self.known.insert(id.clone());
+        id
+    }
+
+    /// The steps, in order.
+    pub(super) fn into_steps(self) -> Vec<PlannedStep> {
+        self.steps
+    }
+}
+
+fn disruption(step: &Step) -> Disruption {
+    use crate::observed::{Change, UnitAction};
+    match step {
+        Step::ResetNode { .. } => Disruption::Destroys,
+        Step::Converge { differences, .. } => {
+            let units: Vec<String> = differences
+                .iter()
+                .filter(|difference| {
+                    matches!(
+                        difference.change,
+                        Change::Unit {
+                            action: UnitAction::Restart,
+                            ..
+                        }
+                    )
+                })
+                .map(|difference| difference.resource.what().to_owned())
+                .collect();
+            if units.is_empty() {
+                Disruption::None
+            } else {
+                Disruption::Restarts { units }
+            }
+        }
+        _ => Disruption::None,
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a plan is not made: the safety rules, each with a name that the operator can look up.
+
+/// A safety rule said no. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The node says it belongs to another cluster.
+    #[error("node {node} belongs to cluster {cluster:?} (id {id})")]
+    OtherCluster {
+        /// The node.
+        node: String,
+        /// What its marker says.
+        cluster: String,
+        /// The id its marker says.
+        id: String,
+    },
+    /// The node says it is another node of this cluster.
+    #[error("node {node} was set up as {other:?}")]
+    OtherNode {
+        /// The node's name in cluster.yaml.
+        node: String,
+        /// The name it was set up with.
+        other: String,
+    },
+    /// Two nodes are the same machine, or were cloned from one image.
+    #[error("nodes {first} and {second} have the same machine id {machine_id}")]
+    SameMachine {
+        /// One node.
+        first: String,
+        /// The other.
+        second: String,
+        /// What both say.
+        machine_id: String,
+    },
+    /// A settled cluster has a control plane without etcd data: a join or a replacement, not an apply.
+    #[error("control plane {node} has no etcd data, but the cluster was bootstrapped before")]
+    MemberWithoutData {
+        /// The node.
+        node: String,
+    },
+    /// Something is in the way that kubewright does not remove by itself.
+    #[error("{resource} on node {node}: {reason}")]
+    Blocked {
+        /// The node.
+        node: String,
+        /// The resource.
+        resource: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// There are more nodes than pod ranges.
+    #[error("no pod range is left for node {node} in {pod_cidr}")]
+    NoPodRange {
+        /// The node.
+        node: String,
+        /// The cluster's pod range.
+        pod_cidr: String,
+    },
+}
+
+impl Refusal {
+    /// The rule's stable name.
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => "node-identity",
+            Self::MemberWithoutData { .. } => "remove-before-add",
+            Self::Blocked { .. } => "nothing-lost",
+            Self::NoPodRange { .. } => "pod-ranges",
+        }
+    }
+
+    /// What the operator can do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::OtherCluster { node, .. } => format!(
+                "check the address of {node} in cluster.yaml; to take the machine over, reset it first with the \
+                 cluster.yaml of the cluster it belongs to (kubewright reset)"
+            ),
+            Self::OtherNode { node, other } => {
+                format!(
+                    "give the node its old name ({other}) in cluster.yaml, or check the address of {node}"
+                )
+            }
+            Self::SameMachine { second, .. } => format!(
+                "check the addresses; if {second} was cloned: rm /etc/machine-id && systemd-machine-id-setup, then reboot it"
+            ),
+            Self::MemberWithoutData { node } => format!(
+                "if {node} is new or its disk was lost, it has to be joined as a new member, which this version \
+                 cannot do yet; restore its /var/lib/etcd, or remove the node from cluster.yaml"
+            ),
+            Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
+            Self::NoPodRange { .. } => {
+                "pod ranges cannot grow under a live cluster; use fewer nodes".to_owned()
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Taking a cluster down: every node is emptied of what kubewright put there, workers first, so that what still runs
+//! can say goodbye to an API that still answers.
+
+use super::graph::Graph;
+use super::{Operation, Plan, Step, StepId};
+use crate::resource::Digest;
+use crate::spec::Cluster;
+
+/// Plans the end of a cluster.
+pub fn plan_reset(cluster: &Cluster) -> Plan {
+    let mut graph = Graph::default();
+    let mut workers: Vec<StepId> = Vec::new();
+    let (control_planes, others): (Vec<_>, Vec<_>) =
+        cluster.nodes.iter().partition(|node| node.is_control_plane());
+    for node in others {
+        let step = Step::ResetNode {
+            node: node.name.to_string(),
+        };
+        workers.push(graph.add(
+            &format!("{}/reset", node.name),
+            step,
+            "the cluster is taken down",
+            [],
+        ));
+    }
+    for node in control_planes {
+        let step = Step::ResetNode {
+            node: node.name.to_string(),
+        };
+        graph.add(
+            &format!("{}/reset", node.name),
+            step,
+            "the cluster is taken down",
+            workers.clone(),
+        );
+    }
+    Plan {
+        operation: Operation::Reset,
+        steps: graph.into_steps(),
+        made_from: Digest::of(cluster.name.to_string().as_bytes()),
+    }
+}

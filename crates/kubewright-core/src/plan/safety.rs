@@ -1,0 +1,93 @@
+//! The safety rules a plan has to pass before it exists.
+
+use std::collections::BTreeMap;
+
+use super::Refusal;
+use crate::observed::{Change, Marker, Observed, ObservedNode};
+use crate::resource::{NodeState, Resource, ResourceId};
+use crate::spec::{Cluster, Node};
+
+/// R8: every node is who cluster.yaml says it is, and belongs to no other cluster.
+pub(super) fn refuse_strangers(
+    cluster: &Cluster,
+    states: &BTreeMap<String, NodeState>,
+    observed: &Observed,
+) -> Result<(), Refusal> {
+    let mut machines: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, node) in &observed.nodes {
+        let machine_id = node.facts.machine_id.as_str();
+        if !machine_id.is_empty()
+            && let Some(first) = machines.insert(machine_id, name)
+        {
+            return Err(Refusal::SameMachine {
+                first: first.to_owned(),
+                second: name.clone(),
+                machine_id: machine_id.to_owned(),
+            });
+        }
+        let Some(marker) = &node.facts.marker else {
+            continue;
+        };
+        let id = states.get(name).and_then(cluster_id);
+        if marker.cluster != cluster.name.as_str() || id.is_some_and(|id| id != marker.cluster_id) {
+            return Err(Refusal::OtherCluster {
+                node: name.clone(),
+                cluster: marker.cluster.clone(),
+                id: marker.cluster_id.clone(),
+            });
+        }
+        if marker.node != *name {
+            return Err(Refusal::OtherNode {
+                node: name.clone(),
+                other: marker.node.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The cluster's id as the rendered marker has it.
+fn cluster_id(state: &NodeState) -> Option<String> {
+    let staged = state.get(&ResourceId::new("file", Marker::PATH))?;
+    let Resource::File(file) = &staged.resource else {
+        return None;
+    };
+    serde_json::from_str::<Marker>(&file.content)
+        .ok()
+        .map(|marker| marker.cluster_id)
+}
+
+/// R5: a settled cluster with a control plane without data needs a removal and a join, never a second bootstrap.
+pub(super) fn refuse_lost_members(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
+    if !observed.api.as_ref().is_some_and(|api| api.bootstrapped) {
+        return Ok(());
+    }
+    let lost = |node: &&Node| {
+        observed
+            .nodes
+            .get(node.name.as_str())
+            .is_some_and(|seen: &ObservedNode| !seen.facts.has_etcd_data)
+    };
+    match cluster.control_planes().find(lost) {
+        Some(node) => Err(Refusal::MemberWithoutData {
+            node: node.name.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Nothing is removed that kubewright did not put there.
+pub(super) fn refuse_blocked(observed: &Observed) -> Result<(), Refusal> {
+    for (node, seen) in &observed.nodes {
+        for difference in &seen.differences {
+            if let Change::Blocked { reason } = &difference.change {
+                return Err(Refusal::Blocked {
+                    node: node.clone(),
+                    resource: difference.resource.to_string(),
+                    reason: reason.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! A plan as text: what a colleague would say before touching the cluster.
+//!
+//! Steps that change the same things on several nodes read as one paragraph with the nodes named (or counted, when
+//! they are many). New things are one line each; changed text is a unified diff; secrets are named, never shown.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use similar::TextDiff;
+
+use super::{Disruption, Plan, PlannedStep, Step};
+use crate::observed::{Change, Difference, UnitAction};
+use crate::resource::{NodeState, Resource, Stage};
+
+/// More nodes than this are counted instead of named.
+const NAMED_NODES: usize = 6;
+/// Lines of unchanged text around a change.
+const CONTEXT_LINES: usize = 2;
+
+/// Renders the plan. `states` give the new content for diffs; `objects` the diffs of cluster objects.
+pub fn render(
+    plan: &Plan,
+    states: &BTreeMap<String, NodeState>,
+    objects: &BTreeMap<String, Option<String>>,
+) -> String {
+    let mut text = String::new();
+    for group in group(plan, states) {
+        let _ = writeln!(text, "{}", headline(&group));
+        text.push_str(&body(group.steps[0], states, objects));
+        text.push('\n');
+    }
+    text.push_str(&summary(plan));
+    text
+}
+
+/// The last line of a plan: `0 changes`, or how many where.
+pub fn summary(plan: &Plan) -> String {
+    let changes = plan.changes();
+    if changes == 0 {
+        return "0 changes\n".to_owned();
+    }
+    let nodes: std::collections::BTreeSet<&str> = plan
+        .steps
+        .iter()
+        .filter(|planned| planned.step.changes() > 0)
+        .filter_map(|planned| planned.step.node())
+        .collect();
+    format!("{} on {}\n", count(changes, "change"), count(nodes.len(), "node"))
+}
+
+/// A number and its noun, in the plural when it is one.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+/// Steps of several nodes that read the same.
+struct Group<'a> {
+    steps: Vec<&'a PlannedStep>,
+    nodes: Vec<String>,
+}
+
+fn group<'a>(plan: &'a Plan, states: &BTreeMap<String, NodeState>) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for planned in &plan.steps {
+        let node = planned.step.node().unwrap_or_default().to_owned();
+        let key = likeness(planned, &node, states);
+        let index = *known.entry(key).or_insert_with(|| {
+            groups.push(Group {
+                steps: Vec::new(),
+                nodes: Vec::new(),
+            });
+            groups.len() - 1
+        });
+        groups[index].steps.push(planned);
+        groups[index].nodes.push(node);
+    }
+    groups
+}
+
+/// Two steps with the same likeness are shown as one: same kind, same resources, same changes, same order.
+fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeState>) -> String {
+    let neutral = |text: &str| text.replace(&format!("{node}/"), "NODE/");
+    let after: Vec<String> = planned
+        .after
+        .iter()
+        .map(|id| id.0.rsplit_once('/').map_or("", |(_, stage)| stage).to_owned())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let what = match &planned.step {
+        Step::Converge {
+            stage, differences, ..
+        } => {
+            let changes: Vec<String> = differences
+                .iter()
+                .map(|difference| lines(difference, node, states))
+                .collect();
+            format!("converge {stage:?} {changes:?}")
+        }
+        Step::Wait {
+            condition: super::Condition::OnNode { condition, .. },
+            timeout_seconds,
+        } => {
+            format!("wait {condition} {timeout_seconds}")
+        }
+        Step::ResetNode { .. } => "reset".to_owned(),
+        other => format!("{other:?}"),
+    };
+    format!("{} {what} {after:?}", neutral(&planned.id.0))
+}
+
+fn headline(group: &Group<'_>) -> String {
+    let planned = group.steps[0];
+    let nodes = if group.nodes.len() > NAMED_NODES {
+        count(group.nodes.len(), "node")
+    } else {
+        group.nodes.join(", ")
+    };
+    match &planned.step {
+        Step::Converge {
+            stage, differences, ..
+        } => {
+            let each = if group.nodes.len() > 1 { " each" } else { "" };
+            let changes = count(differences.len(), "change");
+            let order = if matches!(stage, Stage::Etcd | Stage::ControlPlane) && group.nodes.len() > 1 {
+                order_of(group)
+            } else {
+                ""
+            };
+            let disturbs = match &planned.disruption {
+                Disruption::Restarts { units } => format!("; restarts {}{order}", units.join(", ")),
+                _ => String::new(),
+            };
+            format!(
+                "{nodes}: {} ({changes}{each}: {}{disturbs})",
+                stage.title(),
+                planned.why
+            )
+        }
+        Step::Wait {
+            condition: super::Condition::OnNode { condition, .. },
+            ..
+        } => {
+            format!("{nodes}: wait until {condition} ({})", planned.why)
+        }
+        Step::Wait { condition, .. } => format!("cluster: wait until {condition} ({})", planned.why),
+        Step::RegisterNodes { nodes } => {
+            format!(
+                "cluster: register {} ({})",
+                count(nodes.len(), "node"),
+                planned.why
+            )
+        }
+        Step::ApplyManifests { objects } => {
+            format!(
+                "cluster: apply {} ({})",
+                count(objects.len(), "object"),
+                planned.why
+            )
+        }
+        Step::ResetNode { .. } => {
+            format!(
+                "{nodes}: remove everything kubewright put there, data included ({})",
+                planned.why
+            )
+        }
+    }
+}
+
+/// Whether the steps of a group wait for one another.
+fn order_of(group: &Group<'_>) -> &'static str {
+    let is_serial = group.steps.iter().skip(1).any(|step| {
+        let own = step.step.node().unwrap_or_default();
+        step.after.iter().any(|id| !id.0.starts_with(&format!("{own}/")))
+    });
+    if is_serial {
+        ", one node after the other"
+    } else {
+        ""
+    }
+}
+
+fn body(
+    planned: &PlannedStep,
+    states: &BTreeMap<String, NodeState>,
+    objects: &BTreeMap<String, Option<String>>,
+) -> String {
+    match &planned.step {
+        Step::Converge {
+            node, differences, ..
+        } => differences
+            .iter()
+            .map(|difference| lines(difference, node, states))
+            .collect(),
+        Step::RegisterNodes { nodes } => nodes.iter().fold(String::new(), |mut text, node| {
+            let _ = writeln!(text, "  ~ Node {node}");
+            text
+        }),
+        Step::ApplyManifests { objects: names } => names.iter().fold(String::new(), |mut text, name| {
+            match objects.get(name) {
+                Some(Some(diff)) => {
+                    let _ = writeln!(text, "  ~ {name}");
+                    text.push_str(&indent(diff));
+                }
+                _ => {
+                    let _ = writeln!(text, "  + {name}");
+                }
+            }
+            text
+        }),
+        Step::Wait { .. } | Step::ResetNode { .. } => String::new(),
+    }
+}
+
+/// The lines that tell of one difference.
+fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeState>) -> String {
+    let resource = states
+        .get(node)
+        .and_then(|state| state.get(&difference.resource))
+        .map(|found| &found.resource);
+    let name = resource.map_or_else(|| difference.resource.to_string(), describe);
+    match &difference.change {
+        Change::Missing => format!("  + {name}\n"),
+        Change::Surplus => format!("  - {name}\n"),
+        Change::Access { before, after } | Change::Value { before, after } => {
+            format!("  ~ {name}: {before} -> {after}\n")
+        }
+        Change::Certificate { reason } => format!("  ~ {name}: {reason}\n"),
+        Change::Blocked { reason } => format!("  ! {name}: {reason}\n"),
+        Change::Content { before } => {
+            format!(
+                "  ~ {name}\n{}",
+                diff(before.as_deref(), resource.and_then(content))
+            )
+        }
+        Change::Unit {
+            before,
+            action,
+            enable,
+            reason,
+        } => {
+            let sign = if before.is_none() && *enable { '+' } else { '~' };
+            let act = match action {
+                UnitAction::None => "",
+                UnitAction::Start => ", starts",
+                UnitAction::Restart => ", restarts",
+            };
+            let because = if reason.is_empty() {
+                String::new()
+            } else {
+                format!(" ({reason})")
+            };
+            let change = before.as_deref().map_or_else(String::new, |before| {
+                diff(Some(before), resource.and_then(content))
+            });
+            format!("  {sign} {name}{act}{because}\n{change}")
+        }
+    }
+}
+
+/// A resource by the name people know it by.
+fn describe(resource: &Resource) -> String {
+    match resource {
+        Resource::User(user) => format!("user {}", user.name),
+        Resource::Directory(directory) => {
+            format!("directory {} {:04o}", directory.path, directory.access.mode)
+        }
+        Resource::File(file) => format!("file {} {:04o}", file.path, file.access.mode),
+        Resource::Symlink(link) => format!("link {} -> {}", link.path, link.target),
+        Resource::SharedSecret(secret) => format!("secret {} (content is not shown)", secret.path),
+        Resource::Certificate(certificate) => {
+            format!(
+                "certificate {} ({})",
+                certificate.certificate_path, certificate.common_name
+            )
+        }
+        Resource::Sysctl(sysctl) => format!("sysctl {}={}", sysctl.key, sysctl.value),
+        Resource::KernelModule(module) => format!("kernel module {}", module.name),
+        Resource::SwapOff(_) => "swap off".to_owned(),
+        Resource::Binary(binary) => format!("binary {} {} {}", binary.path, binary.name, binary.version),
+        Resource::Image(image) => format!("image {}", image.reference),
+        Resource::Unit(unit) => format!("unit {}", unit.name),
+    }
+}
+
+fn content(resource: &Resource) -> Option<&str> {
+    match resource {
+        Resource::File(file) => Some(&file.content),
+        Resource::Unit(unit) => Some(&unit.content),
+        _ => None,
+    }
+}
+
+fn diff(before: Option<&str>, after: Option<&str>) -> String {
+    let (Some(before), Some(after)) = (before, after) else {
+        return "      (content is not shown)\n".to_owned();
+    };
+    indent(
+        &TextDiff::from_lines(before, after)
+            .unified_diff()
+            .context_radius(CONTEXT_LINES)
+            .to_string(),
+    )
+}
+
+fn indent(text: &str) -> String {
+    text.lines().fold(String::new(), |mut indented, line| {
+        let _ = writeln!(
+            indented,
+            "      {}",
+            line.escape_debug()
+                .to_string()
+                .replace("\\'", "'")
+                .replace("\\\"", "\"")
+        );
+        indented
+    })
+}
