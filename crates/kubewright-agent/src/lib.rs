@@ -1,1 +1,3 @@
-//! Filled in by the modules below.
+//! What acts on one node: the node-local proxy for the API server.
+
+pub mod api_proxy;
