@@ -1,2 +1,27 @@
-//! Entry point.
-fn main() {}
+//! Throw-away machines on this computer, and the Kubernetes components to run on them.
+//!
+//! A developer's tool: it makes blank Debian machines that behave like rented ones (own systemd, own sshd and host
+//! keys, own network), takes their power or their cable away, and removes them without a trace. It knows nothing of
+//! the product's insides; scenarios drive the built binaries only.
+
+mod cli;
+mod cluster_file;
+mod command;
+mod lab;
+mod machine;
+mod root_image;
+mod ssh;
+mod tool;
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

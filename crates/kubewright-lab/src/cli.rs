@@ -1,0 +1,156 @@
+//! Arguments of the program, and which operation each of them starts.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::command::{down, exec, fault, list, up};
+use crate::lab::registry::Registry;
+use crate::lab::{Lab, LabName, MachineName};
+use crate::{cluster_file, machine};
+
+/// Throw-away machines on this computer for trying kubewright and testing it.
+#[derive(Debug, Parser)]
+#[command(name = "kubewright-lab", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    place: Place,
+
+    #[command(subcommand)]
+    command: Operation,
+}
+
+/// Which lab is meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// Name of the lab; several can live side by side
+    #[arg(long, global = true, default_value = "demo", env = "KUBEWRIGHT_LAB")]
+    pub(crate) lab: LabName,
+
+    /// Directory of the lab [default: target/lab/NAME]
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Operation {
+    /// Make blank machines and boot them
+    Up(up::Arguments),
+    /// Show the machines and how they are
+    #[command(visible_alias = "status")]
+    List {
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Take the power of machines away
+    Kill(fault::Targets),
+    /// Power machines on that are off
+    Start(fault::Targets),
+    /// Cut a machine off the network without a trace: its carrier stays up
+    Cut {
+        /// Name of the machine
+        name: MachineName,
+    },
+    /// Undo a cut
+    Heal {
+        /// Name of the machine
+        name: MachineName,
+    },
+    /// Run a command on a machine
+    Exec(exec::Arguments),
+    /// Print the ssh client configuration for the machines
+    SshConfig,
+    /// Print a complete cluster.yaml for the machines
+    ClusterFile(cluster_file::Arguments),
+    /// Remove the lab with all its machines and data
+    Down,
+    /// Internal: becomes the process of one machine
+    #[command(hide = true)]
+    BootMachine {
+        /// Name of the machine
+        name: MachineName,
+    },
+}
+
+/// Form of a command's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+impl Place {
+    /// The lab's directory: as given, or below `target` of the working directory.
+    pub(crate) fn directory(&self) -> Result<PathBuf> {
+        let default = || PathBuf::from("target/lab").join(self.lab.as_str());
+        crate::lab::name::check_directory(&self.dir.clone().unwrap_or_else(default))
+    }
+
+    /// The existing lab, wherever it lives.
+    pub(crate) fn find(&self) -> Result<Lab> {
+        let registry = Registry::of_this_computer();
+        let found = registry.find(&self.lab, &self.directory()?, self.dir.is_some())?;
+        found.ok_or_else(|| {
+            anyhow::anyhow!(
+                "there is no lab {}: make it with `kubewright-lab --lab {} up`",
+                self.lab,
+                self.lab
+            )
+        })
+    }
+}
+
+/// Does what the arguments of this process say.
+pub(crate) fn run() -> Result<ExitCode> {
+    let Arguments { place, command } = Arguments::parse();
+    match command {
+        Operation::Up(arguments) => up::run(&place, &arguments)?,
+        Operation::List { output } => list::run(&place, output)?,
+        Operation::Kill(targets) => fault::kill(&place, &targets)?,
+        Operation::Start(targets) => fault::start(&place, &targets)?,
+        Operation::Cut { name } => fault::cut(&place, &name)?,
+        Operation::Heal { name } => fault::heal(&place, &name)?,
+        Operation::Exec(arguments) => return exec::run(&place, &arguments),
+        Operation::SshConfig => exec::print_ssh_config(&place)?,
+        Operation::ClusterFile(arguments) => cluster_file::run(&place, &arguments)?,
+        Operation::Down => down::run(&place)?,
+        Operation::BootMachine { name } => {
+            let lab = machine::boot::lab_of_helper(&place.lab, &place.directory()?)?;
+            return machine::boot::run_helper(&lab, &name);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_lab_lives_below_target_unless_told_otherwise() {
+        let parse = |words: &[&str]| {
+            Arguments::try_parse_from(words)
+                .unwrap()
+                .place
+                .directory()
+                .unwrap()
+        };
+        assert!(parse(&["kubewright-lab", "--lab", "x", "down"]).ends_with("target/lab/x"));
+        assert_eq!(
+            parse(&["kubewright-lab", "down", "--dir", "/srv/y"]),
+            PathBuf::from("/srv/y")
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! `kill`, `start`, `cut` and `heal`: what happens to machines in the world.
+
+use anyhow::{Context, Result, bail};
+
+use super::{on_all, up};
+use crate::cli::Place;
+use crate::lab::registry::Registry;
+use crate::lab::{Lab, MachineName};
+use crate::machine::{Machine, State, boot, network};
+use crate::{tool, ui};
+
+/// Which machines are meant.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Targets {
+    /// Names of machines
+    names: Vec<MachineName>,
+
+    /// All machines of the lab, at the same moment
+    #[arg(long)]
+    all: bool,
+}
+
+impl Targets {
+    /// The named machines, which must be in the given state; with `--all` those that are.
+    fn select<'a>(
+        &self,
+        lab: &'a Lab,
+        fits: impl Fn(State) -> bool,
+        otherwise: &str,
+    ) -> Result<Vec<Machine<'a>>> {
+        let mut selected = Vec::new();
+        for machine in Machine::all(lab) {
+            if !self.all && !self.names.contains(&machine.record.name) {
+                continue;
+            }
+            match (fits(machine.state()?), self.all) {
+                (true, _) => selected.push(machine),
+                (false, true) => {}
+                (false, false) => bail!("{} is {otherwise} already", machine.name()),
+            }
+        }
+        for name in &self.names {
+            lab.machine(name)?;
+        }
+        Ok(selected)
+    }
+}
+
+pub(crate) fn kill(place: &Place, targets: &Targets) -> Result<()> {
+    let (lab, _lock) = change(place)?;
+    let machines = targets.select(&lab, |state| state != State::Off, "off")?;
+    on_all(&machines, Machine::kill)?;
+    report(&machines, "off");
+    Ok(())
+}
+
+pub(crate) fn start(place: &Place, targets: &Targets) -> Result<()> {
+    let (lab, _lock) = change(place)?;
+    let machines = targets.select(&lab, |state| state == State::Off, "on")?;
+    if !machines.is_empty() && network::bridges_of(&lab.name).is_empty() {
+        network::create_bridge(&lab.name, lab.subnet)?;
+    }
+    on_all(&machines, |machine| {
+        // What a half-dead machine left would be in the new one's way.
+        machine.end_all()?;
+        boot::start(machine)?;
+        up::wait_for_answer(machine)
+    })?;
+    report(&machines, "on and answering");
+    Ok(())
+}
+
+pub(crate) fn cut(place: &Place, name: &MachineName) -> Result<()> {
+    let (lab, _lock) = change(place)?;
+    let machine = running(&lab, name)?;
+    network::cut(&machine.interface()).with_context(|| format!("cut {name}"))?;
+    report(&[machine], "cut off the network");
+    Ok(())
+}
+
+pub(crate) fn heal(place: &Place, name: &MachineName) -> Result<()> {
+    let (lab, _lock) = change(place)?;
+    let machine = running(&lab, name)?;
+    network::heal(&machine.interface(), &lab.subnet.bridge()).with_context(|| format!("heal {name}"))?;
+    report(&[machine], "on the network");
+    Ok(())
+}
+
+fn change(place: &Place) -> Result<(Lab, crate::lab::registry::LabLock)> {
+    tool::require_root()?;
+    let lab = place.find()?;
+    let lock = Registry::of_this_computer().lock_lab(&lab.name)?;
+    Ok((lab, lock))
+}
+
+fn running<'a>(lab: &'a Lab, name: &MachineName) -> Result<Machine<'a>> {
+    let machine = Machine {
+        lab,
+        record: lab.machine(name)?,
+    };
+    if machine.state()? == State::Off {
+        bail!("{name} is off: it has no cable to cut or heal; `kubewright-lab start {name}` powers it on");
+    }
+    Ok(machine)
+}
+
+fn report(machines: &[Machine<'_>], state: &str) {
+    if machines.is_empty() {
+        ui::say("nothing to do");
+    }
+    for machine in machines {
+        ui::say(format_args!("{}: {state}", machine.name()));
+    }
+}

@@ -1,0 +1,218 @@
+//! Which labs exist on this computer, so that no two share a name or a subnet.
+//!
+//! Kept in /run: a reboot of the computer ends all labs and empties it. Two kinds of locks, both released by the kernel
+//! when their holder dies: one for the registry while a subnet is given out, one per lab while it is being changed.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::state::{to_json, write_atomically};
+use super::subnet::{self, Subnet};
+use super::{Lab, LabName};
+
+/// The labs of this computer.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    directory: PathBuf,
+}
+
+/// What the registry knows of one lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) name: LabName,
+    pub(crate) directory: PathBuf,
+    pub(crate) subnet: Subnet,
+}
+
+/// The right to change one lab; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct LabLock {
+    _file: File,
+}
+
+impl Registry {
+    /// The registry of this computer.
+    pub(crate) fn of_this_computer() -> Self {
+        Self {
+            directory: PathBuf::from("/run/kubewright-lab"),
+        }
+    }
+
+    /// Takes the lock of one lab, or says that another process works on it.
+    pub(crate) fn lock_lab(&self, name: &LabName) -> Result<LabLock> {
+        let file = self.open_lock(&format!("{name}.lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(LabLock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another kubewright-lab is working on lab {name}: wait until it has finished")
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock lab {name}")),
+        }
+    }
+
+    /// What is known of one lab.
+    pub(crate) fn entry(&self, name: &LabName) -> Result<Option<Entry>> {
+        let path = self.entry_path(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text)
+                .with_context(|| format!("read {}", path.display()))
+                .map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+
+    /// All labs, by name.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>> {
+        let Ok(directory) = fs::read_dir(&self.directory) else {
+            return Ok(Vec::new());
+        };
+        let mut entries = Vec::new();
+        for file in directory {
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().parse()?;
+                entries.extend(self.entry(&name)?);
+            }
+        }
+        entries.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(entries)
+    }
+
+    /// Gives a lab its subnet and remembers both, in one step that no other process can get between.
+    pub(crate) fn register(&self, name: &LabName, directory: &Path) -> Result<Subnet> {
+        let lock = self.open_lock(".lock")?;
+        lock.lock().context("lock the registry of labs")?;
+        let entries = self.entries()?;
+        if let Some(other) = entries
+            .iter()
+            .find(|entry| entry.directory == directory && entry.name != *name)
+        {
+            bail!(
+                "directory {} belongs to lab {}: choose another with --dir",
+                directory.display(),
+                other.name
+            );
+        }
+        let used: BTreeSet<Subnet> = entries.iter().map(|entry| entry.subnet).collect();
+        let subnet = Subnet::allocate(&used, &subnet::routes()?)
+            .context("every subnet 10.83.1.0/24 to 10.83.254.0/24 is in use on this computer")?;
+        let entry = Entry {
+            name: name.clone(),
+            directory: directory.to_owned(),
+            subnet,
+        };
+        write_atomically(&self.entry_path(name), &to_json(&entry)?)?;
+        Ok(subnet)
+    }
+
+    /// Forgets a lab. Its lock file stays while others may wait for it; it is empty and in /run.
+    pub(crate) fn forget(&self, name: &LabName) -> Result<()> {
+        match fs::remove_file(self.entry_path(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("forget lab {name}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the description of a lab: in the given directory, or where the registry says it lives.
+    pub(crate) fn find(&self, name: &LabName, directory: &Path, given: bool) -> Result<Option<Lab>> {
+        let directory = match self.entry(name)? {
+            Some(entry) if !given => entry.directory,
+            _ => directory.to_owned(),
+        };
+        match Lab::read(&directory)? {
+            Some(lab) if lab.name != *name => {
+                bail!(
+                    "{} holds lab {}, not {name}: give --lab {}",
+                    directory.display(),
+                    lab.name,
+                    lab.name
+                )
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn entry_path(&self, name: &LabName) -> PathBuf {
+        self.directory.join(format!("{name}.json"))
+    }
+
+    fn open_lock(&self, name: &str) -> Result<File> {
+        let path = self.directory.join(name);
+        let open = || {
+            fs::create_dir_all(&self.directory)?;
+            OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+        };
+        open().with_context(|| format!("open {}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, directory: &str) -> Entry {
+        let subnet = Subnet::allocate(&BTreeSet::new(), &[]).unwrap();
+        Entry {
+            name: name.parse().unwrap(),
+            directory: directory.into(),
+            subnet,
+        }
+    }
+
+    fn registry_with(entries: &[Entry]) -> (tempfile::TempDir, Registry) {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = Registry {
+            directory: directory.path().to_owned(),
+        };
+        for entry in entries {
+            write_atomically(&registry.entry_path(&entry.name), &to_json(entry).unwrap()).unwrap();
+        }
+        (directory, registry)
+    }
+
+    #[test]
+    fn lists_labs_by_name() {
+        let (_directory, registry) = registry_with(&[entry("b", "/b"), entry("a", "/a")]);
+        let names: Vec<String> = registry
+            .entries()
+            .unwrap()
+            .iter()
+            .map(|entry| entry.name.to_string())
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_forgotten_lab_is_gone_and_forgetting_twice_is_fine() {
+        let (_directory, registry) = registry_with(&[entry("a", "/a")]);
+        let name = "a".parse().unwrap();
+        registry.forget(&name).unwrap();
+        registry.forget(&name).unwrap();
+        assert_eq!(registry.entry(&name).unwrap(), None);
+    }
+
+    #[test]
+    fn a_lab_is_changed_by_one_process_at_a_time() {
+        let (_directory, registry) = registry_with(&[]);
+        let name = "a".parse().unwrap();
+        let held = registry.lock_lab(&name).unwrap();
+        let error = registry.lock_lab(&name).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "another kubewright-lab is working on lab a: wait until it has finished"
+        );
+        drop(held);
+        assert!(registry.lock_lab(&name).is_ok());
+    }
+}
