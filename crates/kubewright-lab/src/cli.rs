@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::{down, exec, fault, list, up};
 use crate::lab::registry::Registry;
 use crate::lab::{Lab, LabName, MachineName};
-use crate::{cluster_file, machine};
+use crate::{cluster_file, component, machine, ui};
 
 /// Throw-away machines on this computer for trying kubewright and testing it.
 #[derive(Debug, Parser)]
@@ -65,6 +65,8 @@ enum Operation {
     SshConfig,
     /// Print a complete cluster.yaml for the machines
     ClusterFile(cluster_file::Arguments),
+    /// Make the Kubernetes components, and print the directory they are in
+    Components(component::Arguments),
     /// Remove the lab with all its machines and data
     Down,
     /// Internal: becomes the process of one machine
@@ -118,6 +120,10 @@ pub(crate) fn run() -> Result<ExitCode> {
         Operation::Exec(arguments) => return exec::run(&place, &arguments),
         Operation::SshConfig => exec::print_ssh_config(&place)?,
         Operation::ClusterFile(arguments) => cluster_file::run(&place, &arguments)?,
+        Operation::Components(arguments) => {
+            let options = arguments.into_options(|line| ui::say(line))?;
+            ui::data(component::ensure(&options)?.display());
+        }
         Operation::Down => down::run(&place)?,
         Operation::BootMachine { name } => {
             let lab = machine::boot::lab_of_helper(&place.lab, &place.directory()?)?;

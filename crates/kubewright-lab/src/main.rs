@@ -7,6 +7,7 @@
 mod cli;
 mod cluster_file;
 mod command;
+mod component;
 mod lab;
 mod machine;
 mod root_image;

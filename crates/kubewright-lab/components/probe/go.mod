@@ -1,0 +1,3 @@
+module kubewright.lab/components/probe
+
+go 1.26.0
