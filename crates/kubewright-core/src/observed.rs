@@ -64,6 +64,8 @@ pub struct Facts {
     pub authority_certificates: BTreeMap<String, String>,
     /// etcd's data directory holds a member.
     pub has_etcd_data: bool,
+    /// The node remembers a finished bootstrap ([`crate::wire::Request::Settle`]).
+    pub is_settled: bool,
     /// A last run that did not finish, by its id.
     pub unfinished_run: Option<String>,
 }
@@ -221,6 +223,13 @@ pub struct Observed {
     pub api: Option<ObservedApi>,
 }
 
+impl Observed {
+    /// Whether etcd's bootstrap was finished once: any node that remembers it is enough.
+    pub fn is_settled(&self) -> bool {
+        self.nodes.values().any(|node| node.facts.is_settled)
+    }
+}
+
 /// One node as it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -235,8 +244,6 @@ pub struct ObservedNode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObservedApi {
-    /// The mark of a finished bootstrap is there: etcd's membership is settled.
-    pub bootstrapped: bool,
     /// Node objects that are missing or differ in labels, taints or pod range.
     pub nodes_to_register: Vec<String>,
     /// Nodes that are not Ready.

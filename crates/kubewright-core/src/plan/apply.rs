@@ -52,6 +52,7 @@ pub fn plan_apply(
     recipe.prepare_hosts(&mut graph);
     recipe.converge_etcd(&mut graph);
     recipe.converge_control_planes(&mut graph);
+    recipe.settle(&mut graph);
     recipe.converge_runtimes(&mut graph);
     recipe.register(&mut graph, objects);
     recipe.converge_nodes(&mut graph);
@@ -189,6 +190,34 @@ impl Recipe<'_> {
                     why,
                     after,
                 ));
+            }
+        }
+    }
+
+    /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.
+    fn settle(&self, graph: &mut Graph) {
+        let ready = |node: &crate::spec::Node| {
+            [
+                StepId(etcd_ready_id(node.name.as_str())),
+                StepId(api_ready_id(node.name.as_str())),
+            ]
+        };
+        let after: Vec<StepId> = self.cluster.control_planes().flat_map(ready).collect();
+        for node in self.cluster.control_planes() {
+            let name = node.name.to_string();
+            if !self
+                .observed
+                .nodes
+                .get(&name)
+                .is_some_and(|seen| seen.facts.is_settled)
+            {
+                let why = "a member that lost its data must never found a second cluster";
+                graph.add(
+                    &format!("{name}/settle"),
+                    Step::Settle { node: name.clone() },
+                    why,
+                    after.clone(),
+                );
             }
         }
     }

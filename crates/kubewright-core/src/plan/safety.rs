@@ -59,7 +59,7 @@ fn cluster_id(state: &NodeState) -> Option<String> {
 
 /// R5: a settled cluster with a control plane without data needs a removal and a join, never a second bootstrap.
 pub(super) fn refuse_lost_members(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
-    if !observed.api.as_ref().is_some_and(|api| api.bootstrapped) {
+    if !observed.is_settled() {
         return Ok(());
     }
     let lost = |node: &&Node| {

@@ -55,6 +55,11 @@ pub enum Step {
         /// How long at most, seconds.
         timeout_seconds: u32,
     },
+    /// Remembers on a control plane that etcd's bootstrap is finished.
+    Settle {
+        /// The node's name.
+        node: String,
+    },
     /// Creates or completes the Node objects: labels, taints, pod ranges.
     RegisterNodes {
         /// Names of the nodes that differ.
@@ -80,7 +85,7 @@ impl Step {
             Self::Wait { .. } => 0,
             Self::RegisterNodes { nodes } => nodes.len(),
             Self::ApplyManifests { objects } => objects.len(),
-            Self::ResetNode { .. } => 1,
+            Self::ResetNode { .. } | Self::Settle { .. } => 1,
         }
     }
 
@@ -89,6 +94,7 @@ impl Step {
         match self {
             Self::Converge { node, .. }
             | Self::ResetNode { node }
+            | Self::Settle { node }
             | Self::Wait {
                 condition: Condition::OnNode { node, .. },
                 ..

@@ -109,6 +109,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
             format!("wait {condition} {timeout_seconds}")
         }
         Step::ResetNode { .. } => "reset".to_owned(),
+        Step::Settle { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
     format!("{} {what} {after:?}", neutral(&planned.id.0))
@@ -213,7 +214,7 @@ fn body(
             }
             text
         }),
-        Step::Wait { .. } | Step::ResetNode { .. } => String::new(),
+        Step::Wait { .. } | Step::ResetNode { .. } | Step::Settle { .. } => String::new(),
     }
 }
 

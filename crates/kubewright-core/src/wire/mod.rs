@@ -144,6 +144,14 @@ pub enum Request {
         /// How many lines.
         lines: u32,
     },
+    /// Remembers on the node that etcd's bootstrap is finished: from now on no member may start as part of a new
+    /// cluster; answered by [`Reply::Done`].
+    Settle {},
+    /// Kills the main process of a unit of ours, to prove that it comes back; answered by [`Reply::Done`].
+    CrashUnit {
+        /// The unit.
+        unit: String,
+    },
     /// Stops and removes everything kubewright put on the node; answered by [`Reply::Converged`].
     Reset {},
 }
