@@ -150,6 +150,7 @@ fn headline(group: &Group<'_>) -> String {
             format!("{nodes}: wait until {condition} ({})", planned.why)
         }
         Step::Wait { condition, .. } => format!("cluster: wait until {condition} ({})", planned.why),
+        Step::Settle { .. } => format!("{nodes}: remember that etcd is bootstrapped ({})", planned.why),
         Step::RegisterNodes { nodes } => {
             format!(
                 "cluster: register {} ({})",
