@@ -27,10 +27,8 @@ while read -r name value; do
     mount --bind "$private/$name" "/proc/sys/$name"
 done <<'SETTINGS'
 fs/aio-max-nr
-fs/file-max
 fs/inotify/max_user_instances 8192
 fs/inotify/max_user_watches 524288
-fs/nr_open
 fs/protected_fifos
 fs/protected_hardlinks
 fs/protected_regular

@@ -51,9 +51,8 @@ fn build(cache: &Path, root: &Path) -> Result<()> {
     let partial = cache.join("root.partial");
     remove_tree(&partial)?;
     ui::say(format_args!(
-        "root: building Debian {} from {} (about a minute, once)",
-        recipe::SUITE,
-        mirror.address
+        "root: building Debian {} from this computer's mirror (about a minute, once)",
+        recipe::SUITE
     ));
     let log = cache.join("root.log");
     let mut command = tool::command("debootstrap");

@@ -4,6 +4,7 @@
 //! when the lab's own description is gone. It removes only files the lab made, never the directory's other content.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -63,6 +64,7 @@ pub(crate) fn take_down(name: &LabName, directories: &[&Path]) -> Result<()> {
 
 fn remove_files(directory: &Path) -> Result<()> {
     let machines = directory.join("machines");
+    forget_nspawn_locks(&machines);
     mounts::unmount_below(&machines)?;
     remove_tree(&machines)?;
     for file in FILES {
@@ -77,6 +79,20 @@ fn remove_files(directory: &Path) -> Result<()> {
     // It fails when somebody else keeps something in there, as it should.
     let _ = fs::remove_dir(directory);
     Ok(())
+}
+
+/// Files by which systemd-nspawn keeps two machines off one root; one that was killed leaves its own behind.
+fn forget_nspawn_locks(machines: &Path) {
+    let Ok(entries) = fs::read_dir(machines) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if let Ok(root) = fs::metadata(entry.path().join("root")) {
+            let lock = format!("/run/systemd/nspawn/locks/inode-{}:{}", root.dev(), root.ino());
+            // Mostly there is none.
+            let _ = fs::remove_file(lock);
+        }
+    }
 }
 
 /// Directories that systemd-nspawn makes per machine in /run and leaves there.

@@ -76,17 +76,8 @@ pub(crate) fn run(place: &Place, arguments: &Arguments) -> Result<()> {
     let subnet = registry.register(&place.lab, &directory)?;
     let mut lab = Lab::new(place.lab.clone(), directory, subnet, root_image, &machines)?;
     if let Err(error) = create(&lab) {
-        let tails: Vec<String> = Machine::all(&lab)
-            .iter()
-            .filter(|machine| machine.console_log().exists())
-            .map(|machine| format!("  {} {}", machine.name(), boot::console_tail(machine)))
-            .collect();
         down::take_down(&lab.name, &[&lab.directory]).context("clean up after the failed `up`")?;
-        return Err(error.context(format!(
-            "bring up lab {} (taken down again)\n{}\n",
-            lab.name,
-            tails.join("\n")
-        )));
+        return Err(error.context(format!("bring up lab {} (taken down again)", lab.name)));
     }
     lab.phase = Phase::Up;
     lab.write()?;
@@ -214,7 +205,7 @@ pub(crate) fn wait_for_answer(machine: &Machine<'_>) -> Result<()> {
             }
         }
     });
-    result.with_context(|| format!("{last}; {}", boot::console_tail(machine)))
+    result.with_context(|| format!("{last} ({})", boot::console_tail(machine)))
 }
 
 fn write_inventory(lab: &Lab) -> Result<()> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -44,13 +45,24 @@ impl Registry {
 
     /// Takes the lock of one lab, or says that another process works on it.
     pub(crate) fn lock_lab(&self, name: &LabName) -> Result<LabLock> {
-        let file = self.open_lock(&format!("{name}.lock"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(LabLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another kubewright-lab is working on lab {name}: wait until it has finished")
+        let path = self.lock_path(name);
+        loop {
+            let file = self.open_lock(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    bail!("another kubewright-lab is working on lab {name}: wait until it has finished")
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("lock lab {name}"));
+                }
             }
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock lab {name}")),
+            // A `down` may have removed the file between opening and locking it: then this lock is nobody's.
+            let still_there =
+                fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino()));
+            if still_there {
+                return Ok(LabLock { _file: file });
+            }
         }
     }
 
@@ -85,7 +97,7 @@ impl Registry {
 
     /// Gives a lab its subnet and remembers both, in one step that no other process can get between.
     pub(crate) fn register(&self, name: &LabName, directory: &Path) -> Result<Subnet> {
-        let lock = self.open_lock(".lock")?;
+        let lock = self.open_lock(&self.directory.join(".lock"))?;
         lock.lock().context("lock the registry of labs")?;
         let entries = self.entries()?;
         if let Some(other) = entries
@@ -110,14 +122,17 @@ impl Registry {
         Ok(subnet)
     }
 
-    /// Forgets a lab. Its lock file stays while others may wait for it; it is empty and in /run.
+    /// Forgets a lab, whose lock the caller holds and gives up with it.
     pub(crate) fn forget(&self, name: &LabName) -> Result<()> {
-        match fs::remove_file(self.entry_path(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("forget lab {name}"))
+        for path in [self.entry_path(name), self.lock_path(name)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("forget lab {name}"));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Finds the description of a lab: in the given directory, or where the registry says it lives.
@@ -143,15 +158,18 @@ impl Registry {
         self.directory.join(format!("{name}.json"))
     }
 
-    fn open_lock(&self, name: &str) -> Result<File> {
-        let path = self.directory.join(name);
+    fn lock_path(&self, name: &LabName) -> PathBuf {
+        self.directory.join(format!("{name}.lock"))
+    }
+
+    fn open_lock(&self, path: &Path) -> Result<File> {
         let open = || {
             fs::create_dir_all(&self.directory)?;
             OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .write(true)
-                .open(&path)
+                .open(path)
         };
         open().with_context(|| format!("open {}", path.display()))
     }
@@ -195,11 +213,12 @@ mod tests {
 
     #[test]
     fn a_forgotten_lab_is_gone_and_forgetting_twice_is_fine() {
-        let (_directory, registry) = registry_with(&[entry("a", "/a")]);
+        let (directory, registry) = registry_with(&[entry("a", "/a")]);
         let name = "a".parse().unwrap();
         registry.forget(&name).unwrap();
         registry.forget(&name).unwrap();
         assert_eq!(registry.entry(&name).unwrap(), None);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]

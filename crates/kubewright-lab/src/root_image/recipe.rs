@@ -83,6 +83,7 @@ pub(super) const FILES: &[(&str, u32, &str)] = &[
     ("etc/sudoers.d/ops", 0o440, "ops ALL=(ALL:ALL) NOPASSWD:ALL\n"),
     ("etc/machine-id", 0o444, ""),
     ("etc/motd", 0o644, ""),
+    ("etc/resolv.conf", 0o644, ""),
     ("etc/fstab", 0o644, ""),
 ];
 
