@@ -5,16 +5,30 @@
 //! once, each with its line, the cause and the remedy. Nothing here reads a file: the caller has the text.
 
 mod cluster;
+mod decode;
 mod finding;
+mod parse;
+mod report;
+mod validate;
 mod value;
+mod yaml;
 
 pub use cluster::{
     Addon, ArtifactSource, Artifacts, Audit, Cluster, Cni, ComponentName, ComponentOverrides, ControlPlane,
     ControlPlaneMode, Encryption, Etcd, ExtraVolume, ManifestSource, NODE_POD_PREFIX, Network, Node, NodeSsh,
     PodSecurity, Profile, ProxyMode, Role, Security, Snapshots, Ssh,
 };
-pub use finding::{Finding, Parsed, Place, Severity, SpecErrors};
+pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
+pub use parse::parse;
 pub use value::{
     Cidr, ClusterName, DomainName, Endpoint, Interval, NodeName, SubjectAltName, Taint, TaintEffect,
     ValueError, Version, check_label_key, check_label_value,
 };
+
+#[cfg(test)]
+mod tests;
+
+/// The `apiVersion` of cluster.yaml.
+pub const API_VERSION: &str = "kubewright/v1alpha1";
+/// The `kind` of cluster.yaml.
+pub const KIND: &str = "Cluster";

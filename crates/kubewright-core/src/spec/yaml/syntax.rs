@@ -1,0 +1,79 @@
+//! The parser's complaints in the words of somebody who edits a cluster file.
+
+use serde_saphyr::granit_parser::ErrorKind;
+
+/// Returns what is wrong and what to do, for one of the parser's errors.
+pub(super) fn syntax_problem(kind: &ErrorKind) -> (String, String) {
+    let (problem, hint): (&str, &str) = match kind {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabAtBlockScalarStart
+        | ErrorKind::TabInPlainScalar => ("a tab where YAML allows only spaces", "replace it with spaces"),
+        ErrorKind::InvalidIndentation
+        | ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::ExpectedBlockSequenceEntry
+        | ErrorKind::BlockSequenceEntryNotAllowed
+        | ErrorKind::MappingKeyNotAllowed => (
+            "this line does not fit the lines above it",
+            "give it the same indentation as its neighbours; a key needs `: ` after it, a list item `- ` before it",
+        ),
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
+            "a second `:` on this line",
+            "put the value in quotes if it has `: ` in it, or write a nested map in `{ }` or on lines of its own",
+        ),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
+            "a key without a value",
+            "write `key: value`, with a space after the colon",
+        ),
+        ErrorKind::UnclosedQuotedScalar => (
+            "a quote that is never closed",
+            "close it, or write the quote twice",
+        ),
+        ErrorKind::UnclosedFlowCollection { open } => {
+            return (
+                format!("`{open}` is never closed"),
+                format!("add the closing `{}`", if *open == '[' { ']' } else { '}' }),
+            );
+        }
+        ErrorKind::UnexpectedEofFlowSequence => ("`[` is never closed", "add the closing `]`"),
+        ErrorKind::UnexpectedEofFlowMapping | ErrorKind::UnexpectedEofImplicitFlowMapping => {
+            ("`{` is never closed", "add the closing `}`")
+        }
+        ErrorKind::MisplacedFlowCollectionEnd => (
+            "a closing bracket without an opening one",
+            "remove it, or put the text in quotes",
+        ),
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+            return (
+                format!("`{open}` is closed by `{close}`"),
+                "close each bracket with its own kind".into(),
+            );
+        }
+        ErrorKind::ExpectedFlowMappingSeparator => (
+            "a `,` or `}` is missing before this",
+            "separate the entries of `{ }` with commas",
+        ),
+        ErrorKind::ExpectedFlowSequenceSeparator => (
+            "a `,` or `]` is missing before this",
+            "separate the items of `[ ]` with commas",
+        ),
+        ErrorKind::UnknownAnchor => (
+            "an alias to an anchor that does not exist",
+            "text that begins with `*` needs quotes",
+        ),
+        ErrorKind::RecursionLimitExceeded => (
+            "values are nested deeper than 64 levels",
+            "no cluster file needs that; check the brackets",
+        ),
+        ErrorKind::DirectiveDisallowed => ("YAML directives are not used in this file", "remove the line"),
+        ErrorKind::UnexpectedCharacter { character } => {
+            return (
+                format!("text cannot begin with `{}`", character.escape_default()),
+                "put the text in quotes".into(),
+            );
+        }
+        other => return (other.to_string(), "the mistake may be on the line before".into()),
+    };
+    (problem.to_owned(), hint.to_owned())
+}
