@@ -1,0 +1,402 @@
+//! Why a node could not be reached, told from what `ssh` and the node's shell said.
+//!
+//! `ssh` has one exit status for all its troubles, 255; the rest is text. The texts matched here are those of
+//! OpenSSH 7 to 10, which does not translate them.
+
+use kubewright_core::catalogue::Platform;
+use kubewright_core::spec::NodeName;
+
+use super::peer::Ending;
+
+/// A node could not be reached.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("reach node {node} at {destination}: {failure}")]
+pub struct TransportError {
+    /// Which node.
+    pub node: NodeName,
+    /// Where it was looked for, as in `root@192.0.2.11 port 22`.
+    pub destination: String,
+    /// What went wrong.
+    pub failure: Failure,
+    /// The last lines on stderr, escaped.
+    pub stderr: Box<str>,
+}
+
+/// What went wrong while a node was being reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The program could not be started.
+    #[error("start {program}: {cause}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        cause: String,
+    },
+    /// A file that the connection needs could not be written.
+    #[error("prepare the connection: {0}")]
+    Prepare(String),
+    /// A setting that cannot be used.
+    #[error("{key}: {cause}")]
+    Setting {
+        /// The key in cluster.yaml.
+        key: &'static str,
+        /// Why.
+        cause: String,
+    },
+    /// Nothing vouches for the node's host key.
+    #[error("the host key is not known, so nothing was sent")]
+    HostKeyUnknown,
+    /// The node's host key is not the one that is known.
+    #[error("the host key is not the known one, so nothing was sent{}", shown(fingerprint.as_deref()))]
+    HostKeyChanged {
+        /// The fingerprint of the key the node showed, as ssh gave it.
+        fingerprint: Option<String>,
+        /// The key was pinned in cluster.yaml.
+        pinned: bool,
+    },
+    /// No key, agent or certificate was accepted.
+    #[error("login refused ({methods})")]
+    LoginRefused {
+        /// What the node would accept, as in `publickey,password`.
+        methods: String,
+    },
+    /// The name means nothing.
+    #[error("the name cannot be resolved")]
+    NameNotResolved,
+    /// Nothing listens.
+    #[error("connection refused")]
+    Refused,
+    /// Nothing answers.
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    /// The SSH server hung up before login.
+    #[error("the SSH server closed the connection before login")]
+    ClosedEarly,
+    /// ssh did not like its configuration.
+    #[error("ssh configuration: {0}")]
+    Configuration(String),
+    /// The login works, but the user is not root and `sudo` is off.
+    #[error("the user is not root, and `sudo: false` is set")]
+    NotRoot,
+    /// sudo wants a password.
+    #[error("sudo wants a password")]
+    SudoPassword,
+    /// sudo wants a terminal.
+    #[error("sudo wants a terminal (requiretty)")]
+    SudoTerminal,
+    /// sudo does not allow it.
+    #[error("the user may not use sudo")]
+    SudoRefused,
+    /// There is no sudo.
+    #[error("the user is not root, and there is no sudo on the node")]
+    SudoMissing,
+    /// There is no agent for this processor.
+    #[error("no agent for processor {machine} (there are: {available})")]
+    Architecture {
+        /// What `uname -m` says.
+        machine: String,
+        /// The processors there are agents for.
+        available: String,
+    },
+    /// The agent cannot be executed where it lies.
+    #[error("{directory} does not allow programs to be executed")]
+    NoExec {
+        /// The agent's directory.
+        directory: String,
+    },
+    /// The agent's directory cannot be made, or is not root's own.
+    #[error("{directory} cannot be used for the agent")]
+    Directory {
+        /// The agent's directory.
+        directory: String,
+    },
+    /// The agent could not be written.
+    #[error("write the agent to {directory}: {cause}")]
+    Write {
+        /// The agent's directory.
+        directory: String,
+        /// What the node said.
+        cause: String,
+    },
+    /// What arrived is not what was sent.
+    #[error("the agent arrived damaged")]
+    Damaged,
+    /// The login shell said too much before anything useful.
+    #[error("the login shell printed more than {0} KiB before the first answer")]
+    Noise(usize),
+    /// Nothing useful was said for too long.
+    #[error("no answer from the login shell within {0} s")]
+    Silence(u64),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn shown(fingerprint: Option<&str>) -> String {
+    fingerprint.map_or_else(String::new, |fingerprint| {
+        format!("; the node shows {fingerprint}")
+    })
+}
+
+impl TransportError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let node = &self.node;
+        let hint = match &self.failure {
+            Failure::Start { program, .. } => {
+                format!("install an OpenSSH client, or put `{program}` on the PATH")
+            }
+            Failure::Prepare(_) => "make the temporary directory (TMPDIR) writable".to_owned(),
+            Failure::Setting { key, .. } => format!("correct `{key}` in cluster.yaml"),
+            Failure::HostKeyUnknown => format!(
+                "compare the key's fingerprint with the machine's console, then log in once by hand (ssh {}) or pin \
+                 the key as `hostKey` of node {node} in cluster.yaml",
+                self.by_hand()
+            ),
+            Failure::HostKeyChanged { pinned: true, .. } => format!(
+                "if the machine was reinstalled, change `hostKey` of node {node} in cluster.yaml; if not, somebody may \
+                 be between you and it"
+            ),
+            Failure::HostKeyChanged { pinned: false, .. } => format!(
+                "if the machine was reinstalled, remove the old key with ssh-keygen -R and log in once by hand (ssh {}); \
+                 if not, somebody may be between you and it",
+                self.by_hand()
+            ),
+            Failure::LoginRefused { .. } => format!(
+                "kubewright never types passwords: load your key into ssh-agent, or set `ssh.identityFile`; `ssh -o \
+                 BatchMode=yes {} true` must work",
+                self.by_hand()
+            ),
+            Failure::NameNotResolved => {
+                "use an address, or give the name a HostName in ssh_config".to_owned()
+            }
+            Failure::Refused => {
+                format!("start the SSH server on {node}, or set `port` of the node in cluster.yaml")
+            }
+            Failure::NoAnswer(_) => format!("check that {node} is up, its address and the firewalls between"),
+            Failure::ClosedEarly => {
+                "see the SSH server's log; MaxStartups may be too low for the number of connections at once"
+                    .to_owned()
+            }
+            Failure::NotRoot => "log in as root, or remove `sudo: false`".to_owned(),
+            Failure::SudoPassword => {
+                "allow sudo without a password for this user: a line `USER ALL=(ALL) NOPASSWD: ALL` in \
+                 /etc/sudoers.d/kubewright"
+                    .to_owned()
+            }
+            Failure::SudoTerminal => "remove `requiretty` for this user from /etc/sudoers".to_owned(),
+            Failure::SudoRefused => {
+                "add the user to /etc/sudoers.d with `NOPASSWD: ALL`, or log in as another user".to_owned()
+            }
+            Failure::SudoMissing => "install sudo on the node, or log in as root".to_owned(),
+            Failure::Architecture { .. } => {
+                "use a machine of a supported processor, or a kubewright built with an agent for it"
+                    .to_owned()
+            }
+            Failure::NoExec { directory } => {
+                format!("remount the file system of {directory} without `noexec`")
+            }
+            Failure::Directory { directory } => {
+                format!("see that {directory} is a directory owned by root, on a writable file system")
+            }
+            Failure::Write { directory, .. } => format!("free some space where {directory} is"),
+            Failure::Damaged => "run it again; if it repeats, suspect the node's memory or disk".to_owned(),
+            Failure::Noise(_) | Failure::Silence(_) => format!(
+                "see what `ssh {} true` prints; the shell's start files must not wait or print without end",
+                self.by_hand()
+            ),
+            Failure::Configuration(_) | Failure::Other(_) => format!("try `ssh {} true`", self.by_hand()),
+        };
+        Some(hint)
+    }
+
+    /// Whether the same attempt may work a little later: a node that is booting looks like this.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::Refused | Failure::NoAnswer(_) | Failure::ClosedEarly | Failure::Silence(_)
+        )
+    }
+
+    /// The destination as arguments of an `ssh` typed by hand.
+    fn by_hand(&self) -> String {
+        self.destination.replace(" port ", " -p ")
+    }
+}
+
+/// What a line with some words in it means; the first rule that fits wins.
+type Rule = (&'static str, fn(String) -> Failure);
+
+const RULES: [Rule; 23] = [
+    ("Could not resolve hostname", |_| Failure::NameNotResolved),
+    ("Connection refused", |_| Failure::Refused),
+    ("timed out", Failure::NoAnswer),
+    ("No route to host", Failure::NoAnswer),
+    ("Network is unreachable", Failure::NoAnswer),
+    ("not responding", Failure::NoAnswer),
+    ("Host is down", Failure::NoAnswer),
+    ("Bad configuration option", Failure::Configuration),
+    ("Bad owner or permissions", Failure::Configuration),
+    ("terminating,", Failure::Configuration),
+    ("sudo: a password is required", |_| Failure::SudoPassword),
+    ("sudo: a terminal is required", |_| Failure::SudoPassword),
+    ("you must have a tty to run sudo", |_| Failure::SudoTerminal),
+    ("is not in the sudoers", |_| Failure::SudoRefused),
+    ("is not allowed to", |_| Failure::SudoRefused),
+    ("may not run sudo", |_| Failure::SudoRefused),
+    ("sudo: not found", |_| Failure::SudoMissing),
+    ("sudo: command not found", |_| Failure::SudoMissing),
+    ("exec: sudo", |_| Failure::SudoMissing),
+    ("Too many authentication failures", |line| Failure::LoginRefused {
+        methods: line,
+    }),
+    ("kex_exchange_identification", |_| Failure::ClosedEarly),
+    ("Connection closed by", |_| Failure::ClosedEarly),
+    ("Connection reset by", |_| Failure::ClosedEarly),
+];
+
+/// Understands how `ssh` or the node's shell ended before the agent spoke.
+pub(super) fn classify(ending: &Ending, pinned: bool) -> Failure {
+    let text = &ending.stderr;
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "host key has changed"]) {
+        let fingerprint = text
+            .split_whitespace()
+            .find(|word| word.starts_with("SHA256:"))
+            .map(|word| word.trim_end_matches('.').to_owned());
+        return Failure::HostKeyChanged { fingerprint, pinned };
+    }
+    if has(&["Host key verification failed", "requested strict checking"]) {
+        return if pinned {
+            Failure::HostKeyChanged {
+                fingerprint: None,
+                pinned,
+            }
+        } else {
+            Failure::HostKeyUnknown
+        };
+    }
+    if let Some(methods) = text.lines().rev().find_map(methods_refused) {
+        return Failure::LoginRefused { methods };
+    }
+    for (word, failure) in RULES {
+        if let Some(line) = text.lines().rev().find(|line| line.contains(word)) {
+            return failure(line.trim().to_owned());
+        }
+    }
+    let last = text.lines().last().unwrap_or_default().trim();
+    let status = ending
+        .status
+        .map_or_else(String::new, |status| format!(" ({status})"));
+    match last {
+        "" => Failure::Other(format!("the connection ended before the agent spoke{status}")),
+        last => Failure::Other(format!("{last}{status}")),
+    }
+}
+
+/// `root@192.0.2.11: Permission denied (publickey,password).`
+fn methods_refused(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("Permission denied (")?;
+    let (methods, _) = rest.split_once(')')?;
+    Some(methods.to_owned())
+}
+
+/// The processors there are agents for, as people write them.
+pub(super) fn available(platforms: impl Iterator<Item = Platform>) -> String {
+    let names: Vec<String> = platforms.map(|platform| platform.to_string()).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(stderr: &str) -> Failure {
+        let ending = Ending {
+            stderr: stderr.to_owned(),
+            status: None,
+        };
+        classify(&ending, false)
+    }
+
+    #[test]
+    fn tells_a_changed_host_key_and_shows_its_fingerprint() {
+        let text = "@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nThe fingerprint for the ED25519 key \
+                    sent by the remote host is\nSHA256:abc.\nHost key for 192.0.2.1 has changed and you have requested \
+                    strict checking.\nHost key verification failed.";
+        let expected = Failure::HostKeyChanged {
+            fingerprint: Some("SHA256:abc".to_owned()),
+            pinned: false,
+        };
+        assert_eq!(failure(text), expected);
+        assert!(
+            expected
+                .to_string()
+                .contains("nothing was sent; the node shows SHA256:abc")
+        );
+    }
+
+    #[test]
+    fn tells_the_troubles_of_ssh_apart() {
+        let cases = [
+            (
+                "No ED25519 host key is known for 192.0.2.1 and you have requested strict checking.\n\
+                 Host key verification failed.",
+                Failure::HostKeyUnknown,
+            ),
+            (
+                "root@192.0.2.1: Permission denied (publickey,password).",
+                Failure::LoginRefused {
+                    methods: "publickey,password".to_owned(),
+                },
+            ),
+            (
+                "ssh: connect to host 192.0.2.1 port 22: Connection refused",
+                Failure::Refused,
+            ),
+            (
+                "ssh: connect to host 192.0.2.1 port 22: Connection timed out",
+                Failure::NoAnswer("ssh: connect to host 192.0.2.1 port 22: Connection timed out".to_owned()),
+            ),
+            (
+                "ssh: Could not resolve hostname nowhere: Name or service not known",
+                Failure::NameNotResolved,
+            ),
+            (
+                "kex_exchange_identification: Connection closed by remote host",
+                Failure::ClosedEarly,
+            ),
+            ("sudo: a password is required", Failure::SudoPassword),
+            (
+                "sudo: sorry, you must have a tty to run sudo",
+                Failure::SudoTerminal,
+            ),
+            ("ada is not in the sudoers file.", Failure::SudoRefused),
+            ("/bin/sh: 1: exec: sudo: not found", Failure::SudoMissing),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(failure(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_failure_has_a_hint_that_can_be_typed() {
+        let error = TransportError {
+            node: "cp-1".parse().unwrap(),
+            destination: "root@192.0.2.11 port 2222".to_owned(),
+            failure: failure("root@192.0.2.11: Permission denied (publickey)."),
+            stderr: Box::default(),
+        };
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("ssh -o BatchMode=yes root@192.0.2.11 -p 2222 true")
+        );
+    }
+}
