@@ -9,6 +9,8 @@ mod decode;
 mod finding;
 mod parse;
 mod report;
+mod schema;
+mod starter;
 mod validate;
 mod value;
 mod yaml;
@@ -20,6 +22,8 @@ pub use cluster::{
 };
 pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
 pub use parse::parse;
+pub use schema::schema;
+pub use starter::{Starter, StarterNode, starter};
 pub use value::{
     Cidr, ClusterName, DomainName, Endpoint, Interval, NodeName, SubjectAltName, Taint, TaintEffect,
     ValueError, Version, check_label_key, check_label_value,

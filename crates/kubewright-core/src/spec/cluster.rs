@@ -50,6 +50,7 @@ pub struct Cluster {
     pub ssh: Ssh,
     /// Additions to single components, by upstream's name, such as `kube-apiserver`.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "enum": ComponentName::WORDS }))]
     pub components: BTreeMap<ComponentName, ComponentOverrides>,
     /// What is installed into the cluster besides the built-in objects.
     #[serde(default)]
@@ -287,6 +288,19 @@ pub enum ArtifactSource {
     Directory(String),
     /// A file made by `kubewright bundle create`. Not yet.
     Bundle(String),
+}
+
+/// A value in a map of texts: numbers and booleans are taken as they are written.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)] // Only its schema is used.
+pub(crate) enum PlainText {
+    /// Text.
+    Text(String),
+    /// A number, taken as text.
+    Number(f64),
+    /// A boolean, taken as text.
+    Boolean(bool),
 }
 
 /// Something installed into the cluster besides the built-in objects.

@@ -39,11 +39,15 @@ pub(super) struct Decoder<'r> {
 
 impl Decoder<'_> {
     fn wrong_type(&mut self, tree: &Tree, path: &str, wanted: &str, example: &str) {
-        let name = if path.is_empty() { "the file" } else { path };
-        let message = if tree.is_null() {
-            format!("`{name}` has no value")
+        let name = if path.is_empty() {
+            "the file".to_owned()
         } else {
-            format!("`{name}` must be {wanted}, not {}", tree.kind())
+            format!("`{path}`")
+        };
+        let message = if tree.is_null() {
+            format!("{name} has no value")
+        } else {
+            format!("{name} must be {wanted}, not {}", tree.kind())
         };
         self.report
             .error("wrong-type", path, Target::Value, message, example);
@@ -288,4 +292,10 @@ impl Decoder<'_> {
 /// Decodes a whole file; the cluster is complete only if the report has no errors.
 pub(super) fn decode(tree: &Tree, report: &mut Report) -> Option<Cluster> {
     decode_file(&mut Decoder { report }, tree)
+}
+
+/// Returns every map with a fixed set of keys, by its path, with items of lists as `[]` and components as `*`.
+#[cfg(test)]
+pub(super) fn known_keys() -> &'static [(&'static str, &'static [&'static str])] {
+    words::KNOWN_KEYS
 }

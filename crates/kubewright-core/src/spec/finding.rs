@@ -165,8 +165,17 @@ impl SpecErrors {
 
 impl fmt::Display for SpecErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
+        const MOST_SHOWN: usize = 100;
+        for finding in self.findings.iter().take(MOST_SHOWN) {
             writeln!(f, "{}", finding.render(&self.file_name))?;
+        }
+        if let Some(more) = self
+            .findings
+            .len()
+            .checked_sub(MOST_SHOWN)
+            .filter(|more| *more > 0)
+        {
+            writeln!(f, "… and {more} more\n")?;
         }
         let errors = self.error_count();
         let plural = if errors == 1 { "" } else { "s" };

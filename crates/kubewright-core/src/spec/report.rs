@@ -30,8 +30,16 @@ pub(super) struct Report {
     broken: BTreeSet<String>,
 }
 
-/// Returns the path of a key in a map.
+/// The deepest level whose places are remembered; findings below point at it. The checks look no deeper.
+const DEEPEST_PATH: usize = 12;
+
+/// Returns the path of a key in a map. Keys of absurd length are cut, so that paths cannot exhaust the memory.
 pub(super) fn child(path: &str, key: &str) -> String {
+    const LONGEST_KEY: usize = 100;
+    let key = key
+        .char_indices()
+        .nth(LONGEST_KEY)
+        .map_or(key, |(end, _)| &key[..end]);
     if path.is_empty() {
         key.to_owned()
     } else {
@@ -48,21 +56,27 @@ impl Report {
     /// Starts a report on a tree.
     pub(super) fn new(root: &Tree) -> Self {
         let mut report = Self::default();
-        report.remember(root, String::new(), None);
+        report.remember(root, String::new(), None, 0);
         report
     }
 
-    fn remember(&mut self, tree: &Tree, path: String, key: Option<Span>) {
+    fn remember(&mut self, tree: &Tree, path: String, key: Option<Span>, depth: usize) {
         match &tree.value {
+            Value::List(_) | Value::Map(_) if depth >= DEEPEST_PATH => {}
             Value::Scalar { .. } => {}
             Value::List(items) => {
                 for (index, value) in items.iter().enumerate() {
-                    self.remember(value, item(&path, index), None);
+                    self.remember(value, item(&path, index), None, depth + 1);
                 }
             }
             Value::Map(entries) => {
                 for entry in entries {
-                    self.remember(&entry.value, child(&path, &entry.key), Some(entry.key_span));
+                    self.remember(
+                        &entry.value,
+                        child(&path, &entry.key),
+                        Some(entry.key_span),
+                        depth + 1,
+                    );
                 }
             }
         }
@@ -170,6 +184,11 @@ impl Report {
         self.spots.contains_key(path)
     }
 
+    /// Returns the line a path stands on.
+    pub(super) fn line_of(&self, path: &str) -> Option<usize> {
+        self.spots.get(path).map(|spot| spot.value.line)
+    }
+
     /// Marks a path as not decodable.
     pub(super) fn mark_broken(&mut self, path: &str) {
         self.broken.insert(path.to_owned());
@@ -177,15 +196,28 @@ impl Report {
 
     /// Returns whether nothing at, above or below the path was broken, so that its value is what the user meant.
     pub(super) fn is_sound(&self, path: &str) -> bool {
-        let is_above = |above: &str, below: &str| {
-            below
-                .strip_prefix(above)
-                .is_some_and(|rest| rest.is_empty() || above.is_empty() || rest.starts_with(['.', '[']))
+        let mut above = Some(path);
+        while let Some(here) = above {
+            if self.broken.contains(here) {
+                return false;
+            }
+            above = match here.rfind(['.', '[']) {
+                Some(cut) => Some(&here[..cut]),
+                None if here.is_empty() => None,
+                None => Some(""),
+            };
+        }
+        let has_broken = |start: String| {
+            self.broken
+                .range(start.clone()..)
+                .next()
+                .is_some_and(|broken| broken.starts_with(&start))
         };
-        !self
-            .broken
-            .iter()
-            .any(|broken| is_above(broken, path) || is_above(path, broken))
+        if path.is_empty() {
+            self.broken.is_empty()
+        } else {
+            !has_broken(format!("{path}.")) && !has_broken(format!("{path}["))
+        }
     }
 
     /// Returns whether an error has been found.
@@ -213,7 +245,18 @@ pub(super) fn sort_and_quote(mut findings: Vec<Finding>, text: &str) -> Vec<Find
         key(a).cmp(&key(b))
     });
     let lines: Vec<&str> = text.lines().collect();
+    let last = lines.iter().rposition(|line| !line.trim().is_empty());
     for finding in &mut findings {
+        // What is missing at the end of the text is shown at the end of its last line.
+        if let (Some(place), Some(last)) = (&mut finding.place, last)
+            && place.line > last + 1
+        {
+            *place = Place {
+                line: last + 1,
+                column: lines[last].trim_end().chars().count() + 1,
+                length: 1,
+            };
+        }
         finding.snippet = finding
             .place
             .and_then(|place| Some(Snippet::cut(lines.get(place.line.checked_sub(1)?)?, place)));

@@ -7,7 +7,7 @@
 
 mod syntax;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as ParserSpan, options};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span as ParserSpan, StructureStyle, options};
 use std::collections::BTreeMap;
 use syntax::syntax_problem;
 
@@ -154,7 +154,7 @@ pub(crate) fn read(text: &str) -> Result<Option<Tree>, YamlError> {
                 column: mark.col() + 1,
                 length: 1,
             };
-            let (problem, hint) = syntax_problem(error.kind());
+            let (problem, hint) = syntax_problem(error.kind(), builder.unclosed_before(span.line));
             YamlError::new(span, problem, hint)
         })?;
         builder.take(event, span.into())?;
@@ -189,12 +189,14 @@ enum Open {
         items: Vec<Tree>,
         span: Span,
         anchor: usize,
+        is_flow: bool,
     },
     Map {
         entries: Vec<Entry>,
         key: Option<(String, Span)>,
         span: Span,
         anchor: usize,
+        is_flow: bool,
     },
 }
 
@@ -256,7 +258,7 @@ impl Builder {
                     anchor,
                 )?;
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
                 if tag.is_some() {
                     return Err(tag_error(span));
                 }
@@ -265,9 +267,10 @@ impl Builder {
                     items: Vec::new(),
                     span,
                     anchor,
+                    is_flow: style == StructureStyle::Flow,
                 });
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
                 if tag.is_some() {
                     return Err(tag_error(span));
                 }
@@ -277,10 +280,13 @@ impl Builder {
                     key: None,
                     span,
                     anchor,
+                    is_flow: style == StructureStyle::Flow,
                 });
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List { items, span, anchor }) => {
+                Some(Open::List {
+                    items, span, anchor, ..
+                }) => {
                     self.complete(
                         Tree {
                             value: Value::List(items),
@@ -308,6 +314,19 @@ impl Builder {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Returns the innermost bracket that is open since an earlier line, with that line.
+    fn unclosed_before(&self, line: usize) -> Option<(char, usize)> {
+        self.open.iter().rev().find_map(|open| match open {
+            Open::List {
+                span, is_flow: true, ..
+            } if span.line < line => Some(('[', span.line)),
+            Open::Map {
+                span, is_flow: true, ..
+            } if span.line < line => Some(('{', span.line)),
+            _ => None,
+        })
     }
 
     fn count(&mut self, (nodes, bytes): (usize, usize), span: Span) -> Result<(), YamlError> {

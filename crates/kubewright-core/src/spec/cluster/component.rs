@@ -40,6 +40,7 @@ impl ComponentName {
 #[serde(rename_all = "camelCase", default)]
 pub struct ComponentOverrides {
     /// Command-line arguments without the leading dashes. Arguments that kubewright owns are refused by name.
+    #[schemars(with = "BTreeMap<String, super::PlainText>")]
     pub extra_args: BTreeMap<String, String>,
     /// Values merged into the component's own configuration file: maps key by key, anything else replaced.
     /// Only for kubelet, kube-proxy, kube-scheduler and containerd.

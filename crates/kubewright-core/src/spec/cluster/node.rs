@@ -29,9 +29,11 @@ pub struct Node {
     /// The address other nodes reach it by. SSH uses it too.
     pub address: IpAddr,
     /// What the node does; both roles may be combined.
+    #[schemars(length(min = 1))]
     pub roles: Vec<Role>,
     /// Labels of the node object.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, super::PlainText>")]
     pub labels: BTreeMap<String, String>,
     /// Taints of the node object, each `key=value:Effect`.
     #[serde(default)]
@@ -41,6 +43,7 @@ pub struct Node {
     pub user: Option<String>,
     /// The SSH port, if not the one under `ssh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// The only SSH host key accepted from this node, such as `ssh-ed25519 AAAA…`; otherwise known_hosts decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]

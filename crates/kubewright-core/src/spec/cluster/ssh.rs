@@ -13,6 +13,7 @@ pub struct Ssh {
     pub user: Option<String>,
     /// The port of the SSH server. Absent: what ssh_config says, else 22.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// A private key file, absolute, relative to cluster.yaml, or beginning with `~/`.
     #[serde(skip_serializing_if = "Option::is_none")]

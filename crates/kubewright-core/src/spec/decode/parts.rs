@@ -17,6 +17,9 @@ use crate::spec::{API_VERSION, KIND};
 /// Decodes a whole file. `None` when the cluster's name is missing, so that there is nothing to hold the rest.
 pub(in crate::spec) fn decode_file(d: &mut Decoder<'_>, tree: &Tree) -> Option<Cluster> {
     let top = d.fields(Some(tree), "", keys(""));
+    if !matches!(tree.value, Value::Map(_)) {
+        return None;
+    }
     constant(d, &top, "apiVersion", API_VERSION);
     constant(d, &top, "kind", KIND);
     let metadata = d.required(

@@ -1,7 +1,7 @@
 //! The keys and words a file may hold, and what people who come from other tools write instead.
 
 /// Every map with a fixed set of keys, by its path; items of lists as `[]`, components as `*`.
-const KNOWN_KEYS: &[(&str, &[&str])] = &[
+pub(super) const KNOWN_KEYS: &[(&str, &[&str])] = &[
     ("", &["apiVersion", "kind", "metadata", "spec"]),
     ("metadata", &["name"]),
     (

@@ -182,12 +182,35 @@ proptest! {
     }
 
     #[test]
-    fn no_damaged_file_makes_it_panic(at in 0..EVERYTHING.len(), cut in 0..40_usize, put in r#"[ -~\n\t§]{0,12}"#) {
+    fn no_damaged_file_makes_it_panic(at in 0..EVERYTHING.len(), cut in 0..40_usize, put in r"[ -~\n\t§]{0,12}") {
         let mut text = EVERYTHING.to_owned();
         let end = (at + cut).min(text.len());
         if text.is_char_boundary(at) && text.is_char_boundary(end) {
             text.replace_range(at..end, &put);
         }
         let _ = said(&text);
+    }
+}
+
+#[test]
+fn every_example_is_read() {
+    let examples = [
+        (
+            include_str!("../../../../../examples/one-node.yaml"),
+            vec!["single-control-plane"],
+        ),
+        (
+            include_str!("../../../../../examples/three-plus-two.yaml"),
+            vec![],
+        ),
+        (
+            include_str!("../../../../../examples/external-endpoint.yaml"),
+            vec![],
+        ),
+    ];
+    for (text, expected) in examples {
+        let parsed = good(text);
+        let rules: Vec<_> = parsed.warnings.iter().map(|warning| warning.rule).collect();
+        assert_eq!(rules, expected, "{}", parsed.spec.name);
     }
 }

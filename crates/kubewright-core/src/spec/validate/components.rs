@@ -44,11 +44,17 @@ fn check_arguments(
         if let Some(owned) = find_owned(component, &plain) {
             let message = format!(
                 "{component} argument `{}` belongs to kubewright: {}",
-                owned.name, owned.why
+                shorten(&plain),
+                owned.why
             );
             report.error("owned-argument", &place, Target::Key, message, owned.hint());
         } else if *argument != plain {
-            let message = format!("argument `{shown}` is not written as kubewright writes it");
+            let what = if argument.starts_with('-') {
+                "dashes in front"
+            } else {
+                "an underscore"
+            };
+            let message = format!("argument `{shown}` has {what}");
             report.error(
                 "invalid-value",
                 &place,

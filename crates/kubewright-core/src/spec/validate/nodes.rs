@@ -4,7 +4,7 @@ use super::super::cluster::{Cluster, Node, Role};
 use super::super::report::{Report, Target, child, item};
 use super::super::value::shorten;
 use super::settings::check_ssh_word;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;
 
@@ -129,12 +129,14 @@ fn check_unique<T: Ord + Display>(
             } else {
                 "duplicate-address"
             };
-            let owner = format!("`{}`", child(&item(NODES, *other), key));
+            let line = report
+                .line_of(&child(&item(NODES, *other), key))
+                .unwrap_or_default();
             let hint = if key == "name" {
-                format!("{owner} has it already; rename this one, or remove one of the two")
+                format!("the other is on line {line}; rename this one, or remove one of the two")
             } else {
                 format!(
-                    "{owner} ({}) has it already; every node needs its own",
+                    "{} on line {line} has it already; every node needs its own",
                     cluster.nodes[*other].name
                 )
             };
@@ -227,11 +229,9 @@ fn check_labels(path: &str, node: &Node, report: &mut Report) {
 }
 
 fn check_taints(path: &str, node: &Node, report: &mut Report) {
+    let mut seen = BTreeSet::new();
     for (index, taint) in node.taints.iter().enumerate() {
-        if node.taints[..index]
-            .iter()
-            .any(|other| other.key == taint.key && other.effect == taint.effect)
-        {
+        if !seen.insert((&taint.key, taint.effect)) {
             let message = format!("taint `{taint}` has the key and the effect of an earlier one");
             report.error(
                 "duplicate-name",

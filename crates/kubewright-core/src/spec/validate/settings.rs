@@ -6,6 +6,7 @@ use super::super::cluster::{
 use super::super::report::{Report, Target, item};
 use super::super::value::{Version, shorten};
 use crate::catalogue;
+use std::collections::BTreeSet;
 
 pub(super) fn check(cluster: &Cluster, report: &mut Report) {
     version(cluster.kubernetes, report);
@@ -28,20 +29,16 @@ fn version(version: Version, report: &mut Report) {
             .find(|v| format!("{}.{}", v.major, v.minor) == minor)
             .map(ToString::to_string)
     };
-    let minors: Vec<String> = catalogue::supported_minors();
-    let newest: Vec<String> = minors.iter().filter_map(|minor| newest_of(minor)).collect();
     let this_minor = format!("{}.{}", version.major, version.minor);
-    let hint = match newest_of(&this_minor) {
-        Some(patch) => format!(
-            "the newest patch of {this_minor} here is {patch}; the newest of all is {}",
-            newest[0]
-        ),
-        None => format!(
-            "the supported minors are {}, each up to {}; write `kubernetes: {}` for the newest",
-            minors.join(", "),
-            newest.join(", "),
-            newest[0]
-        ),
+    let hint = if let Some(patch) = newest_of(&this_minor) {
+        let newest = catalogue::newest();
+        format!("the newest patch of {this_minor} here is {patch}, the newest version of all {newest}")
+    } else {
+        let minors: Vec<String> = catalogue::supported_minors()
+            .iter()
+            .filter_map(|minor| Some(format!("{minor} (newest {})", newest_of(minor)?)))
+            .collect();
+        format!("the supported minors are {}", minors.join(", "))
     };
     let message = format!("Kubernetes {version} is not in this kubewright's catalogue");
     report.error("unknown-version", PATH, Target::Value, message, hint);
@@ -168,7 +165,7 @@ fn url_problem(url: &str) -> Option<&'static str> {
 const BUILT_IN: [&str; 2] = ["coredns", "metrics-server"];
 
 fn addons(cluster: &Cluster, report: &mut Report) {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: BTreeSet<&str> = BTreeSet::new();
     for (index, addon) in cluster.addons.iter().enumerate() {
         let path = item("spec.addons", index);
         let name = match addon {
@@ -189,7 +186,7 @@ fn addons(cluster: &Cluster, report: &mut Report) {
                 name.as_str()
             }
         };
-        if names.contains(&name) {
+        if !names.insert(name) {
             let message = format!("add-on `{}` is listed twice", shorten(name));
             report.error(
                 "duplicate-name",
@@ -199,7 +196,6 @@ fn addons(cluster: &Cluster, report: &mut Report) {
                 "keep one of them, or rename one",
             );
         }
-        names.push(name);
     }
 }
 

@@ -165,7 +165,7 @@ impl fmt::Display for Cidr {
     }
 }
 
-written_as_string!(Cidr, "Cidr", { "examples": ["10.244.0.0/16"] });
+written_as_string!(Cidr, "Cidr", { "pattern": r"^[0-9a-fA-F.:]+/\d{1,3}$" });
 
 #[cfg(test)]
 mod tests {

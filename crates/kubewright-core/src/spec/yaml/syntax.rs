@@ -2,8 +2,23 @@
 
 use serde_saphyr::granit_parser::ErrorKind;
 
-/// Returns what is wrong and what to do, for one of the parser's errors.
-pub(super) fn syntax_problem(kind: &ErrorKind) -> (String, String) {
+/// Returns what is wrong and what to do, for one of the parser's errors. A bracket that is open since an earlier line
+/// is the likelier cause of most of them.
+pub(super) fn syntax_problem(kind: &ErrorKind, unclosed: Option<(char, usize)>) -> (String, String) {
+    let is_about_brackets = matches!(
+        kind,
+        ErrorKind::MisplacedFlowCollectionEnd
+            | ErrorKind::MismatchedFlowCollectionEnd { .. }
+            | ErrorKind::RecursionLimitExceeded
+            | ErrorKind::DirectiveDisallowed
+    );
+    if let Some((bracket, line)) = unclosed.filter(|_| !is_about_brackets) {
+        let closing = if bracket == '[' { ']' } else { '}' };
+        return (
+            format!("`{bracket}` on line {line} is not closed, or not rightly"),
+            format!("add the closing `{closing}`, and commas between the entries"),
+        );
+    }
     let (problem, hint): (&str, &str) = match kind {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
@@ -26,9 +41,11 @@ pub(super) fn syntax_problem(kind: &ErrorKind) -> (String, String) {
             "a key without a value",
             "write `key: value`, with a space after the colon",
         ),
-        ErrorKind::UnclosedQuotedScalar => (
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent
+        | ErrorKind::DocumentIndicatorInQuotedScalar => (
             "a quote that is never closed",
-            "close it, or write the quote twice",
+            "add the closing quote on the line it began; a quote inside single quotes is written twice",
         ),
         ErrorKind::UnclosedFlowCollection { open } => {
             return (
