@@ -50,8 +50,11 @@ pub fn plan_apply(
     };
     let mut graph = Graph::default();
     recipe.prepare_hosts(&mut graph);
-    recipe.converge_etcd(&mut graph);
-    recipe.converge_control_planes(&mut graph);
+    if observed.api.is_some() {
+        recipe.roll_control_planes(&mut graph);
+    } else {
+        recipe.bootstrap_control_planes(&mut graph);
+    }
     recipe.settle(&mut graph);
     recipe.converge_runtimes(&mut graph);
     recipe.register(&mut graph, objects);
@@ -72,10 +75,6 @@ struct Recipe<'a> {
 }
 
 impl Recipe<'_> {
-    fn is_live(&self) -> bool {
-        self.observed.api.is_some()
-    }
-
     fn differences(&self, node: &str, stage: Stage) -> Vec<Difference> {
         let (Some(state), Some(observed)) = (self.states.get(node), self.observed.nodes.get(node)) else {
             return Vec::new();
@@ -110,40 +109,58 @@ impl Recipe<'_> {
         }
     }
 
-    fn converge_etcd(&self, graph: &mut Graph) {
-        let mut started = Vec::new();
+    /// All control planes at once: nobody is served yet, and the members need each other to elect a leader.
+    fn bootstrap_control_planes(&self, graph: &mut Graph) {
+        let names: Vec<&str> = self
+            .cluster
+            .control_planes()
+            .map(|node| node.name.as_str())
+            .collect();
+        for name in &names {
+            self.converge(graph, name, Stage::Etcd, vec![stage_id(name, Stage::Host)]);
+        }
+        let members: Vec<StepId> = names.iter().map(|name| stage_id(name, Stage::Etcd)).collect();
+        for name in &names {
+            self.wait_for_etcd(graph, name, members.clone());
+        }
+        for name in names {
+            self.converge(
+                graph,
+                name,
+                Stage::ControlPlane,
+                vec![stage_id(name, Stage::Etcd), stage_id(name, Stage::Host)],
+            );
+            self.wait_for_api(graph, name, "objects can be written");
+        }
+    }
+
+    /// One control plane after the other: the next is touched only when the last is ready again (R2, R10).
+    fn roll_control_planes(&self, graph: &mut Graph) {
         let mut last = None;
         for node in self.cluster.control_planes() {
             let name = node.name.as_str();
             let mut after = vec![stage_id(name, Stage::Host)];
-            if self.is_live() {
-                after.extend(last.take());
-            }
-            let Some(step) = self.converge(graph, name, Stage::Etcd, after) else {
-                continue;
-            };
-            if self.is_live() {
-                last = Some(self.wait_for_etcd(graph, name, vec![step]));
-            } else {
-                started.push((name.to_owned(), step));
-            }
-        }
-        let steps: Vec<StepId> = started.iter().map(|(_, step)| step.clone()).collect();
-        for (name, _) in started {
-            self.wait_for_etcd(graph, &name, steps.clone());
+            after.extend(last.clone());
+            self.converge(graph, name, Stage::Etcd, after.clone());
+            self.wait_for_etcd(graph, name, vec![stage_id(name, Stage::Etcd)]);
+            after.push(StepId(etcd_ready_id(name)));
+            self.converge(graph, name, Stage::ControlPlane, after);
+            last = self
+                .wait_for_api(graph, name, "the next control plane is touched only then")
+                .or(last);
         }
     }
 
-    fn wait_for_etcd(&self, graph: &mut Graph, node: &str, after: Vec<StepId>) -> StepId {
+    /// Waits for the member, if it is touched.
+    fn wait_for_etcd(&self, graph: &mut Graph, node: &str, after: Vec<StepId>) {
+        if self.differences(node, Stage::Etcd).is_empty() {
+            return;
+        }
         let condition = NodeCondition::HttpOk {
             url: ETCD_HEALTH.to_owned(),
             ca_file: None,
         };
-        let why = if self.is_live() {
-            "the next member is touched only then"
-        } else {
-            "the members elect a leader"
-        };
+        let why = "a member serves only when it sees a leader";
         wait_on_node(
             graph,
             &etcd_ready_id(node),
@@ -152,46 +169,31 @@ impl Recipe<'_> {
             ETCD_TIMEOUT_SECONDS,
             why,
             after,
-        )
+        );
     }
 
-    fn converge_control_planes(&self, graph: &mut Graph) {
-        let mut last: Option<StepId> = None;
-        for node in self.cluster.control_planes() {
-            let name = node.name.as_str();
-            let mut after = vec![stage_id(name, Stage::Host), stage_id(name, Stage::Etcd)];
-            if self.is_live() {
-                after.push(StepId(etcd_ready_id(name)));
-                after.extend(last.take());
-            }
-            let changed = self.converge(graph, name, Stage::ControlPlane, after);
-            let is_touched = changed.is_some() || !self.differences(name, Stage::Etcd).is_empty();
-            if is_touched {
-                let condition = NodeCondition::HttpOk {
-                    url: API_READY.to_owned(),
-                    ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
-                };
-                let why = if self.is_live() {
-                    "the next API server is touched only then"
-                } else {
-                    "objects can be written"
-                };
-                let after = [changed, Some(StepId(etcd_ready_id(name)))]
-                    .into_iter()
-                    .flatten()
-                    .collect();
-                let id = api_ready_id(name);
-                last = Some(wait_on_node(
-                    graph,
-                    &id,
-                    name,
-                    condition,
-                    API_TIMEOUT_SECONDS,
-                    why,
-                    after,
-                ));
-            }
+    /// Waits for the API server, if it or its member is touched.
+    fn wait_for_api(&self, graph: &mut Graph, node: &str, why: &str) -> Option<StepId> {
+        if [Stage::Etcd, Stage::ControlPlane]
+            .iter()
+            .all(|stage| self.differences(node, *stage).is_empty())
+        {
+            return None;
         }
+        let condition = NodeCondition::HttpOk {
+            url: API_READY.to_owned(),
+            ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
+        };
+        let after = vec![stage_id(node, Stage::ControlPlane), StepId(etcd_ready_id(node))];
+        Some(wait_on_node(
+            graph,
+            &api_ready_id(node),
+            node,
+            condition,
+            API_TIMEOUT_SECONDS,
+            why,
+            after,
+        ))
     }
 
     /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.

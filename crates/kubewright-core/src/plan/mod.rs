@@ -17,6 +17,9 @@ pub use refusal::Refusal;
 pub use reset::plan_reset;
 pub use step::{Condition, Disruption, PlannedStep, Step, StepId};
 
+#[cfg(test)]
+mod tests;
+
 use crate::resource::Digest;
 
 /// What the operator asked for.

@@ -1,0 +1,342 @@
+//! The planner's laws: what holds for every cluster and everything that can be observed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::observed::{Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction};
+use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
+use crate::spec::{Cluster, parse};
+
+const NODES: [&str; 5] = ["cp-1", "cp-2", "cp-3", "w-1", "w-2"];
+
+fn cluster(order: &[&str]) -> Cluster {
+    let nodes = order.iter().fold(String::new(), |text, name| {
+        let (number, role) = if let Some(number) = name.strip_prefix("cp-") {
+            (format!("1{number}"), "control-plane")
+        } else {
+            (format!("2{}", &name[2..]), "worker")
+        };
+        text + &format!("    - {{ name: {name}, address: 192.0.2.{number}, roles: [{role}] }}\n")
+    });
+    let text = format!(
+        "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata:\n  name: test\nspec:\n  nodes:\n{nodes}"
+    );
+    parse(&text, "cluster.yaml").unwrap().spec
+}
+
+fn resource(stage: Stage) -> Resource {
+    Resource::File(File {
+        path: format!("/etc/{}", stage.title().replace(' ', "-")),
+        access: Access::root(0o644),
+        content: "new\n".to_owned(),
+    })
+}
+
+fn states(cluster: &Cluster) -> BTreeMap<String, NodeState> {
+    let state = |is_control_plane: bool| {
+        let mut state = NodeState::default();
+        for stage in Stage::ALL {
+            if is_control_plane || !matches!(stage, Stage::Etcd | Stage::ControlPlane) {
+                state.extend(stage, [resource(stage)]);
+            }
+        }
+        state
+    };
+    cluster
+        .nodes
+        .iter()
+        .map(|node| (node.name.to_string(), state(node.is_control_plane())))
+        .collect()
+}
+
+/// Everything as it is to be, with the API up and the bootstrap settled.
+fn converged(cluster: &Cluster) -> Observed {
+    let mut observed = Observed {
+        api: Some(ObservedApi::default()),
+        ..Observed::default()
+    };
+    for node in &cluster.nodes {
+        let mut seen = ObservedNode::default();
+        seen.facts.machine_id = format!("machine-of-{}", node.name);
+        seen.facts.is_settled = node.is_control_plane();
+        seen.facts.has_etcd_data = node.is_control_plane();
+        observed.nodes.insert(node.name.to_string(), seen);
+    }
+    observed
+}
+
+fn differs(observed: &mut Observed, node: &str, stage: Stage) {
+    let change = Change::Content {
+        before: Some("old\n".to_owned()),
+    };
+    let difference = Difference {
+        resource: resource(stage).id(),
+        change,
+    };
+    observed.nodes.get_mut(node).unwrap().differences.push(difference);
+}
+
+fn blank(cluster: &Cluster) -> Observed {
+    let mut observed = converged(cluster);
+    observed.api = None;
+    for (name, state) in states(cluster) {
+        let seen = observed.nodes.get_mut(&name).unwrap();
+        seen.facts.is_settled = false;
+        seen.facts.has_etcd_data = false;
+        seen.differences = state
+            .resources
+            .iter()
+            .map(|staged| Difference {
+                resource: staged.resource.id(),
+                change: Change::Missing,
+            })
+            .collect();
+    }
+    observed
+}
+
+fn plan_of(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusal> {
+    plan_apply(
+        cluster,
+        &states(cluster),
+        &["Deployment kube-system/coredns".to_owned()],
+        observed,
+    )
+}
+
+/// Every step a step comes after, directly or through others.
+fn ancestors(plan: &Plan) -> BTreeMap<StepId, BTreeSet<StepId>> {
+    let mut all: BTreeMap<StepId, BTreeSet<StepId>> = BTreeMap::new();
+    for planned in &plan.steps {
+        let mut own = BTreeSet::new();
+        for before in &planned.after {
+            own.extend(
+                all.get(before)
+                    .expect("a step comes after steps that stand before it")
+                    .iter()
+                    .cloned(),
+            );
+            own.insert(before.clone());
+        }
+        all.insert(planned.id.clone(), own);
+    }
+    all
+}
+
+#[test]
+fn plans_nothing_for_a_converged_cluster() {
+    let cluster = cluster(&NODES);
+    let plan = plan_of(&cluster, &converged(&cluster)).unwrap();
+    assert_eq!(plan.steps, Vec::new());
+    assert!(plan.is_empty());
+}
+
+#[test]
+fn bootstraps_all_members_at_once() {
+    let cluster = cluster(&NODES);
+    let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
+    let ancestors = ancestors(&plan);
+    for node in ["cp-1", "cp-2", "cp-3"] {
+        let own = StepId(format!("{node}/etcd"));
+        assert!(
+            ancestors[&own].iter().all(|id| id.0.starts_with(node)),
+            "{own} waits for another node"
+        );
+    }
+}
+
+#[test]
+fn starts_kubelets_only_after_their_nodes_are_registered() {
+    let cluster = cluster(&NODES);
+    let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
+    let ancestors = ancestors(&plan);
+    for node in NODES {
+        assert!(ancestors[&StepId(format!("{node}/node"))].contains(&StepId("cluster/nodes".to_owned())));
+    }
+}
+
+#[test]
+fn settles_only_when_every_member_and_api_server_is_up() {
+    let cluster = cluster(&NODES);
+    let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
+    let before = &ancestors(&plan)[&StepId("cp-1/settle".to_owned())];
+    for node in ["cp-1", "cp-2", "cp-3"] {
+        assert!(before.contains(&StepId(format!("{node}/etcd-ready"))));
+        assert!(before.contains(&StepId(format!("{node}/api-ready"))));
+    }
+}
+
+#[test]
+fn refuses_a_settled_cluster_with_a_member_that_lost_its_data() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    observed.nodes.get_mut("cp-2").unwrap().facts.has_etcd_data = false;
+    for api in [observed.api.clone(), None] {
+        observed.api = api;
+        let refusal = plan_of(&cluster, &observed).unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal::MemberWithoutData {
+                node: "cp-2".to_owned()
+            }
+        );
+    }
+}
+
+#[test]
+fn refuses_nodes_of_another_cluster_and_nodes_that_are_somebody_else() {
+    let cluster = cluster(&NODES);
+    let marker = |cluster: &str, node: &str| {
+        Some(Marker {
+            cluster: cluster.into(),
+            cluster_id: "x".into(),
+            node: node.into(),
+            pod_cidr: None,
+        })
+    };
+    for (marker, rule) in [
+        (marker("other", "w-1"), "other"),
+        (marker("test", "w-2"), "set up as"),
+    ] {
+        let mut observed = converged(&cluster);
+        observed.nodes.get_mut("w-1").unwrap().facts.marker = marker;
+        let refusal = plan_of(&cluster, &observed).unwrap_err();
+        assert_eq!(refusal.rule(), "node-identity");
+        assert!(refusal.to_string().contains(rule), "{refusal}");
+    }
+}
+
+#[test]
+fn refuses_one_machine_under_two_names() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    observed.nodes.get_mut("w-1").unwrap().facts.machine_id = "same".into();
+    observed.nodes.get_mut("cp-1").unwrap().facts.machine_id = "same".into();
+    assert_eq!(plan_of(&cluster, &observed).unwrap_err().rule(), "node-identity");
+}
+
+#[test]
+fn refuses_to_go_through_what_is_in_the_way() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    let change = Change::Blocked {
+        reason: "a directory is where the file should be".to_owned(),
+    };
+    let difference = Difference {
+        resource: ResourceId::new("file", "/etc/host"),
+        change,
+    };
+    observed
+        .nodes
+        .get_mut("w-1")
+        .unwrap()
+        .differences
+        .push(difference);
+    assert_eq!(plan_of(&cluster, &observed).unwrap_err().rule(), "nothing-lost");
+}
+
+#[test]
+fn names_the_units_a_step_restarts() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    let change = Change::Unit {
+        before: None,
+        enable: false,
+        action: UnitAction::Restart,
+        reason: "its configuration changed".to_owned(),
+    };
+    let difference = Difference {
+        resource: ResourceId::new("unit", "kubelet.service"),
+        change,
+    };
+    observed
+        .nodes
+        .get_mut("w-1")
+        .unwrap()
+        .differences
+        .push(difference);
+    let plan = plan_of(&cluster, &observed).unwrap();
+    assert_eq!(
+        plan.steps[0].disruption,
+        Disruption::Restarts {
+            units: vec!["kubelet.service".to_owned()]
+        }
+    );
+}
+
+#[test]
+fn keeps_the_pod_ranges_nodes_have_and_gives_the_rest_by_name() {
+    let cluster = cluster(&["w-2", "cp-1", "w-1", "cp-3", "cp-2"]);
+    let mut observed = Observed {
+        api: Some(ObservedApi::default()),
+        ..Observed::default()
+    };
+    let has = |node: &str, range: &str| (node.to_owned(), range.to_owned());
+    observed.api.as_mut().unwrap().pod_cidrs = [has("w-1", "10.244.0.0/24"), has("gone", "10.244.1.0/24")]
+        .into_iter()
+        .collect();
+    let ranges = allocate_pod_ranges(&cluster, &observed).unwrap();
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|(node, range)| format!("{node} {range}"))
+        .collect();
+    assert_eq!(
+        ranges,
+        [
+            "cp-1 10.244.2.0/24",
+            "cp-2 10.244.3.0/24",
+            "cp-3 10.244.4.0/24",
+            "w-1 10.244.0.0/24",
+            "w-2 10.244.5.0/24"
+        ]
+    );
+}
+
+proptest! {
+    /// On a cluster that serves, no two control planes are in transition at once.
+    #[test]
+    fn touches_control_planes_one_after_the_other(
+        touched in proptest::collection::btree_set((0usize..3, prop_oneof![Just(Stage::Etcd), Just(Stage::ControlPlane)]), 1..6)
+    ) {
+        let cluster = cluster(&NODES);
+        let mut observed = converged(&cluster);
+        for (node, stage) in &touched {
+            differs(&mut observed, NODES[*node], *stage);
+        }
+        let plan = plan_of(&cluster, &observed).unwrap();
+        let ancestors = ancestors(&plan);
+        let moving: Vec<&PlannedStep> = plan.steps.iter().filter(|planned| matches!(
+            planned.step, Step::Converge { stage: Stage::Etcd | Stage::ControlPlane, .. }
+        )).collect();
+        for one in &moving {
+            for other in &moving {
+                if one.step.node() != other.step.node() {
+                    let is_ordered = ancestors[&one.id].contains(&other.id) || ancestors[&other.id].contains(&one.id);
+                    prop_assert!(is_ordered, "{} and {} may run at once", one.id, other.id);
+                }
+            }
+        }
+    }
+
+    /// The order of nodes in the file changes nothing about what is done where.
+    #[test]
+    fn does_not_depend_on_the_order_of_nodes(order in Just(NODES.to_vec()).prop_shuffle(), is_blank in any::<bool>()) {
+        let (one, other) = (cluster(&NODES), cluster(&order));
+        let observed = if is_blank { blank(&one) } else {
+            let mut observed = converged(&one);
+            differs(&mut observed, "w-1", Stage::Node);
+            differs(&mut observed, "cp-2", Stage::Host);
+            observed
+        };
+        let steps = |cluster: &Cluster| -> BTreeSet<String> {
+            plan_of(cluster, &observed).unwrap().steps.iter().map(|planned| planned.id.to_string()).collect()
+        };
+        prop_assert_eq!(steps(&one), steps(&other));
+        prop_assert_eq!(
+            allocate_pod_ranges(&one, &observed).unwrap(),
+            allocate_pod_ranges(&other, &observed).unwrap()
+        );
+    }
+}
