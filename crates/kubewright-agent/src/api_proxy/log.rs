@@ -24,6 +24,17 @@ pub(super) fn event(level: Level, message: &str, fields: &[(&str, &dyn Display)]
     let _ = std::io::stderr().write_all(line(level, message, fields).as_bytes());
 }
 
+/// An error with all its causes, outermost first.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 fn line(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String {
     let (prefix, level) = match level {
         Level::Info => ("<6>", "info"),

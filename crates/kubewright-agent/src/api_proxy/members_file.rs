@@ -17,7 +17,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MembersFileError {
     /// The file is there but cannot be read.
-    #[error("read {path}: {source}")]
+    #[error("read {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub(super) enum MembersFileError {
         source: std::io::Error,
     },
     /// The file is not what this program writes.
-    #[error("parse {path}: {source}")]
+    #[error("parse {path}")]
     Parse {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub(super) enum MembersFileError {
         source: serde_json::Error,
     },
     /// The file cannot be replaced.
-    #[error("write {path}: {source}")]
+    #[error("write {path}")]
     Write {
         /// The file.
         path: PathBuf,

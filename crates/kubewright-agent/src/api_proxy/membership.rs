@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::health::Checkers;
 use super::http::{HttpConnection, HttpError};
-use super::log::{Level, event};
+use super::log::{Level, chain, event};
 use super::members::Members;
 use super::members_file;
 use super::pool::Pool;
@@ -233,7 +233,11 @@ impl Learner {
                 true
             }
             Ok(Err(error)) => {
-                event(Level::Warn, "members not remembered", &[("reason", &error)]);
+                event(
+                    Level::Warn,
+                    "members not remembered",
+                    &[("reason", &chain(&error))],
+                );
                 false
             }
             Err(_) => false,

@@ -43,7 +43,7 @@ pub use self::config::{ConfigError, ProxyConfig};
 pub use self::tls::TlsError;
 
 use self::health::Checkers;
-use self::log::{Level, event};
+use self::log::{Level, chain, event};
 use self::members::{Members, Remembered};
 use self::membership::Learner;
 use self::notify::{Notifier, watchdog_interval};
@@ -140,7 +140,7 @@ impl Proxy {
             event(
                 Level::Warn,
                 "remembered members are ignored",
-                &[("reason", &error)],
+                &[("reason", &chain(&error))],
             );
             Remembered::default()
         });

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::config::ProxyConfig;
-use super::log::{Level, event};
+use super::log::{Level, chain, event};
 use super::verdict::Failure;
 
 /// What is wrong with the files TLS is made of.
@@ -31,7 +32,7 @@ pub enum TlsError {
         problem: String,
     },
     /// Certificate and key cannot be used.
-    #[error("use {path}: {source}")]
+    #[error("use {path}")]
     Identity {
         /// The certificate's file.
         path: PathBuf,
@@ -40,7 +41,7 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// The library refuses the set-up.
-    #[error("set up tls: {0}")]
+    #[error("set up tls")]
     Setup(#[source] rustls::Error),
     /// The name to verify is not a DNS name or an address.
     #[error("serverName {0:?} is not a name")]
@@ -143,24 +144,36 @@ fn build(ca_file: &Path, identity: Option<&(PathBuf, PathBuf)>) -> Result<Client
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
         .with_root_certificates(roots);
-    let mut client = match identity {
-        None => builder.with_no_client_auth(),
-        // A node may get its certificate after its proxy: health needs none, so go on and read it when it is there.
-        Some((certificate, _)) if !certificate.exists() => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let chain = read_certificates(certificate)?;
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error(key, &error))?;
-            builder
-                .with_client_auth_cert(chain, private)
-                .map_err(|source| TlsError::Identity {
-                    path: certificate.clone(),
-                    source,
-                })?
+    let resolver = identity.and_then(|identity| match read_identity(identity) {
+        Ok(resolver) => Some(resolver),
+        // Health needs no identity, and a node must reach its API also with a missing, half-renewed or broken one.
+        Err(error) => {
+            event(
+                Level::Warn,
+                "no identity, membership is not learned",
+                &[("reason", &chain(&error))],
+            );
+            None
         }
+    });
+    let mut client = match resolver {
+        Some(resolver) => builder.with_client_cert_resolver(resolver),
+        None => builder.with_no_client_auth(),
     };
     client.resumption = rustls::client::Resumption::disabled();
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(client)
+}
+
+fn read_identity((certificate, key): &(PathBuf, PathBuf)) -> Result<Arc<SingleCertAndKey>, TlsError> {
+    let certificates = read_certificates(certificate)?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error(key, &error))?;
+    CertifiedKey::from_der(certificates, private, &rustls::crypto::ring::default_provider())
+        .map(|certified| Arc::new(SingleCertAndKey::from(certified)))
+        .map_err(|source| TlsError::Identity {
+            path: certificate.clone(),
+            source,
+        })
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

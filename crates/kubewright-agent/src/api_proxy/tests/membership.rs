@@ -95,9 +95,9 @@ async fn a_refusal_or_a_hostile_list_stops_no_client() {
 }
 
 #[tokio::test]
-async fn an_identity_that_comes_later_is_used_without_a_restart() {
+async fn an_identity_that_becomes_whole_later_is_used_without_a_restart() {
     let fixture = Fixture::new();
-    std::fs::remove_file(fixture.path("client.crt")).unwrap();
+    std::fs::write(fixture.path("client.crt"), "half writ").unwrap();
     let api = FakeApi::start(&fixture.authority, "api").await;
     let proxy = fixture.start(&fixture.config(&[api.address])).await;
     let counters = &proxy.pool.counters;
