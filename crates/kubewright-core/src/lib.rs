@@ -7,11 +7,15 @@
 //! Nothing here reads a file, opens a socket, starts a process, asks for the time or rolls dice: what is needed of
 //! the world is a parameter. That is what makes a plan printable, hashable and testable.
 
+pub mod carrier;
 pub mod catalogue;
+pub mod component;
 pub mod journal;
+pub mod manifest;
 pub mod observed;
 pub mod pki;
 pub mod plan;
+pub mod render;
 pub mod resource;
 pub mod secret;
 pub mod spec;

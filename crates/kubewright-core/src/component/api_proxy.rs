@@ -1,0 +1,114 @@
+//! The node-local way to the API: a small proxy on every node, part of kubewright's own program.
+//!
+//! It checks API servers by `/readyz`, prefers the one of its own node, and moves on to the next one within the same
+//! connection attempt. Its list is only where it begins: it learns and remembers the membership by itself, with an
+//! identity that may read the API's endpoints and nothing else.
+
+use serde_json::json;
+
+use super::{
+    Arguments, Command, Component, Confinement, Port, Probe, Process, Readiness, apiserver,
+    client_certificate, to_json,
+};
+use crate::manifest::API_PROXY_GROUP;
+use crate::render::{AGENT_PATH, View, directory, public_file, socket};
+use crate::resource::{Access, AuthorityName, Resource, Stage, User};
+
+/// Where everything on a node reaches the API.
+pub const URL: &str = "https://127.0.0.1:7443";
+/// Where metrics and state of the proxy are read.
+pub const ADMIN_PORT: u16 = 7445;
+/// The component's and its unit's name.
+pub const NAME: &str = "kubewright-api-proxy";
+
+const USER: &str = "kubewright-proxy";
+const PORT: u16 = 7443;
+const CONFIG_PATH: &str = "/etc/kubernetes/api-proxy.json";
+const STATE_DIRECTORY: &str = "/var/lib/kubewright-proxy";
+
+/// The proxy of a node.
+pub fn component(view: &View) -> Component {
+    let mut component = Component::new(NAME, Stage::Runtime);
+    let mut certificate = client_certificate(
+        "api-proxy",
+        AuthorityName::Kubernetes,
+        &format!("kubewright:api-proxy:{}", view.name()),
+        &[API_PROXY_GROUP],
+        "/etc/kubernetes/pki/api-proxy",
+    );
+    certificate.key_access = Access::of(USER, 0o600);
+    let backends: Vec<String> = view
+        .cluster
+        .control_planes()
+        .map(|node| socket(node.address, apiserver::PORT))
+        .collect();
+    let mut config = json!({
+        "listen": format!("127.0.0.1:{PORT}"),
+        "admin": format!("127.0.0.1:{ADMIN_PORT}"),
+        "backends": backends,
+        "caFile": AuthorityName::Kubernetes.certificate_path(),
+        "serverName": "kubernetes",
+        "clientCertFile": certificate.certificate_path,
+        "clientKeyFile": certificate.key_path,
+        "stateFile": format!("{STATE_DIRECTORY}/members.json"),
+    });
+    if view.node.is_control_plane() {
+        config["local"] = view.socket(apiserver::PORT).into();
+    }
+    component.reads.push(Resource::User(User {
+        name: USER.to_owned(),
+        home: STATE_DIRECTORY.to_owned(),
+    }));
+    component
+        .reads
+        .push(directory(STATE_DIRECTORY, Access::of(USER, 0o700)));
+    component
+        .reads
+        .push(directory("/usr/local/lib/kubewright", Access::root(0o755)));
+    component.reads.push(Resource::Binary(view.agent_binary()));
+    component.reads.push(public_file(CONFIG_PATH, to_json(&config)));
+    component.rereads.push(Resource::Certificate(certificate));
+
+    let mut process = Process::new("the way to the API servers", Stage::Runtime);
+    process.program = Some(AGENT_PATH.to_owned());
+    process.subcommand = Some("api-proxy");
+    process.arguments = Arguments::new([("config", CONFIG_PATH)]);
+    process.user = Some(USER);
+    process.readiness = Readiness::Notify { timeout_seconds: 30 };
+    process.confinement = Confinement::Strict {
+        writable: vec![STATE_DIRECTORY],
+    };
+    process.limits.open_files = Some(65536);
+    process.limits.oom_score_adjust = Some(-900);
+    let address = Some([127, 0, 0, 1].into());
+    process.ports = vec![
+        Port {
+            name: "https",
+            number: PORT,
+            address,
+        },
+        Port {
+            name: "admin",
+            number: ADMIN_PORT,
+            address,
+        },
+    ];
+    process.probe = Some(Probe {
+        url: format!("{URL}/readyz"),
+    });
+    component.process = Some(process);
+    component
+}
+
+/// Waits until the API answers through the proxy. What starts before it lists nothing and tries again ever later.
+pub(super) fn wait_for_api() -> Command {
+    Command::new([
+        AGENT_PATH,
+        "wait-url",
+        "https://127.0.0.1:7443/readyz",
+        "--ca",
+        AuthorityName::Kubernetes.certificate_path(),
+        "--timeout-seconds",
+        "300",
+    ])
+}

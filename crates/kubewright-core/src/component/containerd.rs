@@ -1,0 +1,102 @@
+//! containerd with runc, the images every node needs, and crictl to look inside.
+//!
+//! The pause image is pinned, so that cleaning up images never takes what no registry may give back. The network's
+//! configuration is read from tmpfs when kubewright's own network writes it: one that outlived a reboot would let
+//! pods start before their network is there, and wait fifteen seconds for the second try.
+
+use serde_json::json;
+
+use super::{Component, Process, Readiness, merge, network, to_toml, to_yaml};
+use crate::render::{BINARY_DIRECTORY, RenderError, View, directory, public_file};
+use crate::resource::{Access, Resource, Stage};
+use crate::spec::ComponentName;
+
+/// Where the kubelet and crictl reach containerd.
+pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
+
+const CONFIG_PATH: &str = "/etc/containerd/config.toml";
+const REGISTRY_DIRECTORY: &str = "/etc/containerd/certs.d";
+
+/// The container runtime of a node.
+///
+/// # Errors
+/// [`RenderError::Configuration`] when `extraConfig` has what TOML cannot hold.
+pub fn component(view: &View) -> Result<Component, RenderError> {
+    let mut component = Component::new("containerd", Stage::Runtime);
+    let config = configuration(view).map_err(|problem| RenderError::Configuration {
+        node: view.name().to_owned(),
+        component: ComponentName::Containerd,
+        problem,
+    })?;
+    component.reads.push(Resource::Binary(view.binary("containerd")));
+    component
+        .reads
+        .push(directory("/etc/containerd", Access::root(0o755)));
+    component
+        .reads
+        .push(directory(REGISTRY_DIRECTORY, Access::root(0o755)));
+    component.reads.push(public_file(CONFIG_PATH, config));
+    for name in ["containerd-shim-runc-v2", "ctr", "runc", "crictl"] {
+        component.rereads.push(Resource::Binary(view.binary(name)));
+    }
+    let crictl = json!({"runtime-endpoint": SOCKET, "image-endpoint": SOCKET, "timeout": 10});
+    component
+        .rereads
+        .push(public_file("/etc/crictl.yaml", to_yaml(&crictl)));
+
+    let mut process = Process::new("containerd, the container runtime", Stage::Runtime);
+    process.program = Some(view.binary("containerd").path);
+    process.arguments.set("config", CONFIG_PATH);
+    process.readiness = Readiness::Notify { timeout_seconds: 120 };
+    process.limits.oom_score_adjust = Some(-999);
+    process.limits.parent_of_containers = true;
+    component.process = Some(process);
+    Ok(component)
+}
+
+/// Images the cluster's own pods need on this node.
+pub fn images(view: &View) -> Vec<Resource> {
+    let mut names = vec!["pause"];
+    if view.runs_system_pods() {
+        names.extend(["coredns", "metrics-server"]);
+    }
+    names
+        .into_iter()
+        .filter_map(|name| view.image(name))
+        .map(Resource::Image)
+        .collect()
+}
+
+fn configuration(view: &View) -> Result<String, String> {
+    let pause = view
+        .context
+        .release
+        .image("pause")
+        .map_or(String::new(), |image| image.reference);
+    let mut value = json!({
+        "version": 3,
+        "plugins": {
+            "io.containerd.cri.v1.images": {
+                "pinned_images": {"sandbox": pause},
+                "registry": {"config_path": REGISTRY_DIRECTORY},
+            },
+            "io.containerd.cri.v1.runtime": {
+                "cni": {
+                    "bin_dirs": [network::PLUGIN_DIRECTORY],
+                    "conf_dir": network::configuration_directory(view),
+                },
+                "containerd": {"runtimes": {"runc": {
+                    "runtime_type": "io.containerd.runc.v2",
+                    "options": {
+                        "BinaryName": format!("{BINARY_DIRECTORY}/runc"),
+                        "SystemdCgroup": true,
+                    },
+                }}},
+            },
+        },
+    });
+    if let Some(overrides) = view.overrides(ComponentName::Containerd) {
+        merge(&mut value, &overrides.extra_config);
+    }
+    to_toml(&value)
+}

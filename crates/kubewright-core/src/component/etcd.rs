@@ -1,0 +1,199 @@
+//! etcd: one member on every control plane, its own user, its own authority, TLS for clients and peers.
+//!
+//! **A cluster is formed exactly once.** The unit itself says `existing` and refuses to start on an empty data
+//! directory: it needs either the data ([`MEMBER_DIRECTORY`]) or the permission to begin without
+//! ([`BEGIN_PATH`], an environment file with the initial membership and `new`). Only the bootstrapping run has that
+//! file among its resources; it lies on tmpfs and the unit removes it as soon as the member serves, so neither a
+//! reboot nor a later apply finds it. It is no input of the unit: that it comes and goes restarts nothing. A member
+//! that loses its data later stays down with a clear message, instead of founding a second cluster or voting twice.
+//!
+//! Once the member serves, the unit leaves [`FORMED_PATH`], which outlives the data directory. A node with data but
+//! without that mark is in the middle of a bootstrap that was interrupted: the cluster was never formed, and the
+//! next run may go on with it.
+
+use super::trust::authority_id;
+use super::{
+    Arguments, Command, Component, Confinement, Limits, Port, Probe, Process, Readiness, client_certificate,
+    serving_certificate,
+};
+use crate::render::{View, directory, public_file, socket};
+use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage, User};
+use crate::spec::ComponentName;
+
+/// The user etcd runs as.
+pub const USER: &str = "etcd";
+/// Where the data is.
+pub const DATA_DIRECTORY: &str = "/var/lib/etcd";
+/// What is there when the data directory holds a member.
+pub const MEMBER_DIRECTORY: &str = "/var/lib/etcd/member";
+/// The permission to begin without data; on tmpfs, removed once the member serves.
+pub const BEGIN_PATH: &str = "/run/kubewright/etcd-begin.env";
+/// The mark that this node's member has once served: the cluster was formed.
+pub const FORMED_PATH: &str = "/etc/kubernetes/etcd-formed";
+/// Where clients connect on the node itself.
+pub const LOCAL_URL: &str = "https://127.0.0.1:2379";
+
+const CLIENT_PORT: u16 = 2379;
+const PEER_PORT: u16 = 2380;
+const METRICS_URL: &str = "http://127.0.0.1:2381";
+
+/// etcd on a control plane.
+pub fn component(view: &View) -> Component {
+    let mut component = Component::new("etcd", Stage::Etcd);
+    component.reads.push(Resource::User(User {
+        name: USER.to_owned(),
+        home: DATA_DIRECTORY.to_owned(),
+    }));
+    component
+        .reads
+        .push(directory(DATA_DIRECTORY, Access::of(USER, 0o700)));
+    component.reads.push(Resource::Binary(view.binary("etcd")));
+    component.shared.push(authority_id(AuthorityName::Etcd));
+
+    // etcd reads certificates anew for every connection.
+    let (server, peer) = (server_certificate(view), peer_certificate(view));
+    let process = process(view, &server, &peer);
+    component
+        .rereads
+        .extend([server, peer, health_check_certificate()].map(Resource::Certificate));
+    if view.context.etcd_bootstrap {
+        component.rereads.push(permission_to_begin(view));
+    }
+    component.process = Some(process);
+    component
+}
+
+fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
+    let client_url = format!("https://{}", view.socket(CLIENT_PORT));
+    let peer_url = peer_url(view.node.address);
+    let authority = AuthorityName::Etcd.certificate_path();
+    let mut arguments = Arguments::new([
+        ("name", view.name()),
+        ("data-dir", DATA_DIRECTORY),
+        ("listen-client-urls", &format!("{client_url},{LOCAL_URL}")),
+        ("advertise-client-urls", &client_url),
+        ("listen-peer-urls", &peer_url),
+        ("initial-advertise-peer-urls", &peer_url),
+        ("listen-metrics-urls", METRICS_URL),
+        ("client-cert-auth", "true"),
+        ("trusted-ca-file", authority),
+        ("cert-file", &server.certificate_path),
+        ("key-file", &server.key_path),
+        ("peer-client-cert-auth", "true"),
+        ("peer-trusted-ca-file", authority),
+        ("peer-cert-file", &peer.certificate_path),
+        ("peer-key-file", &peer.key_path),
+        ("tls-min-version", "TLS1.3"),
+        ("auto-compaction-mode", "periodic"),
+        ("auto-compaction-retention", "8h"),
+        ("quota-backend-bytes", "8589934592"),
+        ("feature-gates", "InitialCorruptCheck=true,CompactHashCheck=true"),
+    ]);
+    if let Some(overrides) = view.overrides(ComponentName::Etcd) {
+        arguments.set_all(&overrides.extra_args);
+    }
+
+    let mut process = Process::new("etcd, the cluster's database", Stage::Etcd);
+    process.program = Some(view.binary("etcd").path);
+    process.arguments = arguments;
+    process.user = Some(USER);
+    process
+        .environment
+        .insert("ETCD_INITIAL_CLUSTER_STATE".to_owned(), "existing".to_owned());
+    process.environment_file = Some(BEGIN_PATH);
+    process.requires_any = vec![MEMBER_DIRECTORY, BEGIN_PATH];
+    // Up is a member that serves, which takes a quorum: the start is asked for on all, and waited for by its health.
+    process.readiness = Readiness::Notify { timeout_seconds: 600 };
+    process.start = Start::Ask;
+    process.after_start = vec![
+        Command::new(["touch", FORMED_PATH]).privileged(),
+        Command::new(["rm", "-f", BEGIN_PATH]).privileged(),
+    ];
+    process.confinement = Confinement::Strict {
+        writable: vec![DATA_DIRECTORY],
+    };
+    process.limits = Limits {
+        open_files: Some(65536),
+        oom_score_adjust: Some(-900),
+        parent_of_containers: false,
+    };
+    let address = Some(view.node.address);
+    process.ports = vec![
+        Port {
+            name: "client",
+            number: CLIENT_PORT,
+            address,
+        },
+        Port {
+            name: "peer",
+            number: PEER_PORT,
+            address,
+        },
+    ];
+    process.probe = Some(Probe {
+        url: format!("{METRICS_URL}/health"),
+    });
+    process
+}
+
+fn peer_url(address: std::net::IpAddr) -> String {
+    format!("https://{}", socket(address, PEER_PORT))
+}
+
+/// etcd's gateway dials its own server with the server's certificate, so it is a client certificate as well.
+fn server_certificate(view: &View) -> Certificate {
+    own(serving_certificate(
+        "etcd-server",
+        AuthorityName::Etcd,
+        view.name(),
+        [view.name().to_owned()],
+        [view.node.address],
+        "/etc/kubernetes/pki/etcd/server",
+    ))
+}
+
+fn peer_certificate(view: &View) -> Certificate {
+    own(serving_certificate(
+        "etcd-peer",
+        AuthorityName::Etcd,
+        view.name(),
+        [view.name().to_owned()],
+        [view.node.address],
+        "/etc/kubernetes/pki/etcd/peer",
+    ))
+}
+
+fn own(mut certificate: Certificate) -> Certificate {
+    certificate.usages = vec![Usage::ServerAuth, Usage::ClientAuth];
+    certificate.key_access = Access::of(USER, 0o600);
+    certificate
+}
+
+/// For etcdctl and health checks; only root can use it.
+fn health_check_certificate() -> Certificate {
+    client_certificate(
+        "etcd-healthcheck-client",
+        AuthorityName::Etcd,
+        "kube-etcd-healthcheck-client",
+        &[],
+        "/etc/kubernetes/pki/etcd/healthcheck-client",
+    )
+}
+
+/// The initial membership, all control planes at once. The token keeps members of an earlier cluster on the same
+/// addresses apart.
+fn permission_to_begin(view: &View) -> Resource {
+    let members: Vec<String> = view
+        .cluster
+        .control_planes()
+        .map(|node| format!("{}={}", node.name, peer_url(node.address)))
+        .collect();
+    let authority = Digest::of(view.authority(AuthorityName::Etcd).as_bytes());
+    let content = format!(
+        "ETCD_INITIAL_CLUSTER_STATE=new\nETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_CLUSTER_TOKEN={}-{}\n",
+        members.join(","),
+        view.cluster.name,
+        authority.short(),
+    );
+    public_file(BEGIN_PATH, content)
+}

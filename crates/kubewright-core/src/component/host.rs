@@ -1,0 +1,91 @@
+//! The operating system below: kernel settings, modules, swap, the journal, and whom the node belongs to.
+//!
+//! The kernel settings are those the kubelet checks with `protectKernelDefaults`, forwarding, and a bound on TCP's
+//! retransmission back-off: without it, connections between etcd members that were cut silently come back only tens
+//! of seconds after the network (the key exists from Linux 6.15 and counts for sockets opened later, so it is set
+//! before etcd starts).
+
+use super::Component;
+use crate::observed::Marker;
+use crate::render::{View, directory, public_file};
+use crate::resource::{Access, AuthorityName, Digest, KernelModule, Resource, Stage, SwapOff, Sysctl};
+
+/// Required kernel settings.
+const SYSCTLS: [(&str, &str); 6] = [
+    ("kernel.keys.root_maxbytes", "25000000"),
+    ("kernel.keys.root_maxkeys", "1000000"),
+    ("kernel.panic", "10"),
+    ("kernel.panic_on_oops", "1"),
+    ("vm.overcommit_memory", "1"),
+    ("vm.panic_on_oom", "0"),
+];
+
+/// Kernel settings that not every kernel has.
+const OPTIONAL_SYSCTLS: [(&str, &str); 5] = [
+    ("fs.inotify.max_user_instances", "8192"),
+    ("fs.inotify.max_user_watches", "524288"),
+    ("net.bridge.bridge-nf-call-ip6tables", "1"),
+    ("net.bridge.bridge-nf-call-iptables", "1"),
+    ("net.ipv4.tcp_rto_max_ms", "2000"),
+];
+
+/// Modules; all may be built in, and a kernel that lacks one fails the checks before this.
+const MODULES: [&str; 4] = ["br_netfilter", "nf_conntrack", "overlay", "vxlan"];
+
+const JOURNAL: &str = "\
+# Written by kubewright. The journal survives a reboot, so that what led to one can be read after it.
+[Journal]
+Storage=persistent
+SystemMaxUse=2G
+";
+
+/// The operating system of a node.
+pub fn component(view: &View) -> Component {
+    let mut component = Component::new("host", Stage::Host);
+    let resources = &mut component.reads;
+    resources.push(directory("/etc/kubernetes", Access::root(0o755)));
+    resources.push(marker(view));
+    for name in MODULES {
+        resources.push(Resource::KernelModule(KernelModule {
+            name: name.to_owned(),
+            optional: true,
+        }));
+    }
+    let forwarding = if view.cluster.network.pod_cidr.is_ipv4() {
+        "net.ipv4.ip_forward"
+    } else {
+        "net.ipv6.conf.all.forwarding"
+    };
+    resources.push(sysctl(forwarding, "1", false));
+    resources.extend(SYSCTLS.map(|(key, value)| sysctl(key, value, false)));
+    resources.extend(OPTIONAL_SYSCTLS.map(|(key, value)| sysctl(key, value, true)));
+    resources.push(Resource::SwapOff(SwapOff {}));
+    resources.push(directory("/etc/systemd/journald.conf.d", Access::root(0o755)));
+    resources.push(public_file(
+        "/etc/systemd/journald.conf.d/50-kubewright.conf",
+        JOURNAL,
+    ));
+    component
+}
+
+fn sysctl(key: &str, value: &str, optional: bool) -> Resource {
+    Resource::Sysctl(Sysctl {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        optional,
+    })
+}
+
+/// Whom the node belongs to: a later run refuses a node of another cluster or of another name.
+fn marker(view: &View) -> Resource {
+    let authority = view.authority(AuthorityName::Kubernetes);
+    let marker = Marker {
+        cluster: view.cluster.name.to_string(),
+        cluster_id: Digest::of(authority.as_bytes()).to_string(),
+        node: view.name().to_owned(),
+        pod_cidr: Some(view.pod_cidr.to_string()),
+    };
+    let mut text = serde_json::to_string_pretty(&marker).unwrap_or_default();
+    text.push('\n');
+    public_file(Marker::PATH, text)
+}

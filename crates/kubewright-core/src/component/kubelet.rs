@@ -1,0 +1,181 @@
+//! The kubelet: on every node, through the node-local proxy.
+//!
+//! Both its certificates are there before it starts, so that joining waits for no signing request. The client one is
+//! only the first: the kubelet renews it by itself from then on, and the agent leaves it alone as long as the
+//! kubelet's own is valid. The serving one is kubewright's to renew, and is picked up without a restart.
+
+use serde_json::{Value, json};
+
+use super::trust::authority_id;
+use super::{
+    Arguments, CIPHER_SUITES, Command, Component, Kubeconfig, Port, Probe, Process, api_proxy,
+    client_certificate, containerd, merge, network, serving_certificate, to_yaml,
+};
+use crate::render::{View, directory, private_file};
+use crate::resource::{Access, AuthorityName, Certificate, Resource, Stage};
+use crate::spec::ComponentName;
+
+/// The kubelet's kubeconfig.
+pub const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
+/// The kubelet's configuration.
+pub const CONFIG_PATH: &str = "/var/lib/kubelet/config.yaml";
+
+const DIRECTORY: &str = "/var/lib/kubelet";
+const PKI_DIRECTORY: &str = "/var/lib/kubelet/pki";
+const CURRENT_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+const RUN_DIRECTORY: &str = "/run/kubewright";
+/// What pods resolve names with: the file with the real name servers, see [`choose_resolvers`].
+const RESOLVERS: &str = "/run/kubewright/resolv.conf";
+
+/// The kubelet of a node.
+pub fn component(view: &View) -> Component {
+    let mut component = Component::new("kubelet", Stage::Runtime);
+    let (client, serving) = (client(view), serving(view));
+    component.reads.push(Resource::Binary(view.binary("kubelet")));
+    component.reads.push(directory(DIRECTORY, Access::root(0o750)));
+    component
+        .reads
+        .push(directory(PKI_DIRECTORY, Access::root(0o750)));
+    component.reads.push(
+        Kubeconfig {
+            path: KUBECONFIG,
+            cluster: view.cluster.name.as_str(),
+            user: "kubelet",
+            server: api_proxy::URL,
+            certificate: &client,
+        }
+        .file(),
+    );
+    component
+        .reads
+        .push(private_file(CONFIG_PATH, to_yaml(&configuration(view, &serving))));
+    component.shared.push(authority_id(AuthorityName::Kubernetes));
+    component.rereads = [client, serving].map(Resource::Certificate).into();
+    component.rereads.extend(containerd::images(view));
+    component.process = Some(process(view));
+    component
+}
+
+fn client(view: &View) -> Certificate {
+    let mut certificate = client_certificate(
+        "kubelet-client",
+        AuthorityName::Kubernetes,
+        &format!("system:node:{}", view.name()),
+        &["system:nodes"],
+        "/var/lib/kubelet/pki/kubelet-client",
+    );
+    certificate.superseded_by = Some(CURRENT_CLIENT.to_owned());
+    certificate
+}
+
+fn serving(view: &View) -> Certificate {
+    serving_certificate(
+        "kubelet-server",
+        AuthorityName::Kubernetes,
+        &format!("system:node:{}", view.name()),
+        [view.name().to_owned()],
+        [view.node.address],
+        "/var/lib/kubelet/pki/kubelet",
+    )
+}
+
+fn process(view: &View) -> Process {
+    let mut process = Process::new("the kubelet, which runs this node's pods", Stage::Node);
+    process.program = Some(view.binary("kubelet").path);
+    process.arguments = Arguments::new([
+        ("config", CONFIG_PATH),
+        ("kubeconfig", KUBECONFIG),
+        ("hostname-override", view.name()),
+        ("node-ip", &view.node.address.to_string()),
+    ]);
+    if let Some(overrides) = view.overrides(ComponentName::Kubelet) {
+        process.arguments.set_all(&overrides.extra_args);
+    }
+    process.starts_after = vec!["containerd", api_proxy::NAME, network::FLANNEL, network::ROUTES];
+    process.before_start = choose_resolvers();
+    process.limits.parent_of_containers = true;
+    process.ports = vec![Port {
+        name: "https",
+        number: 10250,
+        address: None,
+    }];
+    process.probe = Some(Probe {
+        url: "http://127.0.0.1:10248/healthz".to_owned(),
+    });
+    process
+}
+
+/// Where systemd-resolved runs, `/etc/resolv.conf` names only its own stub on the loopback address, which no pod can
+/// reach and on which the cluster's DNS would ask itself: then resolved's list of real servers is taken.
+fn choose_resolvers() -> Vec<Command> {
+    vec![
+        Command::new(["mkdir", "-p", RUN_DIRECTORY]),
+        Command::new(["ln", "-sfn", "/etc/resolv.conf", RESOLVERS]),
+        Command::new([
+            "find",
+            "/run/systemd/resolve",
+            "-maxdepth",
+            "1",
+            "-name",
+            "resolv.conf",
+            "-exec",
+            "ln",
+            "-sfn",
+            "{}",
+            RESOLVERS,
+            ";",
+        ])
+        .may_fail(),
+    ]
+}
+
+fn configuration(view: &View, serving: &Certificate) -> Value {
+    let network = &view.cluster.network;
+    let taints: Vec<Value> = view
+        .node
+        .effective_taints()
+        .into_iter()
+        .map(|taint| {
+            let mut value = json!({"key": taint.key, "effect": taint.effect.as_str()});
+            if !taint.value.is_empty() {
+                value["value"] = taint.value.into();
+            }
+            value
+        })
+        .collect();
+    let mut value = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": AuthorityName::Kubernetes.certificate_path()},
+        },
+        "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "systemd",
+        "clusterDNS": [view.cluster.dns_service_ip()],
+        "clusterDomain": network.domain.as_str(),
+        "containerRuntimeEndpoint": containerd::SOCKET,
+        "podPidsLimit": 4096,
+        "protectKernelDefaults": true,
+        "readOnlyPort": 0,
+        "registerNode": true,
+        "registerWithTaints": taints,
+        "resolvConf": RESOLVERS,
+        "rotateCertificates": true,
+        "seccompDefault": true,
+        "serializeImagePulls": false,
+        "maxParallelImagePulls": 5,
+        "tlsCertFile": serving.certificate_path,
+        "tlsPrivateKeyFile": serving.key_path,
+        "tlsMinVersion": "VersionTLS12",
+        "tlsCipherSuites": CIPHER_SUITES,
+    });
+    if view.machine.cgroup_version == 1 {
+        value["failCgroupV1"] = false.into();
+    }
+    if let Some(overrides) = view.overrides(ComponentName::Kubelet) {
+        merge(&mut value, &overrides.extra_config);
+    }
+    value
+}

@@ -1,0 +1,84 @@
+//! The network between pods: what kubewright brings itself, and where everybody looks for it.
+//!
+//! The CNI configuration says to the kubelet that the node has a network. So it is written last, to tmpfs: nothing
+//! stale outlives a reboot, and no pod starts before its addresses can be given and reached.
+
+pub mod bridge;
+pub mod flannel;
+
+use serde_json::Value;
+
+use super::{Command, Component, to_json};
+use crate::render::{View, directory};
+use crate::resource::{Access, Resource};
+use crate::spec::Cni;
+
+/// Where CNI plug-ins are.
+pub const PLUGIN_DIRECTORY: &str = "/opt/cni/bin";
+/// The name of flannel's component and unit.
+pub const FLANNEL: &str = "flanneld";
+/// The name of the bridge network's component and unit.
+pub const ROUTES: &str = "kubewright-routes";
+
+/// Where kubewright's networks put the CNI configuration when they are up.
+const OWN_CONFIGURATION_DIRECTORY: &str = "/run/kubewright/cni/net.d";
+/// Where a network of the user's own puts it.
+const USUAL_CONFIGURATION_DIRECTORY: &str = "/etc/cni/net.d";
+/// Where the configuration waits until the network is up.
+const WAITING_DIRECTORY: &str = "/etc/kubewright/cni";
+
+/// The network component of a node, if the cluster's network is one of kubewright's.
+pub fn component(view: &View) -> Vec<Component> {
+    match view.cluster.network.cni {
+        Cni::Flannel => vec![flannel::component(view)],
+        Cni::Bridge => vec![bridge::component(view)],
+        Cni::Calico | Cni::Cilium | Cni::None => vec![plugins_only(view)],
+    }
+}
+
+/// Where the runtime looks for the CNI configuration.
+pub fn configuration_directory(view: &View) -> &'static str {
+    match view.cluster.network.cni {
+        Cni::Flannel | Cni::Bridge => OWN_CONFIGURATION_DIRECTORY,
+        Cni::Calico | Cni::Cilium | Cni::None => USUAL_CONFIGURATION_DIRECTORY,
+    }
+}
+
+fn plugins_only(view: &View) -> Component {
+    let mut component = Component::new("cni", crate::resource::Stage::Runtime);
+    component.rereads = plugins(view, &["loopback"]);
+    component.rereads.push(directory("/etc/cni", Access::root(0o755)));
+    component
+        .rereads
+        .push(directory(USUAL_CONFIGURATION_DIRECTORY, Access::root(0o755)));
+    component
+}
+
+fn plugins(view: &View, names: &[&str]) -> Vec<Resource> {
+    let directories = ["/opt/cni", PLUGIN_DIRECTORY].map(|path| directory(path, Access::root(0o755)));
+    let binaries = names
+        .iter()
+        .map(|name| Resource::Binary(view.binary_at(&format!("{PLUGIN_DIRECTORY}/{name}"), name)));
+    directories.into_iter().chain(binaries).collect()
+}
+
+/// The waiting CNI configuration `name`, and the directories above it.
+fn waiting(name: &str, configuration: &Value) -> Vec<Resource> {
+    vec![
+        directory("/etc/kubewright", Access::root(0o755)),
+        directory(WAITING_DIRECTORY, Access::root(0o755)),
+        crate::render::private_file(&format!("{WAITING_DIRECTORY}/{name}"), to_json(configuration)),
+    ]
+}
+
+/// Puts the waiting configuration in place, whole or not at all: the runtime reads it the moment it appears.
+fn announce(name: &str) -> Vec<Command> {
+    let hidden = format!("{OWN_CONFIGURATION_DIRECTORY}/.{name}.new");
+    let source = format!("{WAITING_DIRECTORY}/{name}");
+    let target = format!("{OWN_CONFIGURATION_DIRECTORY}/{name}");
+    vec![
+        Command::new(["mkdir", "-p", OWN_CONFIGURATION_DIRECTORY]),
+        Command::new(["cp", &source, &hidden]),
+        Command::new(["mv", "-f", &hidden, &target]),
+    ]
+}

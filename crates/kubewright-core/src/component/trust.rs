@@ -1,0 +1,57 @@
+//! Whom a node trusts: the authorities' certificates, and on control planes their keys and the other shared secrets.
+//!
+//! Workers get the cluster's own certificate and no secret at all.
+
+use super::Component;
+use crate::pki::{
+    ENCRYPTION_CONFIG_PATH, ENCRYPTION_SECRET, ETCD_PKI_DIRECTORY, PKI_DIRECTORY, SERVICE_ACCOUNT_KEY_PATH,
+    SERVICE_ACCOUNT_PUBLIC_PATH, SERVICE_ACCOUNT_SECRET,
+};
+use crate::render::{View, directory, public_file};
+use crate::resource::{Access, AuthorityName, Resource, ResourceId, SharedSecret, Stage};
+
+/// What a node trusts.
+pub fn component(view: &View) -> Component {
+    let mut component = Component::new("trust", Stage::Host);
+    let resources = &mut component.reads;
+    resources.push(directory(PKI_DIRECTORY, Access::root(0o755)));
+    resources.push(authority(view, AuthorityName::Kubernetes));
+    if view.node.is_control_plane() {
+        resources.push(directory(ETCD_PKI_DIRECTORY, Access::root(0o755)));
+        resources.push(authority(view, AuthorityName::Etcd));
+        resources.push(authority(view, AuthorityName::FrontProxy));
+        for name in AuthorityName::ALL {
+            resources.push(secret(view, name.secret_name(), name.key_path()));
+        }
+        resources.push(secret(view, SERVICE_ACCOUNT_SECRET, SERVICE_ACCOUNT_KEY_PATH));
+        resources.push(public_file(
+            SERVICE_ACCOUNT_PUBLIC_PATH,
+            view.context.service_account_public_key,
+        ));
+        resources.push(secret(view, ENCRYPTION_SECRET, ENCRYPTION_CONFIG_PATH));
+    }
+    component
+}
+
+fn authority(view: &View, name: AuthorityName) -> Resource {
+    public_file(name.certificate_path(), view.authority(name))
+}
+
+fn secret(view: &View, name: &str, path: &str) -> Resource {
+    Resource::SharedSecret(SharedSecret {
+        path: path.to_owned(),
+        access: Access::root(0o600),
+        name: name.to_owned(),
+        sha256: view.context.secrets.get(name).copied(),
+    })
+}
+
+/// The resource of an authority's certificate, for components that read it.
+pub(super) fn authority_id(name: AuthorityName) -> ResourceId {
+    ResourceId::new("file", name.certificate_path())
+}
+
+/// The resource of a shared secret, for components that read it.
+pub(super) fn secret_id(path: &str) -> ResourceId {
+    ResourceId::new("secret", path)
+}
