@@ -6,10 +6,8 @@
 //! file among its resources; it lies on tmpfs and the unit removes it as soon as the member serves, so neither a
 //! reboot nor a later apply finds it. It is no input of the unit: that it comes and goes restarts nothing. A member
 //! that loses its data later stays down with a clear message, instead of founding a second cluster or voting twice.
-//!
-//! Once the member serves, the unit leaves [`FORMED_PATH`], which outlives the data directory. A node with data but
-//! without that mark is in the middle of a bootstrap that was interrupted: the cluster was never formed, and the
-//! next run may go on with it.
+//! A bootstrap that was interrupted is taken up by the next run, which still has the permission to give, until every
+//! member was healthy once and the nodes have remembered that (`Settle`).
 
 use super::trust::authority_id;
 use super::{
@@ -28,8 +26,6 @@ pub const DATA_DIRECTORY: &str = "/var/lib/etcd";
 pub const MEMBER_DIRECTORY: &str = "/var/lib/etcd/member";
 /// The permission to begin without data; on tmpfs, removed once the member serves.
 pub const BEGIN_PATH: &str = "/run/kubewright/etcd-begin.env";
-/// The mark that this node's member has once served: the cluster was formed.
-pub const FORMED_PATH: &str = "/etc/kubernetes/etcd-formed";
 /// Where clients connect on the node itself.
 pub const LOCAL_URL: &str = "https://127.0.0.1:2379";
 
@@ -105,10 +101,7 @@ fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
     // Up is a member that serves, which takes a quorum: the start is asked for on all, and waited for by its health.
     process.readiness = Readiness::Notify { timeout_seconds: 600 };
     process.start = Start::Ask;
-    process.after_start = vec![
-        Command::new(["touch", FORMED_PATH]).privileged(),
-        Command::new(["rm", "-f", BEGIN_PATH]).privileged(),
-    ];
+    process.after_start = vec![Command::new(["rm", "-f", BEGIN_PATH]).privileged()];
     process.confinement = Confinement::Strict {
         writable: vec![DATA_DIRECTORY],
     };
