@@ -7,6 +7,7 @@
 mod cluster;
 mod decode;
 mod finding;
+mod inventory;
 mod parse;
 mod report;
 mod schema;
@@ -21,6 +22,7 @@ pub use cluster::{
     PodSecurity, Profile, ProxyMode, Role, Security, Snapshots, Ssh,
 };
 pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
+pub use inventory::{InventoryError, from_inventory};
 pub use parse::parse;
 pub use schema::schema;
 pub use starter::{Starter, StarterNode, starter};
