@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::{down, exec, fault, list, up};
 use crate::lab::registry::Registry;
 use crate::lab::{Lab, LabName, MachineName};
-use crate::{cluster_file, component, machine, ui};
+use crate::{cluster_file, component, machine, scenario, ui};
 
 /// Throw-away machines on this computer for trying kubewright and testing it.
 #[derive(Debug, Parser)]
@@ -67,6 +67,8 @@ enum Operation {
     ClusterFile(cluster_file::Arguments),
     /// Make the Kubernetes components, and print the directory they are in
     Components(component::Arguments),
+    /// Tell a whole story with the built binaries, on a lab of its own
+    Scenario(scenario::Arguments),
     /// Remove the lab with all its machines and data
     Down,
     /// Internal: becomes the process of one machine
@@ -124,6 +126,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             let options = arguments.into_options(|line| ui::say(line))?;
             ui::data(component::ensure(&options)?.display());
         }
+        Operation::Scenario(arguments) => scenario::run(&arguments)?,
         Operation::Down => down::run(&place)?,
         Operation::BootMachine { name } => {
             let lab = machine::boot::lab_of_helper(&place.lab, &place.directory()?)?;

@@ -11,6 +11,7 @@ mod component;
 mod lab;
 mod machine;
 mod root_image;
+mod scenario;
 mod ssh;
 mod tool;
 mod ui;

@@ -91,7 +91,7 @@ fn nspawn(machine: &Machine<'_>) -> Command {
         "--bind=/dev/kmsg",
     ]);
     command.args([
-        "--console=passive",
+        "--console=read-only",
         "--link-journal=no",
         "--resolv-conf=off",
         "--timezone=off",

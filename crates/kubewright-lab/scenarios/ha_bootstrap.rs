@@ -1,0 +1,98 @@
+//! Five blank machines become a highly available cluster; a second run has nothing to do; reset gives the machines
+//! back, and the same machines become a new cluster.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{Stage, step};
+
+/// What listens on a node of a cluster and must not after a reset: the API, etcd, kubelets and the node-local proxy.
+const CLUSTER_PORTS: &[u16] = &[2379, 2380, 6443, 7443, 10250];
+
+pub(super) fn tell(stage: &Stage) -> Result<()> {
+    step("apply to blank machines", || {
+        stage.kubewright(&["--yes", "apply"])
+    })?;
+    look(stage)?;
+    step("apply again", || {
+        let said = stage.kubewright(&["--yes", "apply"])?;
+        ensure!(
+            said.contains("0 changes"),
+            "the second apply did not print `0 changes`:\n{said}"
+        );
+        Ok(())
+    })?;
+    step("reset", || stage.kubewright(&["--yes", "reset"]))?;
+    step("see that nothing of the cluster listens", || {
+        nothing_listens(stage)
+    })?;
+    step("apply to the same machines", || {
+        stage.kubewright(&["--yes", "apply"])
+    })?;
+    look(stage)
+}
+
+/// Five Ready nodes, a status that says so as well, and a cluster that works.
+fn look(stage: &Stage) -> Result<()> {
+    stage.fetch_kubeconfig()?;
+    let machines = stage.machines()?;
+    step("see that all nodes are Ready", || {
+        let ready = stage.ready_nodes()?;
+        ensure!(ready == machines, "Ready are {ready:?}, not {machines:?}");
+        Ok(())
+    })?;
+    step("status", || {
+        let text = stage.kubewright_data(&["status", "--output", "json"])?;
+        let status: Value = serde_json::from_str(&text).context("read what status printed")?;
+        for machine in &machines {
+            ensure!(
+                mentions(&status, machine),
+                "status does not mention {machine}:\n{text}"
+            );
+        }
+        Ok(())
+    })?;
+    step("smoke", || stage.kubewright(&["smoke"])).map(drop)
+}
+
+/// Whether a text is anywhere in a JSON value, as a whole string or as a key.
+fn mentions(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(string) => string == text,
+        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, item)| key == text || mentions(item, text)),
+        _ => false,
+    }
+}
+
+fn nothing_listens(stage: &Stage) -> Result<()> {
+    for machine in stage.machines()? {
+        let output = stage.on_machine(
+            &machine,
+            &["ss", "--listening", "--tcp", "--numeric", "--no-header"],
+            b"",
+        )?;
+        let listening = String::from_utf8_lossy(&output);
+        for port in CLUSTER_PORTS {
+            ensure!(
+                !listening.contains(&format!(":{port} ")),
+                "{machine} still listens on port {port}:\n{listening}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_wherever_it_stands() {
+        let value = serde_json::json!({"nodes": [{"name": "cp-1"}], "members": {"cp-2": true}});
+        assert!(mentions(&value, "cp-1") && mentions(&value, "cp-2"));
+        assert!(!mentions(&value, "cp"));
+    }
+}

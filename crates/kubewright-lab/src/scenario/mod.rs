@@ -1,0 +1,120 @@
+//! Scenarios: whole stories told with the built binaries on a lab of their own.
+//!
+//! A scenario brings its own machines up, under a name nobody else has, and always takes them down, unless `KEEP_LAB`
+//! says otherwise. It uses `kubewright`, `kubectl` and this very program as a user would; what it finds out, a user
+//! could have found out. When a story fails, the machines' journals are kept beside its other files.
+
+mod dns;
+mod stage;
+
+#[path = "../../scenarios/ha_bootstrap.rs"]
+mod ha_bootstrap;
+#[path = "../../scenarios/power_cut.rs"]
+mod power_cut;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+pub(crate) use stage::{Stage, step};
+
+use crate::{tool, ui};
+
+/// Arguments of `scenario`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The story
+    #[arg(value_enum)]
+    story: Story,
+
+    /// The program under test
+    #[arg(long, env = "KUBEWRIGHT", default_value = "kubewright")]
+    kubewright: PathBuf,
+
+    /// The Kubernetes client
+    #[arg(long, env = "KUBECTL", default_value = "kubectl")]
+    kubectl: PathBuf,
+
+    /// Directory with the components, as `components` prints it; upstream's download hosts if none
+    #[arg(long, env = "KUBEWRIGHT_COMPONENTS")]
+    components: Option<PathBuf>,
+
+    /// Where the scenario keeps its files
+    #[arg(long, default_value = "target/scenario")]
+    work_dir: PathBuf,
+
+    /// Log in as this user instead of root
+    #[arg(long, default_value = "root")]
+    user: String,
+
+    /// Leave the lab up at the end
+    #[arg(long, env = "KEEP_LAB", value_parser = clap::builder::FalseyValueParser::new(), num_args = 0..=1, default_missing_value = "1", default_value = "0")]
+    keep: bool,
+}
+
+/// The stories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Story {
+    /// 3 + 2 from blank machines, smoke test, nothing to do the second time, reset and once more
+    HaBootstrap,
+    /// The power of one control plane fails, then everybody's: the cluster comes back by itself
+    PowerCut,
+}
+
+impl Story {
+    fn word(self) -> &'static str {
+        match self {
+            Self::HaBootstrap => "ha-bootstrap",
+            Self::PowerCut => "power-cut",
+        }
+    }
+
+    fn tell(self, stage: &Stage) -> Result<()> {
+        match self {
+            Self::HaBootstrap => ha_bootstrap::tell(stage),
+            Self::PowerCut => power_cut::tell(stage),
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    tool::require_root()?;
+    let begin = Instant::now();
+    let word = arguments.story.word();
+    stage::sweep(word)?;
+    let stage = Stage::build(arguments, word)?;
+    let told = stage.up().and_then(|()| arguments.story.tell(&stage));
+    if told.is_err() {
+        stage.collect_journals();
+    }
+    if arguments.keep {
+        ui::say(format_args!(
+            "kept: lab {} in {}",
+            stage.lab_name(),
+            stage.directory().display()
+        ));
+    } else {
+        let down = stage.down();
+        if told.is_ok() {
+            down?;
+            stage.remove_files()?;
+        } else if let Err(error) = down {
+            // The story's own failure is the news; this one is only said.
+            ui::error(&error.context("take the lab down"));
+        }
+    }
+    told.with_context(|| {
+        format!(
+            "scenario {word}; its files are in {}",
+            stage.directory().display()
+        )
+    })?;
+    ui::say(format_args!(
+        "scenario {word}: passed in {:.0} s",
+        begin.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
