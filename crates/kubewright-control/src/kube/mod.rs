@@ -1,0 +1,21 @@
+//! What kubewright asks of and does to a cluster's API.
+//!
+//! Every function takes a ready client (see [`connect`]) and knows nothing of how it reaches the server. Objects are
+//! compared and written by server-side apply ([`objects`]), Node objects by hand because their owners are many
+//! ([`nodes`]); waiting is a named condition that watches and, when time runs out, tells what it last saw ([`wait`]).
+//! A request is repeated only where [`retry`] says that repeating can help.
+
+pub mod connect;
+pub mod failure;
+pub mod kind;
+pub mod kubeconfig;
+pub mod nodes;
+pub mod objects;
+pub mod retry;
+pub mod token;
+pub mod wait;
+
+mod difference;
+mod ownership;
+pub(crate) mod pods;
+pub(crate) mod watch;

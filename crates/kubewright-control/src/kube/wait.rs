@@ -1,0 +1,264 @@
+//! Named conditions of a cluster: wait until they hold, or say what was last seen.
+//!
+//! Every wait has a bound and is told of changes by the server. When time runs out the error carries what a person
+//! would look up next: the condition of each node, why a deployment's pods do not start and what the events say.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::failure::ApiFailure;
+use super::nodes::readiness;
+use super::pods;
+use super::watch::{self, Selection, TimeOver, Verdict};
+
+/// `/readyz` has no watch: how often it is asked.
+const READYZ_ASKED_EVERY: Duration = Duration::from_millis(200);
+/// An answer of `/readyz` that takes longer counts as none.
+const READYZ_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A condition that did not come true in time.
+// The last seen state is the hint: it names the node or pod and the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("waited {} s until {condition}; last seen: {last_seen}", .waited.as_secs())]
+pub struct WaitTimedOut {
+    /// What was waited for, as in `3 nodes are Ready`.
+    pub condition: String,
+    /// How long.
+    pub waited: Duration,
+    /// What was seen last; may have several lines.
+    pub last_seen: String,
+}
+
+fn timed_out(condition: String, waited: Duration) -> impl FnOnce(TimeOver) -> WaitTimedOut {
+    move |over| WaitTimedOut {
+        condition,
+        waited,
+        last_seen: over.last_seen,
+    }
+}
+
+/// Waits until all named nodes report Ready.
+pub async fn nodes_ready(client: &Client, names: &[String], limit: Duration) -> Result<(), WaitTimedOut> {
+    let condition = match names {
+        [] => return Ok(()),
+        [name] => format!("node {name} is Ready"),
+        many => format!("{} nodes are Ready", many.len()),
+    };
+    let api: Api<Node> = Api::all(client.clone());
+    watch::until(&api, &Selection::default(), Instant::now() + limit, |nodes| {
+        let late = unready(names, nodes);
+        if late.is_empty() {
+            Verdict::Done(())
+        } else {
+            Verdict::Waiting(late.join("; "))
+        }
+    })
+    .await
+    .map_err(timed_out(condition, limit))
+}
+
+fn unready(names: &[String], nodes: &BTreeMap<String, Node>) -> Vec<String> {
+    let state = |name: &String| match nodes.get(&format!("/{name}")) {
+        None => Some(format!("{name}: there is no such node")),
+        Some(node) => match readiness(node) {
+            (true, _) => None,
+            (false, reason) => Some(format!("{name}: {reason}")),
+        },
+    };
+    names.iter().filter_map(state).collect()
+}
+
+/// Waits until a deployment's current version has all its replicas available.
+pub async fn deployment_available(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    limit: Duration,
+) -> Result<(), WaitTimedOut> {
+    let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let mut labels = String::new();
+    let waited = watch::until(
+        &api,
+        &Selection::named(name),
+        Instant::now() + limit,
+        |deployments| {
+            let Some(deployment) = deployments.values().next() else {
+                return Verdict::Waiting("there is no such deployment".to_owned());
+            };
+            labels = pods::selector(deployment);
+            match unavailable(deployment) {
+                None => Verdict::Done(()),
+                Some(reason) => Verdict::Waiting(reason),
+            }
+        },
+    )
+    .await;
+    let Err(over) = waited else {
+        return Ok(());
+    };
+    let mut last_seen = over.last_seen;
+    for line in pods::explain(client, namespace, &labels).await {
+        let _ = write!(last_seen, "\n  {line}");
+    }
+    Err(WaitTimedOut {
+        condition: format!("deployment {namespace}/{name} is available"),
+        waited: limit,
+        last_seen,
+    })
+}
+
+/// Returns why a deployment is not available, or `None`.
+fn unavailable(deployment: &Deployment) -> Option<String> {
+    let wanted = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.replicas)
+        .unwrap_or(1);
+    let generation = deployment.metadata.generation.unwrap_or(0);
+    let Some(status) = &deployment.status else {
+        return Some("the controller-manager has not looked at it yet".to_owned());
+    };
+    if status.observed_generation.unwrap_or(0) < generation {
+        return Some("the controller-manager has not looked at its latest version yet".to_owned());
+    }
+    let updated = status.updated_replicas.unwrap_or(0);
+    let available = status.available_replicas.unwrap_or(0);
+    let all = status.replicas.unwrap_or(0);
+    if updated >= wanted && available >= wanted && all == updated {
+        return None;
+    }
+    Some(format!(
+        "{available} of {wanted} replicas available, {updated} of the latest version"
+    ))
+}
+
+/// Waits until the API server says it is ready.
+pub async fn api_ready(client: &Client, limit: Duration) -> Result<(), WaitTimedOut> {
+    let started = Instant::now();
+    let end = started + limit;
+    let mut last_seen = "no answer".to_owned();
+    loop {
+        let answer_by = end.min(Instant::now() + READYZ_ANSWERS_WITHIN);
+        match timeout_at(answer_by, readyz(client)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => last_seen = failing_checks(&failure.to_string()),
+            Err(_) => "no answer".clone_into(&mut last_seen),
+        }
+        if Instant::now() + READYZ_ASKED_EVERY >= end {
+            return Err(WaitTimedOut {
+                condition: "the API server is ready".to_owned(),
+                waited: limit,
+                last_seen,
+            });
+        }
+        sleep(READYZ_ASKED_EVERY).await;
+    }
+}
+
+/// Asks an API server once whether it is ready.
+pub async fn readyz(client: &Client) -> Result<(), ApiFailure> {
+    let request = kube::core::Request::new("/readyz")
+        .list(&ListParams::default())
+        .map_err(kube::Error::BuildRequest)?;
+    client.request_text(request).await?;
+    Ok(())
+}
+
+/// Reduces the list of checks to those that fail, marked `[-]`.
+fn failing_checks(answer: &str) -> String {
+    let failing: Vec<_> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("[-]"))
+        .map(|line| line.split(':').next().unwrap_or(line))
+        .collect();
+    if failing.is_empty() {
+        answer.to_owned()
+    } else {
+        failing.join(", ")
+    }
+}
+
+/// Waits until pods can be made in a namespace: its `default` service account exists.
+pub async fn default_service_account(
+    client: &Client,
+    namespace: &str,
+    limit: Duration,
+) -> Result<(), WaitTimedOut> {
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    watch::until(
+        &api,
+        &Selection::named("default"),
+        Instant::now() + limit,
+        |accounts| {
+            if accounts.values().any(|account| account.name_any() == "default") {
+                Verdict::Done(())
+            } else {
+                Verdict::Waiting("the controller-manager has not made it yet".to_owned())
+            }
+        },
+    )
+    .await
+    .map_err(timed_out(
+        format!("namespace {namespace} has its default service account"),
+        limit,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(status: &serde_json::Value) -> Deployment {
+        serde_json::from_value(json!({"metadata": {"name": "a", "generation": 2},
+            "spec": {"replicas": 2, "selector": {}, "template": {}}, "status": status}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_deployment_is_available_when_its_latest_version_is() {
+        let complete =
+            json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert_eq!(unavailable(&deployment(&complete)), None);
+        let old =
+            json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert!(
+            unavailable(&deployment(&old))
+                .unwrap()
+                .contains("latest version yet")
+        );
+        let partly =
+            json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2});
+        assert_eq!(
+            unavailable(&deployment(&partly)).unwrap(),
+            "2 of 2 replicas available, 1 of the latest version"
+        );
+    }
+
+    #[test]
+    fn each_unready_node_is_named_with_its_reason() {
+        let node: Node = serde_json::from_value(json!({"metadata": {"name": "a"}, "status": {"conditions": [
+            {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "no network"}]}}))
+        .unwrap();
+        let nodes = BTreeMap::from([("/a".to_owned(), node)]);
+        assert_eq!(
+            unready(&["a".to_owned(), "b".to_owned()], &nodes),
+            ["a: KubeletNotReady: no network", "b: there is no such node"]
+        );
+    }
+
+    #[test]
+    fn only_failing_checks_are_shown() {
+        let answer = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac failed: x\nreadyz check failed";
+        assert_eq!(failing_checks(answer), "etcd failed, poststarthook/rbac failed");
+        assert_eq!(failing_checks("connection refused"), "connection refused");
+    }
+}
