@@ -40,16 +40,24 @@ pub(crate) fn start(machine: &Machine<'_>) -> Result<()> {
 /// The last lines a machine printed, for an error message.
 pub(crate) fn console_tail(machine: &Machine<'_>) -> String {
     let text = std::fs::read(machine.console_log()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let last: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .rev()
-        .take(5)
-        .collect();
+    let text = without_colours(&String::from_utf8_lossy(&text));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last: Vec<&str> = lines.rev().take(5).collect();
     let last: Vec<&str> = last.into_iter().rev().collect();
     format!("console: {}", last.join(" | "))
+}
+
+/// Drops terminal control sequences: escape, bracket, parameters, one letter.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        plain
+            + part
+                .trim_start_matches(|c: char| !c.is_ascii_alphabetic())
+                .get(1..)
+                .unwrap_or_default()
+    })
 }
 
 /// The helper: enters the cgroups, leaves the session, starts systemd-nspawn and ends, so that nobody has to collect it.
@@ -108,4 +116,19 @@ pub(crate) fn lab_of_helper(name: &LabName, directory: &std::path::Path) -> Resu
     Lab::read(directory)?
         .filter(|lab| lab.name == *name)
         .with_context(|| format!("no lab {name} in {}", directory.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn console_lines_are_shown_without_control_sequences() {
+        assert_eq!(
+            without_colours("[\u{1b}[0;32m  OK  \u{1b}[0m] Reached \u{1b}[0;1;39mtarget\u{1b}[0m."),
+            "[  OK  ] Reached target."
+        );
+        assert_eq!(without_colours("plain"), "plain");
+        assert_eq!(without_colours("\u{1b}["), "");
+    }
 }

@@ -92,9 +92,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.keep {
         ui::say(format_args!(
-            "kept: lab {} in {}",
-            stage.lab_name(),
-            stage.directory().display()
+            "kept in {}; `kubewright-lab --lab {} down` removes the lab",
+            stage.directory().display(),
+            stage.lab_name()
         ));
     } else {
         let down = stage.down();
