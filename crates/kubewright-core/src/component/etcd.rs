@@ -25,7 +25,7 @@ pub const DATA_DIRECTORY: &str = "/var/lib/etcd";
 /// What is there when the data directory holds a member.
 pub const MEMBER_DIRECTORY: &str = "/var/lib/etcd/member";
 /// The permission to begin without data; on tmpfs, removed once the member serves.
-pub const BEGIN_PATH: &str = "/run/kubewright/etcd-begin.env";
+pub const BEGIN_PATH: &str = "/run/kubewright-etcd-begin.env";
 /// Where clients connect on the node itself.
 pub const LOCAL_URL: &str = "https://127.0.0.1:2379";
 

@@ -36,7 +36,11 @@ pub(super) fn manifests(context: &RenderContext) -> Vec<Value> {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
             "metadata": {"name": NAME, "namespace": SYSTEM},
-            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"k8s-app": SERVICE}}},
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": {"k8s-app": SERVICE}},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            },
         }),
     ]
 }

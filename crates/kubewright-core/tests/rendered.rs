@@ -1,0 +1,302 @@
+//! What holds for everything rendered, whatever the cluster: references resolve, order is right, secrets stay secret.
+
+#[path = "golden/context.rs"]
+mod context;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use context::{CASES, world};
+use kubewright_core::catalogue::Platform;
+use kubewright_core::render::{Artifacts, ImageArchive, RenderError, render};
+use kubewright_core::resource::{Blob, Digest, NodeState, Resource, Stage};
+
+/// Every node of every case.
+fn all_states() -> Vec<(String, NodeState)> {
+    let mut all = Vec::new();
+    for (case, _) in CASES {
+        let world = world(case);
+        for node in &world.cluster.nodes {
+            let state = render(&world.context(), node.name.as_str()).unwrap();
+            all.push((format!("{case}/{}", node.name), state));
+        }
+    }
+    all
+}
+
+/// The paths a resource puts something at.
+fn paths(resource: &Resource) -> Vec<&str> {
+    match resource {
+        Resource::Directory(it) => vec![&it.path],
+        Resource::File(it) => vec![&it.path],
+        Resource::Symlink(it) => vec![&it.path],
+        Resource::SharedSecret(it) => vec![&it.path],
+        Resource::Binary(it) => vec![&it.path],
+        Resource::Certificate(it) => vec![&it.certificate_path, &it.key_path],
+        _ => Vec::new(),
+    }
+}
+
+fn content(resource: &Resource) -> Option<&str> {
+    match resource {
+        Resource::File(it) => Some(&it.content),
+        Resource::Unit(it) => Some(&it.content),
+        _ => None,
+    }
+}
+
+#[test]
+fn no_resource_is_there_twice() {
+    for (place, state) in all_states() {
+        let mut seen = BTreeSet::new();
+        for staged in &state.resources {
+            let id = staged.resource.id();
+            assert!(seen.insert(id.clone()), "{place}: {id} twice");
+        }
+        let all: Vec<&str> = state
+            .resources
+            .iter()
+            .flat_map(|staged| paths(&staged.resource))
+            .collect();
+        let distinct: BTreeSet<&str> = all.iter().copied().collect();
+        assert_eq!(all.len(), distinct.len(), "{place}: two resources write one path");
+    }
+}
+
+#[test]
+fn stages_ascend() {
+    for (place, state) in all_states() {
+        let stages: Vec<Stage> = state.resources.iter().map(|staged| staged.stage).collect();
+        assert!(stages.is_sorted(), "{place}");
+    }
+}
+
+#[test]
+fn inputs_of_a_unit_are_in_place_before_it_starts() {
+    for (place, state) in all_states() {
+        let mut present = BTreeSet::new();
+        for staged in &state.resources {
+            if let Resource::Unit(unit) = &staged.resource {
+                for input in &unit.inputs {
+                    assert!(present.contains(input), "{place}: {} reads {input}", unit.name);
+                }
+            }
+            present.insert(staged.resource.id());
+        }
+    }
+}
+
+#[test]
+fn owners_and_parent_directories_come_first() {
+    let given = [
+        "/etc",
+        "/run",
+        "/opt",
+        "/var/lib",
+        "/var/log",
+        "/usr/local/bin",
+        "/usr/local/lib",
+        "/etc/systemd",
+    ];
+    for (place, state) in all_states() {
+        let mut directories: BTreeSet<String> = given.map(str::to_owned).into();
+        let mut users = BTreeSet::from(["root".to_owned()]);
+        for staged in &state.resources {
+            for path in paths(&staged.resource) {
+                let parent = path.rsplit_once('/').unwrap().0;
+                assert!(
+                    directories.contains(parent),
+                    "{place}: {path} before its directory"
+                );
+            }
+            let access = match &staged.resource {
+                Resource::Directory(it) => Some(&it.access),
+                Resource::File(it) => Some(&it.access),
+                Resource::SharedSecret(it) => Some(&it.access),
+                Resource::Certificate(it) => Some(&it.key_access),
+                _ => None,
+            };
+            if let Some(access) = access {
+                assert!(
+                    users.contains(&access.user),
+                    "{place}: {} before its owner",
+                    staged.resource.id()
+                );
+            }
+            match &staged.resource {
+                Resource::Directory(it) => {
+                    directories.insert(it.path.clone());
+                }
+                Resource::User(it) => {
+                    users.insert(it.name.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Absolute paths named in a text that are ours to provide.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || "=,\"'|;".contains(c))
+        .map(|word| word.trim_start_matches(['-', '+']))
+        .filter(|word| {
+            ["/etc/", "/usr/local/", "/opt/", "/var/"]
+                .iter()
+                .any(|root| word.starts_with(root))
+        })
+}
+
+#[test]
+fn every_path_named_in_a_unit_or_file_is_provided() {
+    // Made by the programs themselves, or by the operating system.
+    let made_elsewhere = [
+        "/etc/resolv.conf",
+        "/etc/fstab",
+        "/var/lib/etcd/member",
+        "/var/log/kubernetes/audit.log",
+        "/var/lib/kubewright-proxy/members.json",
+    ];
+    for (place, state) in all_states() {
+        let provided: BTreeSet<&str> = state
+            .resources
+            .iter()
+            .flat_map(|staged| paths(&staged.resource))
+            .collect();
+        for staged in &state.resources {
+            for path in content(&staged.resource).into_iter().flat_map(references) {
+                assert!(
+                    provided.contains(path) || made_elsewhere.contains(&path),
+                    "{place}: {} names {path}, which nothing provides",
+                    staged.resource.id()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_file_or_unit_holds_a_secret_and_no_key_is_readable_by_others() {
+    for (place, state) in all_states() {
+        for staged in &state.resources {
+            let id = staged.resource.id();
+            if let Some(text) = content(&staged.resource) {
+                assert!(
+                    !text.contains("PRIVATE KEY") && !text.contains("key-data"),
+                    "{place}: {id}"
+                );
+            }
+            let mode = match &staged.resource {
+                Resource::SharedSecret(it) => it.access.mode,
+                Resource::Certificate(it) => it.key_access.mode,
+                _ => continue,
+            };
+            assert_eq!(mode, 0o600, "{place}: {id}");
+        }
+    }
+}
+
+#[test]
+fn workers_hold_no_shared_secret_and_no_key_of_an_authority() {
+    let world = world("three-plus-two");
+    let state = render(&world.context(), "w-1").unwrap();
+    assert!(
+        !state
+            .resources
+            .iter()
+            .any(|staged| matches!(staged.resource, Resource::SharedSecret(_)))
+    );
+    assert_eq!(state.authorities.len(), 1);
+}
+
+#[test]
+fn no_certificate_names_the_group_that_cannot_be_revoked() {
+    for (place, state) in all_states() {
+        for staged in &state.resources {
+            if let Resource::Certificate(it) = &staged.resource {
+                let groups = &it.organizations;
+                assert!(
+                    !groups.contains(&"system:masters".to_owned()),
+                    "{place}: {}",
+                    it.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn only_a_bootstrapping_run_may_found_an_etcd_cluster_and_its_unit_is_the_same_afterwards() {
+    let mut world = world("three-plus-two");
+    let first = render(&world.context(), "cp-1").unwrap();
+    world.etcd_bootstrap = false;
+    let second = render(&world.context(), "cp-1").unwrap();
+    let gone: Vec<String> = first
+        .resources
+        .iter()
+        .filter(|staged| !second.resources.contains(staged))
+        .map(|staged| staged.resource.id().to_string())
+        .collect();
+    assert_eq!(gone, ["file:/run/kubewright-etcd-begin.env"]);
+    assert!(second.resources.iter().all(|staged| {
+        content(&staged.resource).is_none_or(|text| !text.contains("INITIAL_CLUSTER_STATE=new"))
+    }));
+}
+
+fn blob() -> Blob {
+    Blob {
+        sha256: Digest::of(b"bytes"),
+        size_bytes: 5,
+    }
+}
+
+#[test]
+fn known_artifacts_are_all_there_or_the_missing_one_is_named() {
+    let mut world = world("one-node");
+    let mut binaries = BTreeMap::new();
+    world.artifacts = Artifacts::resolved(binaries.clone(), BTreeMap::new());
+    let error = render(&world.context(), "one").unwrap_err();
+    assert_eq!(error.to_string(), "render one: no binary etcd for amd64");
+
+    for staged in &render_unresolved().resources {
+        if let Resource::Binary(binary) = &staged.resource {
+            binaries.insert((binary.name.clone(), Platform::Amd64), blob());
+        }
+    }
+    let pause = "registry.k8s.io/pause:3.10.1".to_owned();
+    let archive = ImageArchive {
+        manifest: Digest::of(b"manifest"),
+        blob: blob(),
+    };
+    let images = BTreeMap::from([((pause, Platform::Amd64), archive)]);
+    world.artifacts = Artifacts::resolved(binaries, images);
+    world.set_agent(blob());
+    let state = render(&world.context(), "one").unwrap();
+    let images: Vec<&Resource> = state
+        .resources
+        .iter()
+        .map(|staged| &staged.resource)
+        .filter(|resource| matches!(resource, Resource::Image(_)))
+        .collect();
+    assert_eq!(
+        images.len(),
+        1,
+        "images that are not sent are pulled, so they are no resources"
+    );
+    assert_eq!(images[0].blob(), Some(blob()));
+}
+
+fn render_unresolved() -> NodeState {
+    render(&world("one-node").context(), "one").unwrap()
+}
+
+#[test]
+fn an_unknown_node_is_an_error() {
+    let world = world("one-node");
+    let error = render(&world.context(), "two").unwrap_err();
+    assert_eq!(
+        error,
+        RenderError::UnknownNode {
+            node: "two".to_owned()
+        }
+    );
+}
