@@ -3,6 +3,8 @@
 //! `UPDATE_GOLDEN=1 cargo test -p kubewright-core --test golden` writes them anew; read the difference before you
 //! commit it. A file that no case renders is an error, too.
 
+#![allow(clippy::unwrap_used)] // what a test stands on may fail it
+
 #[path = "golden/context.rs"]
 mod context;
 
@@ -11,7 +13,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use context::{CASES, World, directory, world};
-use kubewright_core::manifest::{manifests, node_objects};
+use kubewright_core::manifest::{NodeObject, manifests, node_objects};
 use kubewright_core::render::render;
 use kubewright_core::resource::{Access, NodeState, Resource, Stage, Unit};
 
@@ -68,7 +70,7 @@ fn tree(world: &World) -> BTreeMap<String, String> {
     }
     let objects: Vec<serde_json::Value> = node_objects(&context)
         .iter()
-        .map(|node| node.manifest())
+        .map(NodeObject::manifest)
         .chain(manifests(&context))
         .collect();
     let options = serde_saphyr::ser_options! { compact_list_indent: false, folded_wrap_chars: 10_000 };
@@ -119,11 +121,10 @@ fn describe(resource: &Resource) -> String {
                 it.key_path,
                 access(&it.key_access)
             );
-            let groups: String = it
-                .organizations
-                .iter()
-                .map(|group| format!(", O={group}"))
-                .collect();
+            let mut groups = String::new();
+            for group in &it.organizations {
+                let _ = write!(groups, ", O={group}");
+            }
             let _ = writeln!(
                 text,
                 "             {:?} signs CN={}{groups} for {:?}, {} days, renewed at {}",
