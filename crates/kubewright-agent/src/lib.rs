@@ -1,3 +1,38 @@
-//! What acts on one node: the node-local proxy for the API server.
+//! Acts on one node: makes it what it is to be, tells what it is, and runs its proxy for the API server.
+//!
+//! [`serve`] is the conversation with the controller over standard input and output. It leads to [`converge`], the
+//! loop that inspects, records, changes and verifies, resource by resource ([`resource`]). The agent knows nothing of
+//! clusters: it is told what files, units and certificates this node is to have.
+//!
+//! It never follows a link in a directory it writes to, never shows a key, never leaves a file half-written, and never
+//! panics (it is built to abort when it does, and so does not).
 
+pub mod accounts;
 pub mod api_proxy;
+pub mod blob;
+pub mod converge;
+pub mod facts;
+pub mod fault;
+pub mod hashes;
+pub mod journal;
+pub mod ledger;
+pub mod link;
+pub mod lock;
+pub mod mounts;
+pub mod node;
+pub mod peer;
+pub mod pipe;
+pub mod probe;
+pub mod reset;
+pub mod resource;
+pub mod secrets;
+pub mod serve;
+pub mod settled;
+pub mod system;
+pub mod tree;
+pub mod tunnel;
+pub mod wait;
+pub mod x509;
+
+#[cfg(test)]
+mod testing;

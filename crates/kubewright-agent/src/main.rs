@@ -1,19 +1,44 @@
 //! The agent's program.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-const USAGE: &str = "usage: kubewright-agent api-proxy --config FILE";
+use kubewright_agent::serve::serve;
+use kubewright_agent::system::{RealSystem, System};
+
+const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | version";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(|argument| argument.to_str()).collect();
-    if let [Some("api-proxy"), Some("--config"), _] = words.as_slice() {
-        return finish(kubewright_agent::api_proxy::run(&PathBuf::from(&arguments[2])));
+    match words.as_slice() {
+        [Some("serve")] => {
+            harden();
+            let system: Arc<dyn System> = Arc::new(RealSystem);
+            finish(serve(&system, std::io::stdin().lock(), std::io::stdout()))
+        }
+        [Some("api-proxy"), Some("--config"), _] => {
+            finish(kubewright_agent::api_proxy::run(Path::new(&arguments[2])))
+        }
+        [Some("version")] => {
+            let _ = writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let _ = writeln!(std::io::stderr(), "{USAGE}");
+            ExitCode::from(2)
+        }
     }
-    let _ = writeln!(std::io::stderr(), "{USAGE}");
-    ExitCode::from(2)
+}
+
+/// Keys pass through this process: it leaves no core dump and cannot be traced, and what its children create is not
+/// writable by others, whatever it was started with.
+fn harden() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior, umask};
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
 
 /// Turns a result into an exit code; the error's chain goes to standard error.

@@ -1,0 +1,419 @@
+//! systemd units: the file, whether it is enabled, and that it runs with its present inputs.
+//!
+//! What a unit was started with is remembered as one fingerprint over its file and its inputs. A unit whose fingerprint
+//! differs is restarted; one that does not run is started; everything else is left alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use kubewright_core::journal::Undo;
+use kubewright_core::observed::{Change, UnitAction};
+use kubewright_core::resource::{Digest, NodeState, ResourceId, Start, Unit};
+use kubewright_core::wire::NodeError;
+
+use super::identity;
+use crate::fault::{fault, hinted};
+use crate::journal;
+use crate::node::Node;
+use crate::system::{Command, System, act, ask};
+use crate::tree::{Kind, Look, Owner};
+
+/// Unit files are readable by root alone (CIS 4.1.1).
+const MODE: u32 = 0o600;
+/// How long a start may take: systemd knows each unit's own bound, which is shorter.
+const START_TIMEOUT: Duration = Duration::from_secs(900);
+/// Lines of a unit's journal an error carries.
+pub const LOG_LINES: u32 = 20;
+
+/// Where a unit's file is.
+pub fn path(name: &str) -> String {
+    format!("/etc/systemd/system/{name}")
+}
+
+/// What systemd says about a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// `ActiveState`.
+    pub active: String,
+    /// `SubState`.
+    pub sub: String,
+    /// `UnitFileState`.
+    pub file: String,
+    /// The file on disk is not what systemd has read.
+    pub needs_reload: bool,
+}
+
+impl Status {
+    /// Whether the unit is up, or on its way and nobody waits for more.
+    pub fn is_up(&self, start: Start) -> bool {
+        match self.active.as_str() {
+            "active" | "reloading" => true,
+            "activating" => start == Start::Ask && self.sub != "auto-restart",
+            _ => false,
+        }
+    }
+
+    fn describe(&self) -> String {
+        if self.active.is_empty() {
+            return "unknown to systemd".to_owned();
+        }
+        format!("{} ({})", self.active, self.sub)
+    }
+}
+
+/// Asks systemd about units, all in one go.
+///
+/// # Errors
+/// When systemd cannot be asked.
+pub fn statuses(system: &dyn System, names: &[&str]) -> Result<BTreeMap<String, Status>, NodeError> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut arguments = vec![
+        "show",
+        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload",
+        "--",
+    ];
+    arguments.extend(names);
+    let output = ask(system, &Command::new("systemctl", &arguments))?;
+    let blocks = output
+        .stdout
+        .split("\n\n")
+        .filter(|block| !block.trim().is_empty());
+    // One block per unit, in the order asked; a name's own block knows it by its Id.
+    Ok(names
+        .iter()
+        .zip(blocks)
+        .map(|(name, block)| ((*name).to_owned(), parse(block)))
+        .collect())
+}
+
+fn parse(block: &str) -> Status {
+    let mut status = Status::default();
+    for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
+        match key {
+            "ActiveState" => value.clone_into(&mut status.active),
+            "SubState" => value.clone_into(&mut status.sub),
+            "UnitFileState" => value.clone_into(&mut status.file),
+            // A unit others refer to is remembered as not found, also when its file has come since.
+            "LoadState" => status.needs_reload |= value == "not-found",
+            "NeedDaemonReload" => status.needs_reload |= value == "yes",
+            _ => {}
+        }
+    }
+    status
+}
+
+/// How a unit differs, given what systemd says and which of its inputs are about to change.
+pub(crate) fn inspect(
+    node: &mut Node,
+    state: &NodeState,
+    unit: &Unit,
+    status: &Status,
+    changing: &[ResourceId],
+) -> Result<Option<Change>, NodeError> {
+    let path = path(&unit.name);
+    let mut reasons = Vec::new();
+    let mut before = None;
+    let mut restart = false;
+    let rewrite = match node.tree.look(&path)? {
+        Look::Missing => Some("its file is missing".to_owned()),
+        Look::Blocked(reason) => return Ok(Some(Change::Blocked { reason })),
+        Look::There(seen) if seen.kind == Kind::Link => {
+            let target = node.tree.read_link(&path)?.unwrap_or_default();
+            let reason = if target == "/dev/null" {
+                format!("{} is masked: `systemctl unmask {}`", unit.name, unit.name)
+            } else {
+                format!("{path} is a link to {target}, where a file should be")
+            };
+            return Ok(Some(Change::Blocked { reason }));
+        }
+        Look::There(seen) if seen.kind != Kind::File => {
+            let reason = format!("{} is at {path}, where a file should be", seen.kind.article());
+            return Ok(Some(Change::Blocked { reason }));
+        }
+        Look::There(seen) => {
+            let wanted = Digest::of(unit.content.as_bytes());
+            if node.hashes.of(&node.tree, &path)? != Some(wanted) {
+                before = super::file::shown(node, &path, &seen);
+                Some("its file differs".to_owned())
+            } else if seen.owner == Owner::mine(MODE) {
+                None
+            } else {
+                Some("its file's owner or mode differ".to_owned())
+            }
+        }
+    };
+    if let Some(reason) = &rewrite {
+        restart |= !reason.contains("owner");
+        reasons.push(reason.clone());
+    } else if status.needs_reload {
+        reasons.push("systemd has not read its file".to_owned());
+    }
+    let enable = is_installable(unit) && !matches!(status.file.as_str(), "enabled" | "enabled-runtime");
+    if enable {
+        reasons.push("not enabled".to_owned());
+    }
+    let action = if is_on_demand(unit) {
+        UnitAction::None
+    } else if !status.is_up(unit.start) {
+        reasons.push(format!("not running: {}", status.describe()));
+        UnitAction::Start
+    } else {
+        for input in unit.inputs.iter().filter(|input| changing.contains(input)) {
+            restart = true;
+            reasons.push(format!("{} changes", input.what()));
+        }
+        let present = fingerprint(node, state, unit)?;
+        if !restart && node.ledger.started.get(&unit.name) != Some(&present) {
+            restart = true;
+            reasons.push("started with other inputs".to_owned());
+        }
+        if restart {
+            UnitAction::Restart
+        } else {
+            UnitAction::None
+        }
+    };
+    if reasons.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Change::Unit {
+        before,
+        enable,
+        action,
+        reason: reasons.join("; "),
+    }))
+}
+
+/// A unit nobody enables is static; systemd could not say "enabled" of it.
+fn is_installable(unit: &Unit) -> bool {
+    unit.content.lines().any(|line| line.trim() == "[Install]")
+}
+
+/// A one-shot that does not remain is started by something else, a timer for instance.
+fn is_on_demand(unit: &Unit) -> bool {
+    let has = |wanted: &str| unit.content.lines().any(|line| line.trim() == wanted);
+    has("Type=oneshot") && !has("RemainAfterExit=yes") && !has("RemainAfterExit=true")
+}
+
+/// One digest over the unit's file and everything it reads, as it is on the node now.
+fn fingerprint(node: &mut Node, state: &NodeState, unit: &Unit) -> Result<Digest, NodeError> {
+    let mut text = unit.content.clone();
+    for input in &unit.inputs {
+        let identity = identity(node, state, input)?;
+        let _ = write!(text, "\n{input} {identity}");
+    }
+    Ok(Digest::of(text.as_bytes()))
+}
+
+pub(super) fn record(node: &mut Node, unit: &Unit) -> Result<Undo, NodeError> {
+    record_named(node, &unit.name)
+}
+
+pub(super) fn record_named(node: &mut Node, name: &str) -> Result<Undo, NodeError> {
+    let status = statuses(node.system.as_ref(), &[name])?
+        .remove(name)
+        .unwrap_or_default();
+    let file = match super::file::record(node, &path(name))? {
+        Undo::Restore { sha256, .. } => Some(sha256),
+        _ => None,
+    };
+    Ok(Undo::Unit {
+        enabled: status.file == "enabled",
+        active: status.active == "active",
+        file,
+    })
+}
+
+/// Writes the files of several units, enables them and has systemd read them, once.
+pub(crate) fn install(node: &mut Node, units: &[(&Unit, &Change)]) -> Result<(), NodeError> {
+    let mut reload = false;
+    let mut enable = vec!["enable", "--no-reload", "--quiet", "--"];
+    for (unit, change) in units {
+        let path = path(&unit.name);
+        let bytes = unit.content.as_bytes();
+        let differs = node.hashes.of(&node.tree, &path)? != Some(Digest::of(bytes));
+        let Change::Unit {
+            enable: enables,
+            reason,
+            ..
+        } = change
+        else {
+            continue;
+        };
+        if differs || matches!(node.tree.look(&path)?, Look::There(seen) if seen.owner != Owner::mine(MODE)) {
+            node.tree.write(&path, bytes, Owner::mine(MODE))?;
+            node.hashes.remember(&node.tree, &path, Digest::of(bytes))?;
+            reload = true;
+        }
+        reload |= reason.contains("not read");
+        if *enables {
+            enable.push(&unit.name);
+            reload = true;
+        }
+    }
+    node.tree.sync()?;
+    if enable.last().is_some_and(|last| *last != "--") {
+        act(node.system.as_ref(), &Command::new("systemctl", &enable))?;
+    }
+    if reload {
+        act(
+            node.system.as_ref(),
+            &Command::new("systemctl", &["daemon-reload"]),
+        )?;
+    }
+    Ok(())
+}
+
+/// Starts or restarts a unit whose file is in place, and remembers what it was started with.
+pub(crate) fn bring_up(
+    node: &mut Node,
+    state: &NodeState,
+    unit: &Unit,
+    action: UnitAction,
+) -> Result<(), NodeError> {
+    let verb = match action {
+        UnitAction::None => return Ok(()),
+        UnitAction::Start => "start",
+        UnitAction::Restart => "restart",
+    };
+    let fingerprint = fingerprint(node, state, unit)?;
+    let system = node.system.clone();
+    let before = status_of(node, &unit.name)?;
+    if before.active == "failed" {
+        act(
+            system.as_ref(),
+            &Command::new("systemctl", &["reset-failed", "--", &unit.name]),
+        )?;
+    }
+    let mut arguments = vec![verb];
+    if unit.start == Start::Ask {
+        arguments.push("--no-block");
+    }
+    arguments.extend(["--", &unit.name]);
+    act(
+        system.as_ref(),
+        &Command::new("systemctl", &arguments).within(START_TIMEOUT),
+    )
+    .map_err(|error| with_log(node, &unit.name, error))?;
+    node.unit_actions += 1;
+    if unit.start == Start::Wait {
+        let status = status_of(node, &unit.name)?;
+        if !status.is_up(Start::Ask) {
+            let error = fault(
+                format!("{verb} {}", unit.name),
+                format!("it is {}", status.describe()),
+            );
+            return Err(with_log(node, &unit.name, error));
+        }
+    }
+    node.ledger.started.insert(unit.name.clone(), fingerprint);
+    Ok(())
+}
+
+fn status_of(node: &Node, name: &str) -> Result<Status, NodeError> {
+    Ok(statuses(node.system.as_ref(), &[name])?
+        .remove(name)
+        .unwrap_or_default())
+}
+
+/// Adds the last lines of a unit's journal to an error about it.
+fn with_log(node: &Node, name: &str, mut error: NodeError) -> NodeError {
+    error.log = log(node.system.as_ref(), name, LOG_LINES).unwrap_or_default();
+    hinted(
+        error,
+        format!("the whole story is in `journalctl -u {name}` on the node"),
+    )
+}
+
+/// Kills the main process of a unit of ours, as a crash would.
+///
+/// # Errors
+/// When it is no unit of ours, or cannot be killed.
+pub fn crash(node: &mut Node, name: &str) -> Result<(), NodeError> {
+    if !node.ledger.owned.contains_key(&ResourceId::new("unit", name)) {
+        return Err(fault(format!("kill {name}"), "kubewright did not put it there"));
+    }
+    let arguments = ["kill", "--kill-who=main", "--signal=SIGKILL", "--", name];
+    act(node.system.as_ref(), &Command::new("systemctl", &arguments))?;
+    node.unit_actions += 1;
+    Ok(())
+}
+
+/// The last lines of a unit's journal, oldest first.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn log(system: &dyn System, name: &str, lines: u32) -> Result<Vec<String>, NodeError> {
+    let lines = lines.min(2000).to_string();
+    let unit = format!("--unit={name}");
+    let count = format!("--lines={lines}");
+    let arguments = [unit.as_str(), &count, "--output=cat", "--no-pager", "--quiet"];
+    let output = ask(system, &Command::new("journalctl", &arguments))?;
+    Ok(output.stdout.lines().map(str::to_owned).collect())
+}
+
+/// Stops, disables and removes a unit.
+pub(crate) fn remove(node: &mut Node, name: &str) -> Result<(), NodeError> {
+    let system = node.system.clone();
+    let status = status_of(node, name)?;
+    if !matches!(status.active.as_str(), "" | "inactive") {
+        // Whatever it fails with: a unit that has failed is as stopped as any, and one that runs on is seen below.
+        let stopped = act(system.as_ref(), &Command::new("systemctl", &["stop", "--", name]));
+        node.unit_actions += 1;
+        let left = status_of(node, name)?;
+        if left.is_up(Start::Ask) {
+            stopped?;
+            return Err(with_log(
+                node,
+                name,
+                fault(format!("stop {name}"), "it is still running"),
+            ));
+        }
+    }
+    if matches!(status.file.as_str(), "enabled" | "enabled-runtime") {
+        act(
+            system.as_ref(),
+            &Command::new("systemctl", &["disable", "--no-reload", "--quiet", "--", name]),
+        )?;
+    }
+    node.tree.remove(&path(name))?;
+    act(system.as_ref(), &Command::new("systemctl", &["daemon-reload"]))?;
+    if status.active == "failed" {
+        // Its entry would stay in the list of failed units for ever.
+        let _ = act(
+            system.as_ref(),
+            &Command::new("systemctl", &["reset-failed", "--", name]),
+        );
+    }
+    node.ledger.started.remove(name);
+    Ok(())
+}
+
+pub(super) fn undo(
+    node: &mut Node,
+    name: &str,
+    enabled: bool,
+    active: bool,
+    file: Option<Digest>,
+) -> Result<(), NodeError> {
+    let Some(file) = file else {
+        return remove(node, name);
+    };
+    let system = node.system.clone();
+    journal::restore(&node.tree, &path(name), file, Owner::mine(MODE))?;
+    node.hashes.remember(&node.tree, &path(name), file)?;
+    let enablement = if enabled { "enable" } else { "disable" };
+    act(
+        system.as_ref(),
+        &Command::new("systemctl", &[enablement, "--quiet", "--", name]),
+    )?;
+    act(system.as_ref(), &Command::new("systemctl", &["daemon-reload"]))?;
+    let verb = if active { "restart" } else { "stop" };
+    act(system.as_ref(), &Command::new("systemctl", &[verb, "--", name]))?;
+    node.unit_actions += 1;
+    node.ledger.started.remove(name);
+    Ok(())
+}

@@ -1,0 +1,401 @@
+//! The conversation with the controller over one pair of pipes.
+//!
+//! One thread reads frames and never works: it hands requests that change or inspect the node to one worker, which does
+//! them in order; requests that only ask run beside it. Answers to the worker's questions and bytes of streams find
+//! their way by number. When the controller goes away (a frame that is none counts as that), the change at hand is
+//! finished, no other is begun, and the lock is freed by the end of the process.
+
+mod controller;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kubewright_core::secret::Secret;
+use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message};
+use kubewright_core::wire::{
+    FromAgent, LockHolder, NodeError, PROTOCOL, Reply, Request, RequestId, StreamId, ToAgent,
+};
+
+use self::controller::Answer;
+use self::worker::Job;
+use crate::fault::fault;
+use crate::journal::Run;
+use crate::link::Link;
+use crate::lock::{self, Lock};
+use crate::pipe::Pipe;
+use crate::resource::unit;
+use crate::system::System;
+use crate::{facts, probe, secrets, tunnel, wait};
+
+/// Requests that wait for the worker, at most.
+const JOBS: usize = 64;
+/// Answers the worker has not taken yet, at most.
+const ANSWERS: usize = 512;
+/// Streams and asking requests at a time, at most; each takes a thread.
+const THREADS: usize = 128;
+/// How long a tunnel's far end may refuse to take bytes before the tunnel is given up for the sake of the others.
+const TUNNEL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What ends a conversation early.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The controller sent something that is no frame or message.
+    #[error("the controller's words are not understood")]
+    Frame(#[from] FrameError),
+    /// A message came that has no place there.
+    #[error("the controller said {0} out of turn")]
+    OutOfTurn(&'static str),
+    /// The worker could not be started.
+    #[error("start the worker")]
+    Worker(#[source] std::io::Error),
+}
+
+/// Speaks with the controller until it says goodbye or goes away.
+///
+/// # Errors
+/// When the controller does not speak as agreed; a controller that goes away is no error.
+pub fn serve(
+    system: &Arc<dyn System>,
+    mut input: impl Read,
+    output: impl Write + Send + 'static,
+) -> Result<(), ServeError> {
+    let link = Arc::new(Link::new(Box::new(output)));
+    let mut conversation = None;
+    let result = listen(system, &link, &mut input, &mut conversation);
+    link.close();
+    if let Some(conversation) = conversation {
+        let said_goodbye = matches!(result, Ok(End::Goodbye));
+        conversation.finish(said_goodbye);
+    }
+    result.map(|_| ())
+}
+
+enum End {
+    Goodbye,
+    Gone,
+}
+
+fn listen(
+    system: &Arc<dyn System>,
+    link: &Arc<Link>,
+    input: &mut impl Read,
+    conversation: &mut Option<Conversation>,
+) -> Result<End, ServeError> {
+    let mut decoder = Decoder::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        while let Some(frame) = decoder.next_frame()? {
+            match (frame, &mut *conversation) {
+                (Frame::Data { stream, bytes }, Some(conversation)) => conversation.data(stream, bytes),
+                (Frame::Data { .. }, None) => return Err(ServeError::OutOfTurn("data")),
+                (Frame::Message(body), _) => match (decode_message(&body)?, &mut *conversation) {
+                    (ToAgent::Goodbye, _) => return Ok(End::Goodbye),
+                    (hello @ ToAgent::Hello { .. }, None) => {
+                        *conversation = Conversation::open(system, link, hello)?;
+                        if conversation.is_none() {
+                            return Ok(End::Gone);
+                        }
+                    }
+                    (ToAgent::Hello { .. }, Some(_)) => return Err(ServeError::OutOfTurn("hello")),
+                    (_, None) => return Err(ServeError::OutOfTurn("something before hello")),
+                    (message, Some(conversation)) => conversation.message(message)?,
+                },
+            }
+        }
+        match input.read(&mut buffer) {
+            Ok(0) | Err(_) => return Ok(End::Gone),
+            Ok(count) => decoder.push(&buffer[..count]),
+        }
+        if link.is_gone() {
+            return Ok(End::Gone);
+        }
+    }
+}
+
+/// Everything a conversation has begun.
+struct Conversation {
+    system: Arc<dyn System>,
+    link: Arc<Link>,
+    jobs: SyncSender<Job>,
+    answers: SyncSender<Answer>,
+    worker: std::thread::JoinHandle<()>,
+    streams: BTreeMap<StreamId, Stream>,
+    threads: Arc<AtomicUsize>,
+    listeners: Arc<Mutex<Vec<TcpListener>>>,
+    lock: Option<Lock>,
+}
+
+struct Stream {
+    pipe: Pipe,
+    patience: Option<Duration>,
+}
+
+impl Conversation {
+    /// Answers hello; nothing when the controller speaks another version, which it is told.
+    fn open(system: &Arc<dyn System>, link: &Arc<Link>, hello: ToAgent) -> Result<Option<Self>, ServeError> {
+        let ToAgent::Hello {
+            protocol,
+            run,
+            cluster,
+            operator,
+            lock: wants_lock,
+        } = hello
+        else {
+            return Ok(None);
+        };
+        let holder = LockHolder {
+            operator: operator.clone(),
+            run: run.clone(),
+            since: system.now(),
+        };
+        let (mut lock, mut locked_by) = (None, None);
+        let mut broken = None;
+        if wants_lock && protocol == PROTOCOL {
+            match lock::take(system, &holder) {
+                Ok(Ok(taken)) => lock = Some(taken),
+                Ok(Err(other)) => locked_by = Some(other),
+                Err(error) => broken = Some(error),
+            }
+        }
+        link.send(&FromAgent::Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            locked_by: locked_by.clone(),
+        });
+        if protocol != PROTOCOL {
+            return Ok(None);
+        }
+        let may_change = match (&lock, locked_by, broken) {
+            (Some(_), _, _) => Ok(()),
+            (None, Some(holder), _) => Err(fault(
+                "change the node",
+                format!("{} holds its lock, for run {}", holder.operator, holder.run),
+            )),
+            (None, None, Some(error)) => Err(error),
+            (None, None, None) => Err(fault("change the node", "its lock was not asked for")),
+        };
+        let (jobs, job_queue) = mpsc::sync_channel(JOBS);
+        let (answers, answer_queue) = mpsc::sync_channel(ANSWERS);
+        let run = Run {
+            id: run,
+            operator,
+            cluster,
+        };
+        let setting = worker::Setting {
+            system: Arc::clone(system),
+            link: Arc::clone(link),
+            run,
+            may_change,
+        };
+        let worker = std::thread::Builder::new()
+            .name("worker".to_owned())
+            .spawn(move || worker::run(setting, &job_queue, answer_queue))
+            .map_err(ServeError::Worker)?;
+        Ok(Some(Self {
+            system: Arc::clone(system),
+            link: Arc::clone(link),
+            jobs,
+            answers,
+            worker,
+            streams: BTreeMap::new(),
+            threads: Arc::default(),
+            listeners: Arc::default(),
+            lock,
+        }))
+    }
+
+    fn message(&mut self, message: ToAgent) -> Result<(), ServeError> {
+        match message {
+            ToAgent::Request { id, request } => self.request(id, request),
+            ToAgent::Blob { stream, sha256 } => {
+                let (pipe, reader) = Pipe::new();
+                self.open_stream(stream, pipe, None);
+                return self.answer(Answer::Blob { sha256, reader });
+            }
+            ToAgent::Signed {
+                resource,
+                certificate,
+            } => {
+                return self.answer(Answer::Signed {
+                    resource,
+                    certificate,
+                });
+            }
+            ToAgent::Secret { name, content } => {
+                let content = content.map(|text| {
+                    let text = zeroize::Zeroizing::new(text.0);
+                    STANDARD.decode(text.as_bytes()).map(Secret::new).ok()
+                });
+                return self.answer(Answer::Secret {
+                    name,
+                    content: content.flatten(),
+                });
+            }
+            ToAgent::OpenTunnel { stream, address } => self.open_tunnel(stream, address),
+            ToAgent::Hello { .. } | ToAgent::Goodbye => {}
+        }
+        Ok(())
+    }
+
+    fn answer(&self, answer: Answer) -> Result<(), ServeError> {
+        // The worker is asked for far fewer answers than fit; more is no conversation.
+        self.answers
+            .try_send(answer)
+            .map_err(|_| ServeError::OutOfTurn("more answers than there were questions"))
+    }
+
+    fn request(&mut self, id: RequestId, request: Request) {
+        match request {
+            Request::Inspect { state, verify } => self.job(id, Job::Inspect { id, state, verify }),
+            Request::Converge { resources } => self.job(id, Job::Converge { id, resources }),
+            Request::Settle {} => self.job(id, Job::Settle { id }),
+            Request::CrashUnit { unit } => self.job(id, Job::CrashUnit { id, unit }),
+            Request::Reset {} => self.job(id, Job::Reset { id }),
+            Request::Listen { address, ports } => {
+                let listeners = Arc::clone(&self.listeners);
+                self.beside(id, move |_, _| {
+                    let held = probe::listen(address, &ports)?;
+                    listeners
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(held);
+                    Ok(Reply::Done {})
+                });
+            }
+            Request::Facts {} => self.beside(id, |system, _| {
+                let facts = Box::new(facts::gather(system)?);
+                Ok(Reply::Facts { facts })
+            }),
+            Request::ReadSecrets { paths } => self.beside(id, move |system, link| {
+                for (name, content) in secrets::read(system, &paths)? {
+                    link.send(&FromAgent::Secret { name, content });
+                }
+                Ok(Reply::Done {})
+            }),
+            Request::Wait {
+                condition,
+                timeout_ms,
+            } => self.beside(id, move |system, link| {
+                let timeout = Duration::from_millis(timeout_ms);
+                wait::wait(system.as_ref(), &condition, timeout, &|| link.is_gone())?;
+                Ok(Reply::Done {})
+            }),
+            Request::Probe { targets, timeout_ms } => self.beside(id, move |_, _| {
+                let targets = probe::probe(&targets, Duration::from_millis(timeout_ms))?;
+                Ok(Reply::Probed { targets })
+            }),
+            Request::UnitLog { unit, lines } => self.beside(id, move |system, _| {
+                let lines = unit::log(system.as_ref(), &unit, lines)?;
+                Ok(Reply::Log { lines })
+            }),
+        }
+    }
+
+    fn job(&self, id: RequestId, job: Job) {
+        if self.jobs.try_send(job).is_err() {
+            self.link
+                .reply(id, Err(fault("take the request", "too many wait already")));
+        }
+    }
+
+    /// Answers a request on a thread of its own.
+    fn beside(
+        &self,
+        id: RequestId,
+        work: impl FnOnce(&Arc<dyn System>, &Arc<Link>) -> Result<Reply, NodeError> + Send + 'static,
+    ) {
+        let (system, link) = (Arc::clone(&self.system), Arc::clone(&self.link));
+        let begun = self.thread(move || link.reply(id, work(&system, &link)));
+        if !begun {
+            self.link.reply(
+                id,
+                Err(fault("take the request", "too many are being answered already")),
+            );
+        }
+    }
+
+    /// Starts a thread unless there are too many.
+    fn thread(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        let threads = Arc::clone(&self.threads);
+        if threads.fetch_add(1, Ordering::SeqCst) >= THREADS {
+            threads.fetch_sub(1, Ordering::SeqCst);
+            return false;
+        }
+        let counted = Arc::clone(&threads);
+        let begun = std::thread::Builder::new().spawn(move || {
+            work();
+            counted.fetch_sub(1, Ordering::SeqCst);
+        });
+        if begun.is_err() {
+            threads.fetch_sub(1, Ordering::SeqCst);
+        }
+        begun.is_ok()
+    }
+
+    fn open_tunnel(&mut self, stream: StreamId, address: String) {
+        let (pipe, reader) = Pipe::new();
+        let link = Arc::clone(&self.link);
+        if self.thread(move || tunnel::run(&link, stream, &address, reader)) {
+            self.open_stream(stream, pipe, Some(TUNNEL_PATIENCE));
+        } else {
+            self.link.send(&FromAgent::Tunnel {
+                stream,
+                error: Some("too many are open already".to_owned()),
+            });
+        }
+    }
+
+    fn open_stream(&mut self, stream: StreamId, pipe: Pipe, patience: Option<Duration>) {
+        if let Some(old) = self.streams.insert(stream, Stream { pipe, patience }) {
+            old.pipe.break_off();
+        }
+    }
+
+    /// Hands bytes to their stream; those of a stream nobody knows are dropped.
+    fn data(&mut self, stream: StreamId, bytes: Vec<u8>) {
+        let Some(open) = self.streams.get(&stream) else {
+            return;
+        };
+        if bytes.is_empty() {
+            open.pipe.end();
+            self.streams.remove(&stream);
+        } else if open.pipe.push(bytes, open.patience).is_err() {
+            open.pipe.break_off();
+            self.streams.remove(&stream);
+        }
+    }
+
+    /// Ends everything: the worker finishes the change at hand; the lock is freed last.
+    fn finish(self, said_goodbye: bool) {
+        let Self {
+            jobs,
+            answers,
+            worker,
+            streams,
+            lock,
+            ..
+        } = self;
+        drop(answers);
+        for stream in streams.values() {
+            stream.pipe.break_off();
+        }
+        if said_goodbye {
+            // When the queue is full there is work left, and the run has not finished.
+            let _ = jobs.try_send(Job::Goodbye);
+        }
+        drop(jobs);
+        let _ = worker.join();
+        drop(lock);
+    }
+}
+
+#[cfg(test)]
+mod tests;

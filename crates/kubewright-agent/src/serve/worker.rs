@@ -1,0 +1,167 @@
+//! The one thread that inspects and changes the node, request by request.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use kubewright_core::observed::Counters;
+use kubewright_core::resource::{NodeState, ResourceId};
+use kubewright_core::wire::{NodeError, Reply, RequestId};
+
+use super::controller::{Answer, Controller};
+use crate::converge;
+use crate::fault::fault;
+use crate::journal::{Journal, Run};
+use crate::link::Link;
+use crate::node::Node;
+use crate::peer::Peer as _;
+use crate::reset;
+use crate::resource::unit;
+use crate::settled;
+use crate::system::System;
+
+/// What the worker is asked to do.
+pub(super) enum Job {
+    Inspect {
+        id: RequestId,
+        state: NodeState,
+        verify: bool,
+    },
+    Converge {
+        id: RequestId,
+        resources: Vec<ResourceId>,
+    },
+    Reset {
+        id: RequestId,
+    },
+    Settle {
+        id: RequestId,
+    },
+    CrashUnit {
+        id: RequestId,
+        unit: String,
+    },
+    Goodbye,
+}
+
+/// What the worker works with.
+pub(super) struct Setting {
+    pub(super) system: Arc<dyn System>,
+    pub(super) link: Arc<Link>,
+    pub(super) run: Run,
+    /// Whether the lock is held; otherwise why nothing may be changed.
+    pub(super) may_change: Result<(), NodeError>,
+}
+
+struct Worker {
+    setting: Setting,
+    controller: Controller,
+    journal: Journal,
+    node: Option<Node>,
+    state: Option<NodeState>,
+}
+
+/// Does jobs in order until there are no more, or the controller has gone.
+pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answer>) {
+    let mut worker = Worker {
+        controller: Controller::new(Arc::clone(&setting.link), answers),
+        journal: Journal::new(setting.run.clone()),
+        setting,
+        node: None,
+        state: None,
+    };
+    for job in jobs {
+        let (id, reply) = match job {
+            Job::Goodbye => return worker.goodbye(),
+            // Nobody waits for the answer any more.
+            _ if worker.controller.is_gone() => continue,
+            Job::Inspect { id, state, verify } => (id, worker.inspect(state, verify)),
+            Job::Converge { id, resources } => (id, worker.converge(&resources)),
+            Job::Settle { id } => (id, worker.settle()),
+            Job::CrashUnit { id, unit } => (id, worker.crash(&unit)),
+            Job::Reset { id } => (id, worker.reset()),
+        };
+        worker.setting.link.reply(id, reply);
+    }
+}
+
+impl Worker {
+    /// The node as remembered; read again for each look of somebody who does not hold the lock.
+    fn node(&mut self) -> Result<(&mut Node, &mut Journal, &mut Controller), NodeError> {
+        if self.node.is_none() || self.setting.may_change.is_err() {
+            self.node = Some(Node::open(Arc::clone(&self.setting.system))?);
+        }
+        let node = self
+            .node
+            .as_mut()
+            .ok_or_else(|| fault("open the node", "nothing there"))?;
+        Ok((node, &mut self.journal, &mut self.controller))
+    }
+
+    fn inspect(&mut self, state: NodeState, verify: bool) -> Result<Reply, NodeError> {
+        let may_write = self.setting.may_change.is_ok();
+        let (node, _, _) = self.node()?;
+        node.hashes.distrust = verify;
+        let differences = converge::inspect(node, &state);
+        node.hashes.distrust = false;
+        let differences = differences?;
+        if may_write {
+            node.hashes.save(&node.tree)?;
+        }
+        self.state = Some(state);
+        let counters = self.counters();
+        Ok(Reply::Inspected {
+            differences,
+            counters,
+        })
+    }
+
+    fn converge(&mut self, resources: &[ResourceId]) -> Result<Reply, NodeError> {
+        self.setting.may_change.clone()?;
+        let Some(state) = self.state.take() else {
+            return Err(fault("change the node", "nothing was inspected yet"));
+        };
+        let changed = self.node().and_then(|(node, journal, controller)| {
+            converge::converge(node, journal, &state, controller, resources)
+        });
+        self.state = Some(state);
+        let changed = changed?;
+        let counters = self.counters();
+        Ok(Reply::Converged { changed, counters })
+    }
+
+    fn settle(&mut self) -> Result<Reply, NodeError> {
+        self.setting.may_change.clone()?;
+        settled::settle(&self.node()?.0.tree)?;
+        Ok(Reply::Done {})
+    }
+
+    fn crash(&mut self, unit: &str) -> Result<Reply, NodeError> {
+        let (node, _, _) = self.node()?;
+        unit::crash(node, unit)?;
+        Ok(Reply::Done {})
+    }
+
+    fn reset(&mut self) -> Result<Reply, NodeError> {
+        self.setting.may_change.clone()?;
+        let (node, journal, controller) = self.node()?;
+        let changed = reset::reset(node, journal, controller)?;
+        self.state = None;
+        let counters = self.counters();
+        Ok(Reply::Converged { changed, counters })
+    }
+
+    fn goodbye(mut self) {
+        let Some(node) = &self.node else { return };
+        let (system, changed) = (node.system.as_ref(), node.changed);
+        // The changes themselves are journalled; that the run ended well is only nice to know.
+        let _ = self.journal.finish(system, &node.tree, changed);
+    }
+
+    fn counters(&self) -> Counters {
+        let counters = self.node.as_ref().map(Node::counters).unwrap_or_default();
+        Counters {
+            blob_bytes: self.controller.received(),
+            ..counters
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Waiting on the node for a named condition, with a bound: no round trip per look.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kubewright_core::wire::{NodeCondition, NodeError};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::fault::{Doing as _, fault};
+use crate::resource::unit;
+use crate::system::System;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Waits until a condition holds, the time is over or `stop` says so.
+///
+/// # Errors
+/// When it did not hold in time: with what was last seen, and the unit's last lines when it is about a unit.
+pub fn wait(
+    system: &dyn System,
+    condition: &NodeCondition,
+    timeout: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), NodeError> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let seen = match look(system, condition, deadline) {
+            Ok(()) => return Ok(()),
+            Err(seen) => seen,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || stop() {
+            let cause = format!("not so after {} s: {seen}", timeout.as_secs_f32().round());
+            let mut error = fault(format!("wait until {condition}"), cause);
+            if let NodeCondition::UnitActive { unit } = condition {
+                error.log = unit::log(system, unit, unit::LOG_LINES).unwrap_or_default();
+            }
+            return Err(error);
+        }
+        std::thread::sleep(PAUSE.min(left));
+    }
+}
+
+fn look(system: &dyn System, condition: &NodeCondition, deadline: Instant) -> Result<(), String> {
+    match condition {
+        NodeCondition::UnitActive { unit } => {
+            let mut statuses = unit::statuses(system, &[unit]).map_err(|error| error.to_string())?;
+            let status = statuses.remove(unit).unwrap_or_default();
+            if status.active == "active" {
+                return Ok(());
+            }
+            Err(format!("it is {} ({})", status.active, status.sub))
+        }
+        NodeCondition::HttpOk { url, ca_file } => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = left.clamp(Duration::from_millis(50), LOOK);
+            match get(system, url, ca_file.as_deref(), timeout).map_err(|error| error.cause)? {
+                200 => Ok(()),
+                status => Err(format!("it answers {status}")),
+            }
+        }
+    }
+}
+
+struct Url<'u> {
+    tls: bool,
+    address: SocketAddr,
+    authority: &'u str,
+    path: &'u str,
+}
+
+fn parse(url: &str) -> Option<Url<'_>> {
+    let (tls, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, url.strip_prefix("http://")?),
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let default_port = if tls { 443 } else { 80 };
+    let address = authority.parse::<SocketAddr>().ok().or_else(|| {
+        authority
+            .parse::<IpAddr>()
+            .ok()
+            .map(|address| (address, default_port).into())
+    })?;
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain.then_some(Url {
+        tls,
+        address,
+        authority,
+        path: if path.is_empty() { "/" } else { path },
+    })
+}
+
+/// The status of one HTTP GET.
+fn get(system: &dyn System, url: &str, ca_file: Option<&str>, timeout: Duration) -> Result<u16, NodeError> {
+    let doing = || format!("ask {url}");
+    let target = parse(url).ok_or_else(|| fault(doing(), "not a URL with an address"))?;
+    let socket = TcpStream::connect_timeout(&target.address, timeout).doing(doing)?;
+    socket.set_read_timeout(Some(timeout)).doing(doing)?;
+    socket.set_write_timeout(Some(timeout)).doing(doing)?;
+    if !target.tls {
+        return exchange(socket, &target).doing(doing);
+    }
+    let ca_file = ca_file.ok_or_else(|| fault(doing(), "no authority to verify it against"))?;
+    let connection =
+        connect_tls(system, ca_file, target.address.ip()).map_err(|cause| fault(doing(), cause))?;
+    exchange(StreamOwned::new(connection, socket), &target).doing(doing)
+}
+
+fn connect_tls(system: &dyn System, ca_file: &str, address: IpAddr) -> Result<ClientConnection, String> {
+    let pem = system
+        .text(ca_file)
+        .ok_or_else(|| format!("{ca_file} cannot be read"))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()).flatten() {
+        roots
+            .add(certificate)
+            .map_err(|error| format!("{ca_file}: {error}"))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    ClientConnection::new(Arc::new(config), ServerName::from(address)).map_err(|error| error.to_string())
+}
+
+fn exchange(mut stream: impl Read + Write, target: &Url<'_>) -> std::io::Result<u16> {
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kubewright-agent\r\nConnection: close\r\n\r\n",
+        target.path, target.authority
+    );
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    // "HTTP/1.1 200": everything after the code is of no interest.
+    let mut line = [0; 12];
+    stream.read_exact(&mut line)?;
+    std::str::from_utf8(&line)
+        .ok()
+        .filter(|line| line.starts_with("HTTP/1."))
+        .and_then(|line| line[9..].parse().ok())
+        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestSystem;
+    use std::net::TcpListener;
+
+    fn server(answers: Vec<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/readyz", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut socket, _) = listener.accept().unwrap();
+                let mut buffer = [0; 1024];
+                let count = socket.read(&mut buffer).unwrap();
+                assert!(buffer[..count].starts_with(b"GET /readyz HTTP/1.1\r\n"));
+                socket.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn waits_until_the_answer_is_200() {
+        let url = server(vec!["HTTP/1.1 500 not yet\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nok"]);
+        let condition = NodeCondition::HttpOk { url, ca_file: None };
+        let system = TestSystem::new();
+        wait(&*system, &condition, Duration::from_secs(20), &|| false).unwrap();
+    }
+
+    #[test]
+    fn says_what_was_last_seen_when_time_is_over() {
+        let url = server(vec!["HTTP/1.1 503 no\r\n\r\n"]);
+        let condition = NodeCondition::HttpOk {
+            url: url.clone(),
+            ca_file: None,
+        };
+        let system = TestSystem::new();
+        let error = wait(&*system, &condition, Duration::ZERO, &|| false).unwrap_err();
+        assert_eq!(error.doing, format!("wait until {url} answers 200"));
+        assert_eq!(error.cause, "not so after 0 s: it answers 503");
+    }
+
+    #[test]
+    fn refuses_a_url_that_needs_a_name_service() {
+        assert!(parse("https://example.org/x").is_none());
+        assert!(parse("https://127.0.0.1:6443/readyz").is_some_and(|url| url.tls && url.path == "/readyz"));
+        assert!(parse("http://[::1]:80/a b").is_none());
+    }
+}
