@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::lab::registry::LabLock;
 use crate::lab::state::write_atomically;
 use crate::lab::{Lab, MachineRecord};
 use crate::machine::Machine;
@@ -34,8 +35,9 @@ pub(crate) fn config_path(directory: &Path) -> PathBuf {
 }
 
 /// Makes the client's key and configuration.
-pub(crate) fn write_client(lab: &Lab) -> Result<()> {
+pub(crate) fn write_client(lab: &Lab, lock: &LabLock) -> Result<()> {
     generate_key(
+        lock,
         &identity_path(&lab.directory),
         &format!("kubewright-lab:{}", lab.name),
     )?;
@@ -43,8 +45,8 @@ pub(crate) fn write_client(lab: &Lab) -> Result<()> {
 }
 
 /// Gives a machine its host key.
-pub(crate) fn write_host_key(machine: &Machine<'_>) -> Result<()> {
-    generate_key(&host_key_path(&machine.root()), machine.name())
+pub(crate) fn write_host_key(machine: &Machine<'_>, lock: &LabLock) -> Result<()> {
+    generate_key(lock, &host_key_path(&machine.root()), machine.name())
 }
 
 /// Writes the host keys of all machines, which must have them, for strict clients.
@@ -93,15 +95,13 @@ fn host_key_path(root: &Path) -> PathBuf {
     root.join("etc/ssh/ssh_host_ed25519_key")
 }
 
-fn generate_key(path: &Path, comment: &str) -> Result<()> {
-    let mut command = tool::command("ssh-keygen");
-    command
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
-        .arg(path);
-    let output = command
-        .output()
-        .context("start ssh-keygen (package openssh-client)")?;
-    tool::check(&command, &output)?;
+fn generate_key(lock: &LabLock, path: &Path, comment: &str) -> Result<()> {
+    let file = path.to_string_lossy();
+    tool::run_holding(
+        lock,
+        "ssh-keygen",
+        &["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file],
+    )?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::lab::registry::LabLock;
+
 /// Programs the lab cannot do without, each with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
     ("debootstrap", "debootstrap"),
@@ -78,6 +80,17 @@ where
 {
     let mut command = command(program);
     command.args(arguments);
+    finish(command, program)
+}
+
+/// Runs a program like [`run`], with the lab locked until the program ends whatever happens to this process.
+pub(crate) fn run_holding(lock: &LabLock, program: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = command(program);
+    command.args(arguments).stdin(lock.share()?);
+    finish(command, program)
+}
+
+fn finish(mut command: Command, program: &str) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("start {program} (package {})", package_of(program)))?;

@@ -379,6 +379,33 @@ fn a_lab_whose_making_was_killed_is_cleaned_up_by_the_next_up_or_by_down() {
 
 #[test]
 #[ignore = "boots machines: needs root, systemd-container and debootstrap"]
+fn files_that_are_no_labs_are_never_touched() {
+    let Some(lab) = TestLab::new("t-files") else {
+        return;
+    };
+    let key = lab.directory.join("id_ed25519");
+    fs::create_dir_all(&lab.directory).unwrap();
+    fs::write(&key, "somebody's key").unwrap();
+    let said = lab.refused(&["up", "--machines", "a"]);
+    assert!(said.contains("holds id_ed25519, which is no lab's"), "{said}");
+    lab.run(&["down"]);
+    assert_eq!(fs::read_to_string(&key).unwrap(), "somebody's key");
+    fs::rename(&key, lab.directory.join("notes")).unwrap();
+
+    lab.run(&["up", "--machines", "a"]);
+    lab.run(&["down"]);
+    let left: Vec<_> = fs::read_dir(&lab.directory)
+        .unwrap()
+        .flatten()
+        .map(|file| file.file_name())
+        .collect();
+    assert_eq!(left, ["notes"]);
+    fs::remove_dir_all(&lab.directory).unwrap();
+    lab.assert_no_trace();
+}
+
+#[test]
+#[ignore = "boots machines: needs root, systemd-container and debootstrap"]
 fn down_leaves_nothing_after_anything_was_killed_or_deleted() {
     let Some(lab) = TestLab::new("t-down") else { return };
     lab.run(&["up", "--machines", "a,b"]);

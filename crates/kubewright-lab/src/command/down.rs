@@ -7,10 +7,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cli::Place;
 use crate::lab::registry::Registry;
+use crate::lab::state::temporary_files;
 use crate::lab::{Lab, LabName};
 use crate::machine::{cgroup, mounts, network};
 use crate::root_image::remove_tree;
@@ -28,38 +29,66 @@ const FILES: &[&str] = &[
 
 pub(crate) fn run(place: &Place) -> Result<()> {
     tool::require_root()?;
-    let registry = Registry::of_this_computer();
-    let _lock = registry.lock_lab(&place.lab)?;
-    let given = place.directory()?;
-    let entry = registry.entry(&place.lab)?;
-    let mut directories = vec![given.as_path()];
-    directories.extend(entry.as_ref().map(|entry| entry.directory.as_path()));
-    let existed = entry.is_some() || given.join("lab.json").exists();
-    take_down(&place.lab, &directories)?;
+    let _lock = Registry::of_this_computer().lock_lab(&place.lab)?;
+    let existed = take_down(&place.lab, &place.directory()?)?;
     let result = if existed { "removed" } else { "there was none" };
     ui::say(format_args!("lab {}: {result}", place.lab));
     Ok(())
 }
 
-/// Removes a lab; the directories are those it may live in. The caller holds the lab's lock.
-pub(crate) fn take_down(name: &LabName, directories: &[&Path]) -> Result<()> {
+/// Refuses a directory with files that `up` would write over and `down` would remove.
+pub(crate) fn refuse_foreign_files(directory: &Path) -> Result<()> {
+    if let Some(name) = FILES
+        .iter()
+        .chain(["machines"].iter())
+        .find(|name| directory.join(name).exists())
+    {
+        bail!(
+            "directory {} holds {name}, which is no lab's: choose another with --dir",
+            directory.display()
+        );
+    }
+    Ok(())
+}
+
+/// Removes a lab, whose lock the caller holds; tells whether there was one.
+///
+/// Its directory is the one it is registered with. The given one counts only if a lab's description is in there.
+pub(crate) fn take_down(name: &LabName, given: &Path) -> Result<bool> {
+    let registry = Registry::of_this_computer();
+    let entry = registry.entry(name)?;
+    let described = Lab::read(given);
+    let subnet = match (&entry, &described) {
+        (Some(entry), _) => Some(entry.subnet),
+        (None, Ok(Some(lab))) if lab.name == *name => Some(lab.subnet),
+        _ => None,
+    };
+    let mut directories: Vec<&Path> = entry.iter().map(|entry| entry.directory.as_path()).collect();
+    if !matches!(described, Ok(None)) && !directories.contains(&given) {
+        directories.push(given);
+    }
+    directories.retain(|directory| !belongs_to_another(directory, name));
+
     cgroup::Cgroup::of_lab(name)?.end_all()?;
     cgroup::remove_empty_folder()?;
-    for bridge in network::bridges_of(name) {
-        for cable in network::cables_of(&bridge) {
+    let bridges = network::bridges_of(name, subnet);
+    for bridge in &bridges {
+        for cable in network::cables_of(bridge) {
             network::delete(&cable)?;
         }
-        network::delete(&bridge)?;
-        forget_nspawn_traces(&bridge);
+        network::delete(bridge)?;
+        forget_nspawn_traces(bridge);
     }
-    for directory in directories {
-        // Also without a description, or with a damaged one: what looks like a lab's files is removed.
-        let is_another = matches!(Lab::read(directory), Ok(Some(lab)) if lab.name != *name);
-        if !is_another {
-            remove_files(directory)?;
-        }
+    for directory in &directories {
+        remove_files(directory)?;
     }
-    Registry::of_this_computer().forget(name)
+    registry.forget(name)?;
+    Ok(!directories.is_empty() || !bridges.is_empty())
+}
+
+/// A damaged description does not say so: then the lab it was asked for is removed with it.
+fn belongs_to_another(directory: &Path, name: &LabName) -> bool {
+    matches!(Lab::read(directory), Ok(Some(lab)) if lab.name != *name)
 }
 
 fn remove_files(directory: &Path) -> Result<()> {
@@ -67,8 +96,10 @@ fn remove_files(directory: &Path) -> Result<()> {
     forget_nspawn_locks(&machines);
     mounts::unmount_below(&machines)?;
     remove_tree(&machines)?;
-    for file in FILES {
-        let path = directory.join(file);
+    for path in FILES.iter().map(|file| directory.join(file)).flat_map(|path| {
+        let temporary = temporary_files(&path);
+        temporary.into_iter().chain([path])
+    }) {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("remove {}", path.display()));

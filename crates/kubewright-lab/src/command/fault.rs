@@ -56,10 +56,10 @@ pub(crate) fn kill(place: &Place, targets: &Targets) -> Result<()> {
 }
 
 pub(crate) fn start(place: &Place, targets: &Targets) -> Result<()> {
-    let (lab, _lock) = change(place)?;
+    let (lab, lock) = change(place)?;
     let machines = targets.select(&lab, |state| state == State::Off, "on")?;
-    if !machines.is_empty() && network::bridges_of(&lab.name).is_empty() {
-        network::create_bridge(&lab.name, lab.subnet)?;
+    if !machines.is_empty() && network::bridges_of(&lab.name, None).is_empty() {
+        network::create_bridge(&lab.name, lab.subnet, &lock)?;
     }
     on_all(&machines, |machine| {
         // What a half-dead machine left would be in the new one's way.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{down, on_all};
 use crate::cli::Place;
-use crate::lab::registry::Registry;
+use crate::lab::registry::{LabLock, Registry};
 use crate::lab::state::{to_json, write_atomically};
 use crate::lab::{Lab, MachineName, Phase, Role};
 use crate::machine::wait::{Limit, wait_until};
@@ -66,17 +66,18 @@ pub(crate) fn run(place: &Place, arguments: &Arguments) -> Result<()> {
     refuse_or_clean(place, &registry)?;
     let root_image = root_image::provide()?;
 
-    let _lock = registry.lock_lab(&place.lab)?;
+    let lock = registry.lock_lab(&place.lab)?;
     // Another `up` may have been faster while this one built the root.
     ensure!(
         registry.entry(&place.lab)?.is_none(),
         "lab {} has just been made by another `up`",
         place.lab
     );
+    down::refuse_foreign_files(&directory)?;
     let subnet = registry.register(&place.lab, &directory)?;
     let mut lab = Lab::new(place.lab.clone(), directory, subnet, root_image, &machines)?;
-    if let Err(error) = create(&lab) {
-        down::take_down(&lab.name, &[&lab.directory]).context("clean up after the failed `up`")?;
+    if let Err(error) = create(&lab, &lock) {
+        down::take_down(&lab.name, &lab.directory).context("clean up after the failed `up`")?;
         return Err(error.context(format!("bring up lab {} (taken down again)", lab.name)));
     }
     lab.phase = Phase::Up;
@@ -158,25 +159,25 @@ fn refuse_or_clean(place: &Place, registry: &Registry) -> Result<()> {
             "lab {name} is up, but its directory {} is gone: {downing}",
             known.display()
         ),
-        (None, false, false) if network::bridges_of(name).is_empty() => Ok(()),
+        (None, false, false) if network::bridges_of(name, None).is_empty() => Ok(()),
         (Some(Phase::Creating), ..) | (Some(Phase::Up), false, false) | (None, false, _) => {
             ui::say(format_args!(
                 "lab {name}: removing what an unfinished `up` or a reboot left in {}",
                 known.display()
             ));
-            down::take_down(name, &[&known, &directory])
+            down::take_down(name, &directory).map(drop)
         }
     }
 }
 
-fn create(lab: &Lab) -> Result<()> {
+fn create(lab: &Lab, lock: &LabLock) -> Result<()> {
     fs::create_dir_all(&lab.directory).with_context(|| format!("create {}", lab.directory.display()))?;
     lab.write()?;
     raise_inotify_limit()?;
-    network::create_bridge(&lab.name, lab.subnet)?;
-    ssh::write_client(lab)?;
+    network::create_bridge(&lab.name, lab.subnet, lock)?;
+    ssh::write_client(lab, lock)?;
     let machines = Machine::all(lab);
-    on_all(&machines, disk::create)?;
+    on_all(&machines, |machine| disk::create(machine, lock))?;
     ssh::write_known_hosts(lab)?;
     write_inventory(lab)?;
     on_all(&machines, |machine| {

@@ -7,13 +7,16 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::state::{to_json, write_atomically};
+use super::state::{temporary_files, to_json, write_atomically};
 use super::subnet::{self, Subnet};
 use super::{Lab, LabName};
+use crate::machine::network;
+use crate::machine::wait::{Limit, wait_until};
 
 /// The labs of this computer.
 #[derive(Debug)]
@@ -32,7 +35,15 @@ pub(crate) struct Entry {
 /// The right to change one lab; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct LabLock {
-    _file: File,
+    file: File,
+}
+
+impl LabLock {
+    /// Hands the lock to a called program as its standard input, which it does not read: the lab stays locked until
+    /// that program ends, also when this process is killed meanwhile.
+    pub(crate) fn share(&self) -> Result<Stdio> {
+        Ok(self.file.try_clone().context("share the lab's lock")?.into())
+    }
 }
 
 impl Registry {
@@ -43,27 +54,38 @@ impl Registry {
         }
     }
 
-    /// Takes the lock of one lab, or says that another process works on it.
+    /// Takes the lock of one lab; says that another process works on the lab when that takes long.
+    ///
+    /// The wait is for programs that a killed lab program had just called: they hold its lock until they end.
     pub(crate) fn lock_lab(&self, name: &LabName) -> Result<LabLock> {
+        let mut taken = None;
+        let waited = wait_until("the lock", Limit::Seconds(2), || {
+            taken = self.try_lock_lab(name)?;
+            Ok(taken.is_some())
+        });
+        match taken {
+            Some(lock) => Ok(lock),
+            None => Err(waited.err().map_or_else(
+                || anyhow::anyhow!("lock lab {name}"),
+                |error| error.context(format!("another kubewright-lab is working on lab {name}")),
+            )),
+        }
+    }
+
+    fn try_lock_lab(&self, name: &LabName) -> Result<Option<LabLock>> {
         let path = self.lock_path(name);
-        loop {
-            let file = self.open_lock(&path)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    bail!("another kubewright-lab is working on lab {name}: wait until it has finished")
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("lock lab {name}"));
-                }
-            }
-            // A `down` may have removed the file between opening and locking it: then this lock is nobody's.
-            let still_there =
-                fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino()));
-            if still_there {
-                return Ok(LabLock { _file: file });
+        let file = self.open_lock(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock {}", path.display()));
             }
         }
+        // A `down` may have removed the file between opening and locking it: then this lock is nobody's.
+        let is_current =
+            fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino()));
+        Ok(is_current.then_some(LabLock { file }))
     }
 
     /// What is known of one lab.
@@ -110,7 +132,8 @@ impl Registry {
                 other.name
             );
         }
-        let used: BTreeSet<Subnet> = entries.iter().map(|entry| entry.subnet).collect();
+        let mut used: BTreeSet<Subnet> = entries.iter().map(|entry| entry.subnet).collect();
+        used.extend(Subnet::all().filter(|subnet| network::exists(&subnet.bridge())));
         let subnet = Subnet::allocate(&used, &subnet::routes()?)
             .context("every subnet 10.83.1.0/24 to 10.83.254.0/24 is in use on this computer")?;
         let entry = Entry {
@@ -124,7 +147,11 @@ impl Registry {
 
     /// Forgets a lab, whose lock the caller holds and gives up with it.
     pub(crate) fn forget(&self, name: &LabName) -> Result<()> {
-        for path in [self.entry_path(name), self.lock_path(name)] {
+        let temporary = temporary_files(&self.entry_path(name));
+        for path in temporary
+            .into_iter()
+            .chain([self.entry_path(name), self.lock_path(name)])
+        {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("forget lab {name}"));
@@ -227,10 +254,7 @@ mod tests {
         let name = "a".parse().unwrap();
         let held = registry.lock_lab(&name).unwrap();
         let error = registry.lock_lab(&name).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "another kubewright-lab is working on lab a: wait until it has finished"
-        );
+        assert_eq!(error, "another kubewright-lab is working on lab a");
         drop(held);
         assert!(registry.lock_lab(&name).is_ok());
     }

@@ -173,6 +173,25 @@ pub(crate) fn write_atomically(path: &Path, content: &str) -> Result<()> {
     write().with_context(|| format!("write {}", path.display()))
 }
 
+/// The temporary files that interrupted writes of a file left beside it.
+pub(crate) fn temporary_files(path: &Path) -> Vec<PathBuf> {
+    let (Some(directory), Some(stem)) = (path.parent(), path.file_stem()) else {
+        return Vec::new();
+    };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let is_temporary = |name: &str| {
+        let rest = name.strip_prefix(&*stem.to_string_lossy());
+        let pid = rest.and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".new"));
+        pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let temporary = entries
+        .flatten()
+        .filter(|entry| is_temporary(&entry.file_name().to_string_lossy()));
+    temporary.map(|entry| entry.path()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -206,6 +225,22 @@ mod tests {
             1,
             "no temporary file is left"
         );
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_found_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [
+            "lab.12.new",
+            "lab.json",
+            "lab.new",
+            "lab.x.new",
+            "laboratory.12.new",
+        ] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let found = temporary_files(&directory.path().join("lab.json"));
+        assert_eq!(found, [directory.path().join("lab.12.new")]);
     }
 
     #[test]

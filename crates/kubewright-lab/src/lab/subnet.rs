@@ -30,9 +30,12 @@ impl Subnet {
     ///
     /// Routes wider than the subnet do not matter: the bridge's own, longer prefix wins over them.
     pub(crate) fn allocate(used: &BTreeSet<Self>, routes: &[Route]) -> Option<Self> {
-        (1..=254)
-            .map(Self)
-            .find(|subnet| !used.contains(subnet) && !routes.iter().any(|r| subnet.collides(*r)))
+        Self::all().find(|subnet| !used.contains(subnet) && !routes.iter().any(|r| subnet.collides(*r)))
+    }
+
+    /// All subnets a lab can have.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (1..=254).map(Self)
     }
 
     /// The name of the bridge, which also prefixes the machines' names towards systemd-nspawn.

@@ -9,13 +9,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{Machine, mounts};
+use crate::lab::registry::LabLock;
 use crate::ssh;
 
 /// Directories that come from the real disk.
 pub(crate) const DATA: &[&str] = &["containerd", "etcd", "kubelet", "kubewright"];
 
 /// Makes the disk of a new machine, with its identity on it.
-pub(crate) fn create(machine: &Machine<'_>) -> Result<()> {
+pub(crate) fn create(machine: &Machine<'_>, lock: &LabLock) -> Result<()> {
     let directory = machine.directory();
     for part in ["upper", "work", "root"] {
         fs::create_dir_all(directory.join(part))
@@ -25,7 +26,7 @@ pub(crate) fn create(machine: &Machine<'_>) -> Result<()> {
         fs::create_dir_all(directory.join("data").join(part))?;
     }
     mount(machine)?;
-    write_identity(machine).with_context(|| format!("write the identity of {}", machine.name()))
+    write_identity(machine, lock).with_context(|| format!("write the identity of {}", machine.name()))
 }
 
 /// Mounts the disk where systemd-nspawn will find it; one that is mounted already stays so.
@@ -43,7 +44,7 @@ pub(crate) fn mount(machine: &Machine<'_>) -> Result<()> {
     )
 }
 
-fn write_identity(machine: &Machine<'_>) -> Result<()> {
+fn write_identity(machine: &Machine<'_>, lock: &LabLock) -> Result<()> {
     let root = machine.root();
     let name = machine.name();
     let subnet = machine.lab.subnet;
@@ -68,7 +69,7 @@ fn write_identity(machine: &Machine<'_>) -> Result<()> {
         subnet.gateway()
     );
     fs::write(root.join("etc/kubewright-lab/network.env"), network)?;
-    ssh::write_host_key(machine)?;
+    ssh::write_host_key(machine, lock)?;
     let client = fs::read_to_string(ssh::public_key_path(&machine.lab.directory))?;
     authorize(&root.join("root"), &client)?;
     authorize(&root.join("home/ops"), &client)

@@ -7,45 +7,48 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::lab::registry::LabLock;
 use crate::lab::{LabName, Subnet};
 use crate::tool;
 
 /// Makes a lab's bridge, marked with the lab's name so that it can be found without any file.
-pub(crate) fn create_bridge(lab: &LabName, subnet: Subnet) -> Result<()> {
+///
+/// The lock goes along with each call, so that nothing can appear after a killed lab program's lab was cleaned up.
+pub(crate) fn create_bridge(lab: &LabName, subnet: Subnet, lock: &LabLock) -> Result<()> {
     let bridge = subnet.bridge();
-    tool::run(
-        "ip",
-        [
-            "link",
-            "add",
-            "name",
-            &bridge,
-            "type",
-            "bridge",
-            "stp_state",
-            "0",
-            "forward_delay",
-            "0",
-        ],
-    )?;
-    tool::run("ip", ["link", "set", "dev", &bridge, "alias", &mark(lab)])?;
-    tool::run("ip", ["address", "add", &subnet.gateway_cidr(), "dev", &bridge])?;
-    tool::run("ip", ["link", "set", "dev", &bridge, "up"])?;
+    let ip = |arguments: &[&str]| tool::run_holding(lock, "ip", arguments);
+    ip(&[
+        "link",
+        "add",
+        "name",
+        &bridge,
+        "type",
+        "bridge",
+        "stp_state",
+        "0",
+        "forward_delay",
+        "0",
+    ])?;
+    ip(&["link", "set", "dev", &bridge, "alias", &mark(lab)])?;
+    ip(&["address", "add", &subnet.gateway_cidr(), "dev", &bridge])?;
+    ip(&["link", "set", "dev", &bridge, "up"])?;
     Ok(())
 }
 
-/// The bridges that carry the lab's mark: one, or none, or those a crash left behind.
-pub(crate) fn bridges_of(lab: &LabName) -> Vec<String> {
+/// The bridges that carry the lab's mark, and the one of its subnet when a crash left it without any.
+pub(crate) fn bridges_of(lab: &LabName, subnet: Option<Subnet>) -> Vec<String> {
     let Ok(interfaces) = fs::read_dir("/sys/class/net") else {
         return Vec::new();
     };
+    let own = subnet.map(Subnet::bridge);
     let mut found: Vec<String> = interfaces
         .flatten()
-        .filter(|interface| {
+        .filter_map(|interface| {
+            let name = interface.file_name().to_string_lossy().into_owned();
             let alias = fs::read_to_string(interface.path().join("ifalias")).unwrap_or_default();
-            alias.trim() == mark(lab)
+            let is_unmarked_own = alias.trim().is_empty() && own.as_ref() == Some(&name);
+            (alias.trim() == mark(lab) || is_unmarked_own).then_some(name)
         })
-        .map(|interface| interface.file_name().to_string_lossy().into_owned())
         .collect();
     found.sort();
     found
