@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::cli::Place;
 use crate::lab::Lab;
@@ -38,15 +39,37 @@ pub(crate) fn for_lab(lab: &Lab, arguments: &Arguments) -> Result<String> {
         .as_ref()
         .map(std::path::absolute)
         .transpose()?;
-    Ok(render(lab, source.as_deref(), &arguments.user, cgroup::is_v1()?))
+    let version = source.as_deref().and_then(kubernetes_in);
+    Ok(render(
+        lab,
+        source.as_deref(),
+        version.as_deref(),
+        &arguments.user,
+        cgroup::is_v1()?,
+    ))
 }
 
-fn render(lab: &Lab, source: Option<&Path>, user: &str, cgroup_v1: bool) -> String {
+/// The version of Kubernetes in an artifact directory, as its manifest tells. Without a manifest the product's default
+/// stays, and the product says what it misses.
+fn kubernetes_in(directory: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(directory.join("manifest.json")).ok()?;
+    let manifest: Value = serde_json::from_str(&text).ok()?;
+    let server = manifest["artifacts"]
+        .as_array()?
+        .iter()
+        .find(|artifact| artifact["name"] == "kube-apiserver")?;
+    Some(server["version"].as_str()?.to_owned())
+}
+
+fn render(lab: &Lab, source: Option<&Path>, kubernetes: Option<&str>, user: &str, cgroup_v1: bool) -> String {
     let mut text = format!(
         "# The machines of lab {name}, made by kubewright-lab.\n\
          apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata:\n  name: {name}\nspec:\n",
         name = lab.name
     );
+    if let Some(version) = kubernetes {
+        let _ = writeln!(text, "  kubernetes: {version}");
+    }
     if let Some(directory) = source {
         let _ = write!(
             text,
@@ -145,13 +168,20 @@ mod tests {
 
     #[test]
     fn a_lab_renders_to_a_whole_file() {
-        let text = render(&lab(), Some(Path::new("/srv/components")), "root", true);
+        let text = render(
+            &lab(),
+            Some(Path::new("/srv/components")),
+            Some("1.36.3"),
+            "root",
+            true,
+        );
         let expected = "# The machines of lab demo, made by kubewright-lab.
 apiVersion: kubewright/v1alpha1
 kind: Cluster
 metadata:
   name: demo
 spec:
+  kubernetes: 1.36.3
   artifacts:
     source:
       directory: \"/srv/components\"
@@ -192,8 +222,17 @@ spec:
     }
 
     #[test]
+    fn the_version_is_the_one_of_the_artifacts() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(kubernetes_in(directory.path()), None);
+        let manifest = r#"{"artifacts": [{"name": "etcd", "version": "3.6.16"}, {"name": "kube-apiserver", "version": "1.36.3"}]}"#;
+        std::fs::write(directory.path().join("manifest.json"), manifest).unwrap();
+        assert_eq!(kubernetes_in(directory.path()).as_deref(), Some("1.36.3"));
+    }
+
+    #[test]
     fn cgroup_v2_computers_get_no_cgroup_v1_settings() {
-        let text = render(&lab(), None, "root", false);
+        let text = render(&lab(), None, None, "root", false);
         assert!(
             !text.contains("failCgroupV1") && !text.contains("kubeletCgroups"),
             "{text}"
@@ -203,6 +242,6 @@ spec:
 
     #[test]
     fn users_other_than_root_use_sudo() {
-        assert!(render(&lab(), None, "ops", false).contains("    user: ops\n    sudo: true\n"));
+        assert!(render(&lab(), None, None, "ops", false).contains("    user: ops\n    sudo: true\n"));
     }
 }
