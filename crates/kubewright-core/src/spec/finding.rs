@@ -7,6 +7,9 @@ use super::Cluster;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
+/// The most findings that are shown as text.
+pub(super) const MOST_SHOWN: usize = 100;
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -165,7 +168,6 @@ impl SpecErrors {
 
 impl fmt::Display for SpecErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST_SHOWN: usize = 100;
         for finding in self.findings.iter().take(MOST_SHOWN) {
             writeln!(f, "{}", finding.render(&self.file_name))?;
         }

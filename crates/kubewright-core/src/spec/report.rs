@@ -3,7 +3,7 @@
 //! A value that could not be decoded leaves its path marked as broken, and nothing more is said about that path:
 //! one mistake, one finding.
 
-use super::finding::{Finding, Place, Severity, Snippet};
+use super::finding::{Finding, MOST_SHOWN, Place, Severity, Snippet};
 use super::yaml::{Span, Tree, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,9 @@ pub(super) struct Report {
     spots: BTreeMap<String, Spot>,
     broken: BTreeSet<String>,
 }
+
+/// The most findings that are kept: more help nobody, and a hostile file could make millions.
+const MOST_FINDINGS: usize = 1000;
 
 /// The deepest level whose places are remembered; findings below point at it. The checks look no deeper.
 const DEEPEST_PATH: usize = 12;
@@ -151,6 +154,10 @@ impl Report {
         message: String,
         hint: String,
     ) {
+        // There are few warnings a file can earn, so that what is dropped here is never its only error.
+        if self.findings.len() >= MOST_FINDINGS {
+            return;
+        }
         let place = span.filter(|span| span.line > 0).map(|s| Place {
             line: s.line,
             column: s.column,
@@ -246,7 +253,7 @@ pub(super) fn sort_and_quote(mut findings: Vec<Finding>, text: &str) -> Vec<Find
     });
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.iter().rposition(|line| !line.trim().is_empty());
-    for finding in &mut findings {
+    for finding in findings.iter_mut().take(MOST_SHOWN) {
         // What is missing at the end of the text is shown at the end of its last line.
         if let (Some(place), Some(last)) = (&mut finding.place, last)
             && place.line > last + 1

@@ -9,15 +9,15 @@ use crate::spec::yaml::{Tree, Value};
 use serde_json::{Map, Number, Value as Json};
 use std::collections::BTreeMap;
 
-/// Programs that are configured by other means, or not yet: name, what to do.
+/// Programs of the cluster that cannot be adjusted: name, what to do.
 const OTHER_PROGRAMS: &[(&str, &str)] = &[
-    ("coredns", "adjusting coredns is not yet supported"),
-    ("flannel", "adjusting flannel is not yet supported"),
-    ("flanneld", "adjusting flannel is not yet supported"),
-    ("metrics-server", "adjusting metrics-server is not yet supported"),
+    ("coredns", "remove it"),
+    ("flannel", "remove it"),
+    ("flanneld", "remove it"),
+    ("metrics-server", "remove it"),
     (
         "runc",
-        "runc is adjusted through containerd: `containerd: { extraConfig: … }`",
+        "adjust it through containerd: `containerd: { extraConfig: … }`",
     ),
 ];
 
@@ -38,17 +38,19 @@ pub(super) fn decode_components(
             components.insert(component, overrides(d, value, &place));
             continue;
         }
-        let hint = if let Some((_, hint)) = OTHER_PROGRAMS.iter().find(|(program, _)| *program == key) {
-            (*hint).to_owned()
-        } else if let Some(near) = words::nearest(key, ComponentName::WORDS).or_else(|| {
+        if let Some((_, hint)) = OTHER_PROGRAMS.iter().find(|(program, _)| *program == key) {
+            let message = format!("adjusting {key} is not yet supported");
+            d.report.error("not-yet", &place, Target::Key, message, *hint);
+            continue;
+        }
+        let without_prefix = || {
             ComponentName::WORDS
                 .iter()
-                .find(|w| w.strip_prefix("kube-") == Some(key))
-                .copied()
-        }) {
-            format!("did you mean `{near}`?")
-        } else {
-            format!("the components are {}", words::list(ComponentName::WORDS))
+                .find(|word| word.strip_prefix("kube-") == Some(key))
+        };
+        let hint = match words::nearest(key, ComponentName::WORDS).or_else(|| without_prefix().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the components are {}", words::list(ComponentName::WORDS)),
         };
         let message = format!("unknown component `{}` in `{path}`", shorten(key));
         d.report.error("unknown-key", &place, Target::Key, message, hint);

@@ -377,6 +377,79 @@ fn what_is_not_built_yet_is_refused_by_name() {
 }
 
 #[test]
+fn additions_that_cannot_have_an_effect_are_refused() {
+    let text = adding(
+        "  components:
+    kube-apiserver: { extraVolumes: [{ name: a, hostPath: /a, mountPath: /a }] }
+    kube-proxy: { extraConfig: { logging: { verbosity: yes } } }
+    coredns: {}
+    containerd: { extraArgs: { log-level: debug } }
+  addons: [metrics-server, { name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.yaml'] }]",
+    )
+    .replace("    podCidr", "    proxy: none\n    podCidr");
+    assert_snapshot!(said(&text), @r"
+    error: cluster.yaml:8:23: kube-apiserver is a systemd unit, which needs no volumes: it sees the node's own files
+     8 |     kube-apiserver: { extraVolumes: [{ name: a, hostPath: /a, mountPath: /a }] }
+       |                       ^^^^^^^^^^^^
+       = remove `extraVolumes`
+
+    error: cluster.yaml:9:5: kube-proxy is adjusted but not installed
+     9 |     kube-proxy: { extraConfig: { logging: { verbosity: yes } } }
+       |     ^^^^^^^^^^
+       = remove this, or choose another `spec.network.proxy`
+
+    error: cluster.yaml:9:56: `yes` is text to some YAML readers and a boolean to others
+     9 |     kube-proxy: { extraConfig: { logging: { verbosity: yes } } }
+       |                                                        ^^^
+       = write `true` or `false`, or put it in quotes
+
+    error: cluster.yaml:10:5: adjusting coredns is not yet supported
+     10 |     coredns: {}
+        |     ^^^^^^^
+        = remove it
+
+    error: cluster.yaml:11:19: containerd takes no arguments from the file
+     11 |     containerd: { extraArgs: { log-level: debug } }
+        |                   ^^^^^^^^^
+        = write its settings under `extraConfig`
+
+    warning: cluster.yaml:12:12: add-on `metrics-server` is in every cluster; the entry has no effect
+     12 |   addons: [metrics-server, { name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.…
+        |            ^^^^^^^^^^^^^^
+        = remove it
+
+    error: cluster.yaml:12:39: add-on `x` has no manifests
+     12 |   addons: [metrics-server, { name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.…
+        |                                       ^^^^^^^^^
+        = list at least one file, directory or URL
+
+    error: cluster.yaml:12:79: manifest `http://example.org/y.yaml` is read without TLS, and anybody on the way could change what runs in your cluster
+     12 | … name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.yaml'] }]
+        |                                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        = write a path or an https URL
+
+    warning: cluster.yaml:14:12: no service proxy: network plug-in `flannel` does not do its work
+     14 |     proxy: none
+        |            ^^^^
+        = services, and with them DNS, do not work until you install one; use `nftables`, the default
+
+    7 errors in cluster.yaml
+    ");
+}
+
+#[test]
+fn two_control_planes_are_refused() {
+    assert_snapshot!(said(&with("    - { name: cp-3, address: 192.0.2.13, roles: [control-plane] }\n", "")), @r"
+    error: cluster.yaml:12:49: 2 control planes: an even number survives no more losses than one fewer
+     12 |     - { name: cp-2, address: 192.0.2.12, roles: [control-plane] }
+        |                                                 ^
+        = use 1 or 3; etcd needs more than half of them alive
+
+    1 error in cluster.yaml
+    ");
+}
+
+#[test]
 fn every_mode_that_is_not_built_yet_says_so() {
     for (key, word) in [
         ("controlPlane: { mode", "self-hosted"),

@@ -3,6 +3,7 @@
 use super::{GOOD, adding, good, said};
 use crate::spec::*;
 use proptest::prelude::*;
+use std::fmt::Write as _;
 
 /// The example of the contract, every key written out.
 const EVERYTHING: &str = "\
@@ -212,5 +213,34 @@ fn every_example_is_read() {
         let parsed = good(text);
         let rules: Vec<_> = parsed.warnings.iter().map(|warning| warning.rule).collect();
         assert_eq!(rules, expected, "{}", parsed.spec.name);
+    }
+}
+
+#[test]
+fn hostile_files_are_answered_with_bounded_text() {
+    let head = "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata: { name: a }\nspec:\n";
+    let many = |item: &str, count: usize| vec![item; count].join(",");
+    let mut keys = String::new();
+    for number in 0..5_000 {
+        let _ = writeln!(keys, "  k{number}: 1");
+    }
+    let taints = many("a:NoExecute", 20_000);
+    let files = [
+        format!(
+            "{head}  nodes: [{}]\n",
+            many("{name: 1_, address: x, roles: [y]}", 8_000)
+        ),
+        format!("{head}  nodes: [{{name: a, address: 192.0.2.1, roles: [worker], taints: [{taints}]}}]\n"),
+        format!("{head}  addons: [{}]\n", many("ab", 20_000)),
+        format!("? {}\n: [{}]\n", "k".repeat(800_000), many("x", 40_000)),
+        format!("{head}  nodes: []\n{keys}"),
+    ];
+    for file in files {
+        let said = said(&file);
+        assert!(
+            said.len() < 40_000 && said.contains("error"),
+            "{} bytes",
+            said.len()
+        );
     }
 }

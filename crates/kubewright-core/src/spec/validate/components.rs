@@ -37,6 +37,17 @@ fn check_arguments(
     path: &str,
     report: &mut Report,
 ) {
+    if component == ComponentName::Containerd && !overrides.extra_args.is_empty() {
+        let message = "containerd takes no arguments from the file";
+        report.error(
+            "no-effect",
+            path,
+            Target::Key,
+            message,
+            "write its settings under `extraConfig`",
+        );
+        return;
+    }
     for (argument, value) in &overrides.extra_args {
         let place = child(path, argument);
         let shown = shorten(argument);

@@ -68,6 +68,7 @@ pub(super) const OWNED_ARGUMENTS: &[(ComponentName, &[Owned])] = &[
             by_itself("kubelet-client-certificate", CERTIFICATES),
             by_itself("kubelet-client-key", CERTIFICATES),
             by_itself("kubelet-certificate-authority", CERTIFICATES),
+            by_itself("kubelet-preferred-address-types", ADDRESS),
             by_itself("proxy-client-cert-file", CERTIFICATES),
             by_itself("proxy-client-key-file", CERTIFICATES),
             by_itself("requestheader-*", CERTIFICATES),
@@ -237,15 +238,6 @@ pub(super) const OWNED_ARGUMENTS: &[(ComponentName, &[Owned])] = &[
                 "it makes a member forget the others; `kubewright recover` does it safely",
             ),
             by_itself("enable-grpc-gateway", "it manages members through the gateway"),
-        ],
-    ),
-    (
-        ComponentName::Containerd,
-        &[
-            by_key("config", FILES, "spec.components.containerd.extraConfig"),
-            by_itself("address", "the kubelet reaches containerd at a fixed socket"),
-            by_itself("root", "reset knows containerd's directories"),
-            by_itself("state", "reset knows containerd's directories"),
         ],
     ),
 ];
