@@ -9,6 +9,7 @@
 
 pub mod carrier;
 pub mod catalogue;
+pub mod check;
 pub mod component;
 pub mod journal;
 pub mod manifest;

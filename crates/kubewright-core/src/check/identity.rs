@@ -1,0 +1,305 @@
+//! Who the nodes are: reachable, of this cluster and no other, each a machine of its own, with nobody else's traces.
+
+use std::collections::BTreeMap;
+
+use super::text::{list, sentence, shown};
+use super::{Found, Kind, Look, Subject};
+use crate::observed::{Change, Facts, Leftover};
+use crate::resource::Digest;
+
+/// What a node of this cluster has by itself; other installers use the same places.
+const OWN_PLACES: [&str; 8] = [
+    "/etc/kubernetes",
+    "/etc/cni",
+    "/etc/containerd",
+    "/opt/cni",
+    "/var/lib/kubelet",
+    "/var/lib/etcd",
+    "/var/lib/containerd",
+    "/run/containerd",
+];
+const OWN_UNITS: [&str; 9] = [
+    "containerd",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "flanneld",
+    "kubewright-",
+];
+
+pub(super) fn judge(look: &Look, found: &mut Found) {
+    for (node, silent) in &look.measured.silent {
+        found.error(
+            Kind::NodeUnreachable,
+            node,
+            sentence(&silent.cause),
+            sentence(&silent.fix),
+        );
+    }
+    same(look, found);
+    for subject in &look.subjects {
+        marker(look, subject, found);
+        member(look, subject, found);
+        blocked(subject, found);
+        leftovers(subject, found);
+        unfinished(subject, found);
+    }
+    cluster_ids(look, found);
+    authorities(look, found);
+}
+
+/// Machine ids and host names that more than one node has.
+fn same(look: &Look, found: &mut Found) {
+    let twins = sharing(look, |facts| &facts.machine_id);
+    for (id, subjects) in &twins {
+        for subject in subjects {
+            found.error(
+                Kind::DuplicateMachineId,
+                subject.name(),
+                format!(
+                    "the same machine id {} as {}",
+                    shown(id),
+                    others(subjects, subject)
+                ),
+                "correct the addresses if this is one machine; on a clone: rm -f /etc/machine-id \
+                 /var/lib/dbus/machine-id && systemd-machine-id-setup && reboot",
+            );
+        }
+    }
+    for (name, subjects) in sharing(look, |facts| &facts.hostname) {
+        for subject in &subjects {
+            // Two addresses of one machine are said once.
+            if twins.contains_key(subject.facts.machine_id.as_str()) {
+                continue;
+            }
+            found.error(
+                Kind::DuplicateHostname,
+                subject.name(),
+                format!(
+                    "the same host name {} as {}",
+                    shown(name),
+                    others(&subjects, subject)
+                ),
+                format!("hostnamectl set-hostname {}", subject.name()),
+            );
+        }
+    }
+}
+
+/// Nodes by a value, where more than one has the same.
+fn sharing<'a>(look: &'a Look<'_>, value: fn(&Facts) -> &str) -> BTreeMap<&'a str, Vec<&'a Subject<'a>>> {
+    let mut by_value: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+    for subject in &look.subjects {
+        by_value.entry(value(subject.facts)).or_default().push(subject);
+    }
+    by_value.retain(|value, subjects| !value.is_empty() && subjects.len() > 1);
+    by_value
+}
+
+fn others(subjects: &[&Subject], but: &Subject) -> String {
+    let names: Vec<&str> = subjects
+        .iter()
+        .map(|other| other.name())
+        .filter(|name| *name != but.name())
+        .collect();
+    super::text::names(&names)
+}
+
+fn marker(look: &Look, subject: &Subject, found: &mut Found) {
+    let Some(marker) = &subject.facts.marker else {
+        return;
+    };
+    if marker.cluster != look.cluster.name.as_str() {
+        found.error(
+            Kind::OtherCluster,
+            subject.name(),
+            format!(
+                "the node belongs to cluster {}, as its node {}",
+                shown(&marker.cluster),
+                shown(&marker.node)
+            ),
+            "correct the node's address in cluster.yaml; to take the machine over: kubewright reset with the \
+             cluster.yaml of the cluster it belongs to",
+        );
+    } else if marker.node != subject.name() {
+        found.error(
+            Kind::OtherNode,
+            subject.name(),
+            format!("the node was set up as {}", shown(&marker.node)),
+            format!(
+                "give it its old name in cluster.yaml, or correct the address of {}",
+                subject.name()
+            ),
+        );
+    }
+}
+
+/// Nodes of one cluster name whose markers name different authorities: all are told, for nobody knows who is right.
+fn cluster_ids(look: &Look, found: &mut Found) {
+    let mut by_id: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
+    for subject in look.subjects.iter().filter(|subject| subject.is_own) {
+        if let Some(marker) = &subject.facts.marker {
+            by_id.entry(&marker.cluster_id).or_default().push(subject);
+        }
+    }
+    if by_id.len() < 2 {
+        return;
+    }
+    for (id, subjects) in &by_id {
+        for subject in subjects {
+            let strangers: Vec<&str> = by_id
+                .iter()
+                .filter(|(other, _)| *other != id)
+                .flat_map(|(_, subjects)| subjects.iter().map(|subject| subject.name()))
+                .collect();
+            found.error(
+                Kind::OtherCluster,
+                subject.name(),
+                format!(
+                    "the node belongs to another cluster named {} (id {}) than {}",
+                    look.cluster.name,
+                    shown(id.get(..12).unwrap_or(id)),
+                    super::text::names(&strangers)
+                ),
+                "find out which nodes are the cluster's; correct the addresses of the others in cluster.yaml",
+            );
+        }
+    }
+}
+
+/// The same authority with two certificates among the cluster's own nodes.
+fn authorities(look: &Look, found: &mut Found) {
+    let mut by_path: BTreeMap<&str, BTreeMap<Digest, Vec<&str>>> = BTreeMap::new();
+    for subject in look.subjects.iter().filter(|subject| subject.is_own) {
+        for (path, certificate) in &subject.facts.authority_certificates {
+            let digest = Digest::of(certificate.trim().as_bytes());
+            by_path
+                .entry(path)
+                .or_default()
+                .entry(digest)
+                .or_default()
+                .push(subject.name());
+        }
+    }
+    for (path, certificates) in by_path
+        .into_iter()
+        .filter(|(_, certificates)| certificates.len() > 1)
+    {
+        // What fewer nodes have is the likelier stranger; of equals all are told.
+        let most = certificates.values().map(Vec::len).max().unwrap_or_default();
+        let is_tied = certificates.values().filter(|nodes| nodes.len() == most).count() > 1;
+        for nodes in certificates
+            .values()
+            .filter(|nodes| is_tied || nodes.len() < most)
+        {
+            for node in nodes {
+                let strangers: Vec<&str> = certificates
+                    .values()
+                    .filter(|other| *other != nodes)
+                    .flatten()
+                    .copied()
+                    .collect();
+                found.error(
+                    Kind::AuthorityMismatch,
+                    node,
+                    format!("{} differs from that of {}", shown(path), super::text::names(&strangers)),
+                    format!(
+                        "compare: openssl x509 -noout -fingerprint -in {}; do not apply before you know whose it is",
+                        super::text::word(path, "FILE")
+                    ),
+                );
+            }
+        }
+    }
+}
+
+fn member(look: &Look, subject: &Subject, found: &mut Found) {
+    if look.observed.is_settled() && subject.node.is_control_plane() && !subject.facts.has_etcd_data {
+        found.error(
+            Kind::MemberWithoutData,
+            subject.name(),
+            "no etcd data, but the cluster was bootstrapped before: a second bootstrap would split it",
+            format!(
+                "restore /var/lib/etcd of {0}, or take {0} out of cluster.yaml",
+                subject.name()
+            ),
+        );
+    }
+}
+
+fn blocked(subject: &Subject, found: &mut Found) {
+    for difference in &subject.seen.differences {
+        if let Change::Blocked { reason } = &difference.change {
+            found.error(
+                Kind::Blocked,
+                subject.name(),
+                format!("{}: {}", shown(&difference.resource.to_string()), shown(reason)),
+                "move it away on the node, then run the same command again",
+            );
+        }
+    }
+}
+
+fn leftovers(subject: &Subject, found: &mut Found) {
+    let mut by_owner: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for leftover in &subject.facts.leftovers {
+        if !(subject.is_own && is_own(leftover)) {
+            by_owner.entry(&leftover.of).or_default().push(&leftover.what);
+        }
+    }
+    for (of, what) in by_owner {
+        let shown_what = list(what.iter().take(4).map(|what| shown(what)));
+        let more = match what.len().saturating_sub(4) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        found.error(
+            Kind::Leftovers,
+            subject.name(),
+            format!("traces of {}: {shown_what}{more}", shown(of)),
+            remover(of),
+        );
+    }
+}
+
+fn is_own(leftover: &Leftover) -> bool {
+    let unit = leftover.what.strip_suffix(".service").unwrap_or_default();
+    OWN_PLACES.iter().any(|place| leftover.what.starts_with(place))
+        || OWN_UNITS
+            .iter()
+            .any(|own| unit == *own || (own.ends_with('-') && unit.starts_with(own)))
+}
+
+/// How each installer removes what it left.
+fn remover(of: &str) -> &'static str {
+    match of {
+        "kubeadm" => {
+            "kubeadm reset --force && rm -rf /etc/kubernetes /etc/cni/net.d, and remove its packages (kubeadm, kubelet)"
+        }
+        "k3s" => "run /usr/local/bin/k3s-uninstall.sh (on agents: k3s-agent-uninstall.sh)",
+        "rke2" => "run /usr/local/bin/rke2-uninstall.sh",
+        "k0s" => "k0s stop && k0s reset",
+        "microk8s" => "snap remove --purge microk8s",
+        "docker" => {
+            "systemctl disable --now docker.socket docker.service containerd.service, and remove its packages \
+             (containers and images in /var/lib/docker stay)"
+        }
+        "containerd" => "systemctl disable --now containerd.service, and remove its package",
+        "cri-o" | "crio" => "systemctl disable --now crio.service, and remove its package",
+        _ => "remove it with what installed it; kubewright neither adopts nor deletes it",
+    }
+}
+
+fn unfinished(subject: &Subject, found: &mut Found) {
+    if let Some(run) = &subject.facts.unfinished_run {
+        found.warning(
+            Kind::UnfinishedRun,
+            subject.name(),
+            format!("run {} did not finish", shown(run)),
+            "kubewright apply goes on where it stopped",
+        );
+    }
+}

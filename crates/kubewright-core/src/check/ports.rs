@@ -1,0 +1,283 @@
+//! TCP ports: which ones components listen on, whether they are free, and whether nodes reach each other there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::text::{list, names, shown, word};
+use super::{Found, Kind, Look, Severity, Subject, Unreachable};
+use crate::observed::Listener;
+use crate::spec::{Cluster, Cni, Node, ProxyMode};
+
+/// Metrics are read from every node by a pod on any; so many other nodes are tried from each worker, so that the
+/// number of connections grows with the nodes and not with their square.
+const METRICS_PEERS: usize = 16;
+
+/// A TCP port a component of a node listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeededPort {
+    /// The number.
+    pub number: u16,
+    /// What it is for.
+    pub what: &'static str,
+    /// The component that listens; its unit is `COMPONENT.service`.
+    pub component: &'static str,
+    /// Who connects to it from other nodes.
+    pub reach: Reach,
+}
+
+/// Who connects to a port from other nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody: it is on the loopback address, or only asked about by the node itself.
+    Itself,
+    /// The control planes.
+    ControlPlanes,
+    /// Every node.
+    Everybody,
+    /// The control planes, and every node for metrics.
+    ControlPlanesAndMetrics,
+}
+
+const fn port(number: u16, what: &'static str, component: &'static str, reach: Reach) -> NeededPort {
+    NeededPort {
+        number,
+        what,
+        component,
+        reach,
+    }
+}
+
+const CONTROL_PLANE: [NeededPort; 6] = [
+    port(2379, "etcd's clients", "etcd", Reach::ControlPlanes),
+    port(2380, "etcd's peers", "etcd", Reach::ControlPlanes),
+    port(2381, "etcd's metrics", "etcd", Reach::Itself),
+    port(6443, "the API server", "kube-apiserver", Reach::Everybody),
+    port(
+        10257,
+        "the controller manager",
+        "kube-controller-manager",
+        Reach::Itself,
+    ),
+    port(10259, "the scheduler", "kube-scheduler", Reach::Itself),
+];
+const EVERY_NODE: [NeededPort; 4] = [
+    port(7443, "the API proxy", "kubewright-api-proxy", Reach::Itself),
+    port(
+        7445,
+        "the API proxy's state",
+        "kubewright-api-proxy",
+        Reach::Itself,
+    ),
+    port(10248, "the kubelet's health", "kubelet", Reach::Itself),
+    port(10250, "the kubelet", "kubelet", Reach::ControlPlanesAndMetrics),
+];
+const KUBE_PROXY: [NeededPort; 2] = [
+    port(10249, "kube-proxy's metrics", "kube-proxy", Reach::Itself),
+    port(10256, "kube-proxy's health", "kube-proxy", Reach::Itself),
+];
+const FLANNEL: NeededPort = port(10244, "flannel's health", "flanneld", Reach::Itself);
+
+/// Returns the TCP ports of a node, ascending.
+pub fn needed_ports(cluster: &Cluster, node: &Node) -> Vec<NeededPort> {
+    let mut ports = EVERY_NODE.to_vec();
+    if node.is_control_plane() {
+        ports.extend(CONTROL_PLANE);
+    }
+    if cluster.network.proxy != ProxyMode::None {
+        ports.extend(KUBE_PROXY);
+    }
+    if cluster.network.cni == Cni::Flannel {
+        ports.push(FLANNEL);
+    }
+    ports.sort_by_key(|port| port.number);
+    ports
+}
+
+/// A connection to try.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Probe {
+    /// The node that tries.
+    pub from: String,
+    /// The node to reach.
+    pub to: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The TCP port.
+    pub port: u16,
+}
+
+/// Returns the connections between nodes that the cluster will need, by source.
+pub fn probes(cluster: &Cluster) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let nodes = cluster.nodes.len();
+    for (from_index, from) in cluster.nodes.iter().enumerate() {
+        for (to_index, to) in cluster.nodes.iter().enumerate() {
+            let distance = (to_index + nodes - from_index) % nodes;
+            for port in needed_ports(cluster, to) {
+                let is_needed = match port.reach {
+                    Reach::Itself => false,
+                    Reach::Everybody => true,
+                    Reach::ControlPlanes => from.is_control_plane(),
+                    Reach::ControlPlanesAndMetrics => from.is_control_plane() || distance <= METRICS_PEERS,
+                };
+                if distance > 0 && is_needed {
+                    probes.push(Probe {
+                        from: from.name.to_string(),
+                        to: to.name.to_string(),
+                        address: to.address,
+                        port: port.number,
+                    });
+                }
+            }
+        }
+    }
+    probes
+}
+
+pub(super) fn judge(look: &Look, found: &mut Found) {
+    for subject in &look.subjects {
+        taken(look.cluster, subject, found);
+    }
+    unreachable(look, found);
+}
+
+fn taken(cluster: &Cluster, subject: &Subject, found: &mut Found) {
+    for port in needed_ports(cluster, subject.node) {
+        let stranger = subject
+            .facts
+            .listening
+            .iter()
+            .filter(|listener| listener.port == port.number)
+            .find(|listener| !is_ours(subject, &port, listener));
+        let Some(stranger) = stranger else {
+            continue;
+        };
+        found.error(
+            Kind::PortInUse,
+            subject.name(),
+            format!(
+                "port {} ({}) is taken by {}",
+                port.number,
+                port.what,
+                owner(stranger)
+            ),
+            stop(stranger),
+        );
+    }
+}
+
+/// On a node of this cluster its component may listen, and nobody else.
+fn is_ours(subject: &Subject, port: &NeededPort, listener: &Listener) -> bool {
+    let unit = listener.unit.strip_suffix(".service").unwrap_or(&listener.unit);
+    subject.is_own
+        && (unit == port.component || (unit.is_empty() && is_process_of(port.component, &listener.process)))
+}
+
+/// Whether a process name, which the kernel cuts after 15 bytes, is a component's.
+fn is_process_of(component: &str, process: &str) -> bool {
+    let name = if component == "kubewright-api-proxy" {
+        "agent"
+    } else {
+        component
+    };
+    !process.is_empty() && name.get(..15).unwrap_or(name) == process.get(..15).unwrap_or(process)
+}
+
+fn owner(listener: &Listener) -> String {
+    match (listener.process.as_str(), listener.unit.as_str()) {
+        ("", "") => "a process that could not be found out".to_owned(),
+        (process, "") => shown(process),
+        ("", unit) => shown(unit),
+        (process, unit) => format!("{} ({})", shown(process), shown(unit)),
+    }
+}
+
+fn stop(listener: &Listener) -> String {
+    let is_session = listener.unit.starts_with("session-") || listener.unit.starts_with("user@");
+    match word(&listener.unit, "") {
+        unit if unit.ends_with(".service") && !is_session => {
+            format!("systemctl disable --now {unit}, or move it to another port")
+        }
+        _ => format!("find it with: ss -ltnp 'sport = :{}', and stop it", listener.port),
+    }
+}
+
+/// Connections that fail for the same nodes and the same cause are one finding of the node that is not reached.
+fn unreachable(look: &Look, found: &mut Found) {
+    type Sources<'a> = BTreeSet<&'a str>;
+    let mut by_port: BTreeMap<(&str, u16, &str, Severity), Sources> = BTreeMap::new();
+    for failed in &look.measured.unreachable {
+        let Unreachable {
+            from,
+            to,
+            port,
+            cause,
+        } = failed;
+        let severity = severity(look.cluster, from, *port);
+        by_port
+            .entry((to, *port, cause, severity))
+            .or_default()
+            .insert(from);
+    }
+    let mut by_sources: BTreeMap<(&str, Sources, &str, Severity), Vec<u16>> = BTreeMap::new();
+    for ((to, port, cause, severity), sources) in by_port {
+        by_sources
+            .entry((to, sources, cause, severity))
+            .or_default()
+            .push(port);
+    }
+    for ((to, sources, cause, severity), ports) in by_sources {
+        let Some(target) = look.cluster.node(to) else {
+            continue;
+        };
+        let sources: Vec<&Node> = look
+            .cluster
+            .nodes
+            .iter()
+            .filter(|node| sources.contains(node.name.as_str()))
+            .collect();
+        let needed = needed_ports(look.cluster, target);
+        let described = ports.iter().map(|port| {
+            let what = needed
+                .iter()
+                .find(|needed| needed.number == *port)
+                .map_or("", |needed| needed.what);
+            format!("{port} ({what})")
+        });
+        let from: Vec<&str> = sources.iter().map(|node| node.name.as_str()).collect();
+        let addresses = if sources.len() > 6 {
+            "the nodes".to_owned()
+        } else {
+            list(sources.iter().map(|node| node.address))
+        };
+        found.add(
+            Kind::UnreachablePort,
+            severity,
+            Some(to),
+            format!(
+                "TCP {} cannot be reached from {}: {}",
+                list(described),
+                names(&from),
+                shown(cause)
+            ),
+            format!(
+                "let {addresses} connect to TCP {} of {} in the firewalls of the nodes and between them",
+                list(&ports),
+                target.address
+            ),
+        );
+    }
+}
+
+/// What only metrics need does not keep a cluster from working.
+fn severity(cluster: &Cluster, from: &str, port: u16) -> Severity {
+    let is_metrics = EVERY_NODE
+        .iter()
+        .any(|needed| needed.number == port && needed.reach == Reach::ControlPlanesAndMetrics);
+    let is_worker = cluster.node(from).is_some_and(|node| !node.is_control_plane());
+    if is_metrics && is_worker {
+        Severity::Warning
+    } else {
+        Severity::Error
+    }
+}
