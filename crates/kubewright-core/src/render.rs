@@ -184,7 +184,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(context: &'a RenderContext<'a>, node: &str) -> Result<Self, RenderError> {
+    pub(crate) fn new(context: &'a RenderContext<'a>, node: &str) -> Result<Self, RenderError> {
         let unknown = || RenderError::UnknownNode {
             node: node.to_owned(),
         };

@@ -14,6 +14,8 @@ const GIB: u64 = 1 << 30;
 const COMFORT: u64 = 3;
 /// A node that is set up already needs this part of it: room to replace what is there, piece by piece.
 const PART_ON_OWN_NODE: u64 = 4;
+/// Configuration, logs and temporary files.
+const SMALL_NEED: u64 = 64 * MIB;
 /// Ordinary images have some thousands of files each.
 const LEAST_INODES: u64 = 10_000;
 
@@ -25,7 +27,7 @@ fn need(directory: &str, is_control_plane: bool) -> u64 {
         "/var/lib/etcd" => 0,
         "/usr/local" | "/usr/local/bin" | "/var/lib/containerd" => GIB,
         "/var/lib/kubelet" => 256 * MIB,
-        _ => 64 * MIB,
+        _ => SMALL_NEED,
     }
 }
 
@@ -34,6 +36,19 @@ struct Volume<'a> {
     disk: &'a Disk,
     directories: Vec<&'a str>,
     need: u64,
+}
+
+impl Volume<'_> {
+    /// The directories that need the most; the small ones only where there is no other.
+    fn uses(&self, is_control_plane: bool) -> String {
+        let is_large = |directory: &&&str| need(directory, is_control_plane) > SMALL_NEED;
+        let large: Vec<&&str> = self.directories.iter().filter(is_large).collect();
+        if large.is_empty() {
+            list(self.directories.iter().map(|directory| shown(directory)))
+        } else {
+            list(large.iter().map(|directory| shown(directory)))
+        }
+    }
 }
 
 pub(super) fn judge(look: &Look, found: &mut Found) {
@@ -67,14 +82,10 @@ fn volumes<'a>(subject: &Subject<'a>) -> BTreeMap<(&'a str, u64), Volume<'a>> {
 }
 
 fn judge_volume(subject: &Subject, volume: &Volume, found: &mut Found) {
-    let Volume {
-        disk,
-        directories,
-        need,
-    } = volume;
+    let Volume { disk, need, .. } = volume;
     let mount = shown(&disk.mount);
     let place = word(&disk.mount, "that file system");
-    let uses = list(directories.iter().map(|directory| shown(directory)));
+    let uses = volume.uses(subject.node.is_control_plane());
     if disk.read_only {
         found.error(
             Kind::ReadOnly,

@@ -273,11 +273,20 @@ fn is_own(leftover: &Leftover) -> bool {
             .any(|own| unit == *own || (own.ends_with('-') && unit.starts_with(own)))
 }
 
-/// How each installer removes what it left.
+/// How each installer, by the agent's name for it, removes what it left.
 fn remover(of: &str) -> &'static str {
     match of {
         "kubeadm" => {
             "kubeadm reset --force && rm -rf /etc/kubernetes /etc/cni/net.d, and remove its packages (kubeadm, kubelet)"
+        }
+        "a kubelet package" | "another kubelet" => {
+            "systemctl disable --now kubelet.service, and remove the kubelet's package or unit file"
+        }
+        "another etcd" => {
+            "systemctl disable --now etcd.service, and move its unit file and /var/lib/etcd away if you need them no more"
+        }
+        "another network plug-in" => {
+            "move the files away; the kubelet would take the first of them for the cluster's"
         }
         "k3s" => "run /usr/local/bin/k3s-uninstall.sh (on agents: k3s-agent-uninstall.sh)",
         "rke2" => "run /usr/local/bin/rke2-uninstall.sh",
@@ -287,8 +296,8 @@ fn remover(of: &str) -> &'static str {
             "systemctl disable --now docker.socket docker.service containerd.service, and remove its packages \
              (containers and images in /var/lib/docker stay)"
         }
-        "containerd" => "systemctl disable --now containerd.service, and remove its package",
-        "cri-o" | "crio" => "systemctl disable --now crio.service, and remove its package",
+        "another containerd" => "systemctl disable --now containerd.service, and remove its package",
+        "CRI-O" => "systemctl disable --now crio.service, and remove its package",
         _ => "remove it with what installed it; kubewright neither adopts nor deletes it",
     }
 }

@@ -238,6 +238,8 @@ fn is_called(cluster: &Cluster, command: &str) -> bool {
         command if command.starts_with("iptables") || command.starts_with("ip6tables") => {
             proxy == ProxyMode::Iptables
         }
+        // kube-proxy talks to the kernel by itself since 1.32.
+        "conntrack" => false,
         _ => true,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Clock, Kind, Silent, Unreachable};
 use super::{GIB, Scene};
-use crate::observed::{Change, Difference, Leftover, Listener, Marker};
+use crate::observed::{Change, Difference, Disk, Leftover, Listener, Marker};
 use crate::resource::ResourceId;
 
 type Mistake = (&'static str, fn(&mut Scene), &'static [&'static str]);
@@ -24,6 +24,12 @@ fn clock(scene: &mut Scene, node: &str, offset_ms: i64) {
             uncertainty_ms: 10,
         },
     );
+}
+
+fn disks(scene: &mut Scene, change: fn(&mut Disk)) {
+    for disk in scene.facts("w-1").disks.values_mut() {
+        change(disk);
+    }
 }
 
 fn silent(scene: &mut Scene, node: &str, cause: &str, fix: &str) {
@@ -85,7 +91,7 @@ const MISTAKES: &[Mistake] = &[
             s.facts("w-1").leftovers.push(Leftover {
                 what: "/var/lib/rancher/k3s".to_owned(),
                 of: "k3s".to_owned(),
-            })
+            });
         },
         &["error leftovers w-1"],
     ),
@@ -152,52 +158,27 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         "full disk",
-        |s| {
-            s.facts("w-1")
-                .disks
-                .values_mut()
-                .for_each(|disk| disk.free_bytes = 0)
-        },
+        |s| disks(s, |disk| disk.free_bytes = 0),
         &["error disk-space w-1"],
     ),
     (
         "nearly full disk",
-        |s| {
-            s.facts("w-1")
-                .disks
-                .values_mut()
-                .for_each(|disk| (disk.free_bytes, disk.total_bytes) = (4 * GIB, 5 * GIB))
-        },
+        |s| disks(s, |disk| (disk.free_bytes, disk.total_bytes) = (4 * GIB, 5 * GIB)),
         &["warning disk-space w-1"],
     ),
     (
         "a disk the kubelet finds too full",
-        |s| {
-            s.facts("w-1")
-                .disks
-                .values_mut()
-                .for_each(|disk| disk.free_bytes = 17 * GIB)
-        },
+        |s| disks(s, |disk| disk.free_bytes = 17 * GIB),
         &["error disk-space w-1"],
     ),
     (
         "no inodes",
-        |s| {
-            s.facts("w-1")
-                .disks
-                .values_mut()
-                .for_each(|disk| disk.free_inodes = Some(9))
-        },
+        |s| disks(s, |disk| disk.free_inodes = Some(9)),
         &["error inodes w-1"],
     ),
     (
         "read-only",
-        |s| {
-            s.facts("w-1")
-                .disks
-                .values_mut()
-                .for_each(|disk| disk.read_only = true)
-        },
+        |s| disks(s, |disk| disk.read_only = true),
         &["error read-only w-1"],
     ),
     (
@@ -246,7 +227,7 @@ const MISTAKES: &[Mistake] = &[
                 s.facts("w-1")
                     .addresses
                     .insert("wg0".to_owned(), vec!["10.96.4.4".parse().unwrap()]),
-            )
+            );
         },
         &["error address-in-range w-1"],
     ),
@@ -291,19 +272,19 @@ const MISTAKES: &[Mistake] = &[
     (
         "this computer's clock",
         |s| {
-            ["cp-1", "cp-2", "cp-3", "w-1", "w-2"]
-                .iter()
-                .for_each(|node| clock(s, node, 600_000))
+            for node in ["cp-1", "cp-2", "cp-3", "w-1", "w-2"] {
+                clock(s, node, 600_000);
+            }
         },
         &["error clock-offset -"],
     ),
     (
         "a slow connection proves nothing",
         |s| {
-            s.measured.clocks.get_mut("cp-1").unwrap().clone_from(&Clock {
+            *s.measured.clocks.get_mut("cp-1").unwrap() = Clock {
                 offset_ms: 900,
                 uncertainty_ms: 900,
-            })
+            };
         },
         &[],
     ),
@@ -360,10 +341,9 @@ fn settings_of_the_kubelet_and_the_proxy_are_honoured() {
     facts.cgroup_version = 1;
     facts.kernel = "5.10.0".to_owned();
     facts.missing_commands = vec!["nft".to_owned(), "iptables".to_owned()];
-    facts
-        .disks
-        .values_mut()
-        .for_each(|disk| disk.free_bytes = 12 * GIB);
+    for disk in facts.disks.values_mut() {
+        disk.free_bytes = 12 * GIB;
+    }
     assert_eq!(
         scene.ids(),
         ["error missing-command w-1", "warning cgroup-v1 w-1"]
@@ -445,11 +425,9 @@ fn a_full_disk_is_told_so_that_a_stranger_can_act() {
     disk.mount = "/var/lib/containerd".to_owned();
     disk.free_bytes = 120 << 20;
     disk.total_bytes = 20 * GIB;
-    scene
-        .facts("w-2")
-        .disks
-        .values_mut()
-        .for_each(|disk| disk.free_bytes = 16 * GIB);
+    for disk in scene.facts("w-2").disks.values_mut() {
+        disk.free_bytes = 16 * GIB;
+    }
     insta::assert_snapshot!(scene.text(), @"
     error: w-1: /var/lib/containerd has 120 MiB free, 1 GiB are needed for /var/lib/containerd [disk-space]
       fix: free space on /var/lib/containerd, or mount a larger file system at one of these directories
@@ -466,7 +444,7 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
     let mut scene = Scene::blank();
     for facts in scene.all() {
         facts.swaps.push("/swapfile".to_owned());
-        facts.missing_commands = vec!["conntrack".to_owned(), "nft".to_owned()];
+        facts.missing_commands = vec!["modprobe".to_owned(), "nft".to_owned()];
     }
     for from in ["cp-1", "cp-2", "w-1", "w-2"] {
         for port in [6443, 2379, 2380] {
@@ -506,8 +484,8 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
     error: cp-3: TCP 6443 (the API server) cannot be reached from cp-1, cp-2, w-1, w-2: no route to host [unreachable-port]
       fix: let 192.0.2.11, 192.0.2.12, 192.0.2.21, 192.0.2.22 connect to TCP 6443 of 192.0.2.13 in the firewalls of the nodes and between them
 
-    error: cp-1, cp-2, cp-3, w-1, w-2: not installed: conntrack, nft [missing-command]
-      fix: apt-get install conntrack nftables
+    error: cp-1, cp-2, cp-3, w-1, w-2: not installed: modprobe, nft [missing-command]
+      fix: apt-get install kmod nftables
 
     warning: cp-1, cp-2, cp-3, w-1, w-2: swap is on (/swapfile); the kubelet does not start with it [swap-on]
       fix: none needed: apply turns it off and comments it out in /etc/fstab
