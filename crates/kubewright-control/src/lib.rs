@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod etcd;
 pub mod kube;
+pub mod node;
 pub mod random;
 pub mod smoke;
 pub mod tls;

@@ -1,0 +1,264 @@
+//! What can be asked of a node, each with its own patience.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kubewright_core::observed::{Counters, Difference, Facts};
+use kubewright_core::resource::{NodeState, ResourceId};
+use kubewright_core::secret::Secret;
+use kubewright_core::wire::{NodeCondition, Reply, Request};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::conversation::{Answer, Pending};
+use super::service::{Planned, Progress, Services};
+use super::{Node, NodeCallError};
+
+/// For questions that an agent answers from what it sees.
+const QUICK: Duration = Duration::from_secs(60);
+/// For comparing a whole state, with every file read anew.
+const INSPECTION: Duration = Duration::from_secs(15 * 60);
+/// How long an agent at work may be silent while nothing is sent to it either.
+const SILENCE_AT_WORK: Duration = Duration::from_secs(10 * 60);
+/// What an answer may take on top of what the node itself was told to wait.
+const MARGIN: Duration = Duration::from_secs(15);
+
+/// How a node differs from a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// What differs, in order of convergence; surplus last.
+    pub differences: Vec<Difference>,
+    /// Work the agent did so far in this conversation.
+    pub counters: Counters,
+}
+
+/// What a node did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// What was changed.
+    pub changed: Vec<ResourceId>,
+    /// Work the agent did so far in this conversation.
+    pub counters: Counters,
+}
+
+/// What comes with a request besides its words.
+#[derive(Default)]
+struct With {
+    progress: Option<Progress>,
+    services: Option<Services>,
+    expected: Vec<String>,
+}
+
+impl Node {
+    /// Asks for everything about the node.
+    pub async fn facts(&self) -> Result<Facts, NodeCallError> {
+        let doing = "gather facts";
+        match self.quick(doing, Request::Facts {}, QUICK).await? {
+            Reply::Facts { facts } => Ok(*facts),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
+    /// Asks a control plane for the shared secrets it holds; `paths` is by secret name.
+    pub async fn read_secrets(
+        &self,
+        paths: BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Secret>, NodeCallError> {
+        let doing = "read the shared secrets";
+        let with = With {
+            expected: paths.keys().cloned().collect(),
+            ..With::default()
+        };
+        let answer = self.ask(doing, Request::ReadSecrets { paths }, with)?;
+        let answer = timeout(QUICK, answer)
+            .await
+            .map_err(|_| self.shared.timed_out(doing, QUICK))?
+            .map_err(|_| self.shared.lost(doing))?;
+        self.checked(answer.reply)?;
+        Ok(answer.secrets)
+    }
+
+    /// Compares the node with a state, which [`Node::converge`] then works on.
+    pub async fn inspect(&self, state: &NodeState, verify: bool) -> Result<Inspection, NodeCallError> {
+        let doing = "inspect";
+        self.shared.state().planned = Planned::of(state);
+        let request = Request::Inspect {
+            state: state.clone(),
+            verify,
+        };
+        match self.quick(doing, request, INSPECTION).await? {
+            Reply::Inspected {
+                differences,
+                counters,
+            } => Ok(Inspection {
+                differences,
+                counters,
+            }),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
+    /// Makes resources of the inspected state so.
+    pub async fn converge(
+        &self,
+        resources: Vec<ResourceId>,
+        services: &Services,
+        progress: Progress,
+    ) -> Result<Work, NodeCallError> {
+        let with = With {
+            progress: Some(progress),
+            services: Some(services.clone()),
+            ..With::default()
+        };
+        self.work("converge", Request::Converge { resources }, with).await
+    }
+
+    /// Stops and removes everything kubewright put on the node.
+    pub async fn reset(&self, progress: Progress) -> Result<Work, NodeCallError> {
+        let with = With {
+            progress: Some(progress),
+            ..With::default()
+        };
+        self.work("reset", Request::Reset {}, with).await
+    }
+
+    /// Waits on the node until a condition holds.
+    pub async fn wait(&self, condition: NodeCondition, limit: Duration) -> Result<(), NodeCallError> {
+        let doing = format!("wait until {condition}");
+        let request = Request::Wait {
+            condition,
+            timeout_ms: milliseconds(limit),
+        };
+        self.done(&doing, request, limit + MARGIN).await
+    }
+
+    /// Tries TCP connections from the node; targets that were reached map to `None`.
+    pub async fn probe(
+        &self,
+        targets: Vec<String>,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, Option<String>>, NodeCallError> {
+        let doing = "probe other nodes";
+        // The agent may try them one after the other.
+        let patience = limit * (targets.len() as u32) + MARGIN;
+        let request = Request::Probe {
+            targets,
+            timeout_ms: milliseconds(limit),
+        };
+        match self.quick(doing, request, patience).await? {
+            Reply::Probed { targets } => Ok(targets),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
+    /// Listens on those of the ports that are free, until the conversation ends.
+    pub async fn listen(&self, address: IpAddr, ports: Vec<u16>) -> Result<(), NodeCallError> {
+        self.done("listen for probes", Request::Listen { address, ports }, QUICK)
+            .await
+    }
+
+    /// The last lines of a unit's journal.
+    pub async fn unit_log(&self, unit: &str, lines: u32) -> Result<Vec<String>, NodeCallError> {
+        let doing = format!("read the journal of {unit}");
+        let request = Request::UnitLog {
+            unit: unit.to_owned(),
+            lines,
+        };
+        match self.quick(&doing, request, QUICK).await? {
+            Reply::Log { lines } => Ok(lines),
+            _ => Err(self.unexpected(&doing)),
+        }
+    }
+
+    /// Remembers on the node that etcd's bootstrap is finished.
+    pub async fn settle(&self) -> Result<(), NodeCallError> {
+        self.done("settle the bootstrap", Request::Settle {}, QUICK).await
+    }
+
+    /// Kills the main process of a unit of ours.
+    pub async fn crash_unit(&self, unit: &str) -> Result<(), NodeCallError> {
+        let request = Request::CrashUnit {
+            unit: unit.to_owned(),
+        };
+        self.done(&format!("kill {unit}"), request, QUICK).await
+    }
+
+    async fn done(&self, doing: &str, request: Request, patience: Duration) -> Result<(), NodeCallError> {
+        match self.quick(doing, request, patience).await? {
+            Reply::Done {} => Ok(()),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
+    async fn quick(&self, doing: &str, request: Request, patience: Duration) -> Result<Reply, NodeCallError> {
+        let answer = self.ask(doing, request, With::default())?;
+        let answer = timeout(patience, answer)
+            .await
+            .map_err(|_| self.shared.timed_out(doing, patience))?
+            .map_err(|_| self.shared.lost(doing))?;
+        self.checked(answer.reply)
+    }
+
+    /// Waits as long as something goes on.
+    async fn work(&self, doing: &str, request: Request, with: With) -> Result<Work, NodeCallError> {
+        self.shared.mark_active();
+        let answer = self.ask(doing, request, with)?;
+        tokio::pin!(answer);
+        let answer = loop {
+            let limit = self.shared.last_active() + SILENCE_AT_WORK;
+            tokio::select! {
+                answer = &mut answer => break answer.map_err(|_| self.shared.lost(doing))?,
+                () = sleep_until(limit) => {
+                    if self.shared.last_active() + SILENCE_AT_WORK <= Instant::now() {
+                        return Err(self.shared.timed_out(doing, SILENCE_AT_WORK));
+                    }
+                }
+            }
+        };
+        match self.checked(answer.reply)? {
+            Reply::Converged { changed, counters } => Ok(Work { changed, counters }),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
+    fn ask(
+        &self,
+        doing: &str,
+        request: Request,
+        with: With,
+    ) -> Result<oneshot::Receiver<Answer>, NodeCallError> {
+        let (answer, receiver) = oneshot::channel();
+        let pending = Pending {
+            answer,
+            progress: with.progress,
+            services: with.services,
+            expected: with.expected.into_iter().collect(),
+            secrets: BTreeMap::new(),
+        };
+        self.shared.ask(doing, request, pending)?;
+        Ok(receiver)
+    }
+
+    fn checked(
+        &self,
+        reply: Result<Reply, kubewright_core::wire::NodeError>,
+    ) -> Result<Reply, NodeCallError> {
+        reply.map_err(|error| NodeCallError::Node {
+            node: self.shared.node.clone(),
+            error: Box::new(error),
+        })
+    }
+
+    fn unexpected(&self, doing: &str) -> NodeCallError {
+        NodeCallError::Protocol {
+            node: self.shared.node.clone(),
+            doing: doing.to_owned(),
+            cause: "the answer is of another kind".to_owned(),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

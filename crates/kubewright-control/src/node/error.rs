@@ -1,0 +1,118 @@
+//! Why a node did not do what was asked.
+
+use std::time::Duration;
+
+use kubewright_core::spec::NodeName;
+use kubewright_core::wire::{LockHolder, NodeError};
+
+use crate::transport::TransportError;
+
+/// A node did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeCallError {
+    /// The node could not be reached.
+    #[error(transparent)]
+    Transport(Box<TransportError>),
+    /// Somebody else is working on the node.
+    #[error("node {node} is locked by {} (run {})", holder.operator, holder.run)]
+    Locked {
+        /// The node.
+        node: NodeName,
+        /// Who has the lock.
+        holder: Box<LockHolder>,
+    },
+    /// The conversation ended before the answer; whether it was done is unknown.
+    #[error("node {node}: {doing}: conversation lost ({cause}); whether it was done is unknown")]
+    Lost {
+        /// The node.
+        node: NodeName,
+        /// What was asked.
+        doing: String,
+        /// How the conversation ended.
+        cause: String,
+        /// The last lines on stderr, escaped.
+        stderr: Box<str>,
+    },
+    /// The node took too long; it may still be at it.
+    #[error("node {node}: {doing}: no answer within {} s", after.as_secs())]
+    TimedOut {
+        /// The node.
+        node: NodeName,
+        /// What was asked.
+        doing: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The node tried and says why it could not.
+    #[error("node {node}: {error}")]
+    Node {
+        /// The node.
+        node: NodeName,
+        /// What went wrong there.
+        #[source]
+        error: Box<NodeError>,
+    },
+    /// The node answered something else than what was asked.
+    #[error("node {node}: {doing}: {cause}")]
+    Protocol {
+        /// The node.
+        node: NodeName,
+        /// What was asked.
+        doing: String,
+        /// What is wrong with the answer, or with the question.
+        cause: String,
+    },
+    /// A tunnel could not be opened.
+    #[error("node {node}: connect to {address}: {cause}")]
+    Tunnel {
+        /// The node.
+        node: NodeName,
+        /// Where to.
+        address: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+impl NodeCallError {
+    /// Which node.
+    pub fn node(&self) -> &NodeName {
+        match self {
+            Self::Transport(error) => &error.node,
+            Self::Locked { node, .. }
+            | Self::Lost { node, .. }
+            | Self::TimedOut { node, .. }
+            | Self::Node { node, .. }
+            | Self::Protocol { node, .. }
+            | Self::Tunnel { node, .. } => node,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Transport(error) => error.hint(),
+            Self::Locked { holder, .. } => Some(format!(
+                "wait until {} is done; the lock goes with the connection of run {}",
+                holder.operator, holder.run
+            )),
+            Self::Lost { node, .. } => Some(format!(
+                "run the command again: it looks at {node} anew and goes on from there"
+            )),
+            Self::TimedOut { node, .. } => Some(format!(
+                "see what {node} is busy with, then run the command again"
+            )),
+            Self::Node { error, .. } => error.hint.clone(),
+            // Both sides are of one build, so this is a bug: there is nothing an operator could change.
+            Self::Protocol { .. } => None,
+            Self::Tunnel { node, address, .. } => {
+                Some(format!("see on {node} whether something listens on {address}"))
+            }
+        }
+    }
+
+    /// Whether what was asked may have been done, although there is no answer.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::TimedOut { .. })
+    }
+}

@@ -1,0 +1,129 @@
+//! One conversation with one node: an agent on the other side, questions and answers, streams of bytes.
+//!
+//! [`Node`] is a handle; clones speak in the same conversation, which ends with [`Node::goodbye`] or with the last
+//! handle. Everything the agent may ask back — content, signatures, secrets — is answered only while something is
+//! converging, and only if it belongs to the state that was inspected on this very node. When the conversation is lost,
+//! every open call says so; whether what was asked has been done is then unknown, and only a new look can tell.
+
+mod blob;
+mod calls;
+mod conversation;
+mod error;
+mod service;
+mod tunnel;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kubewright_core::spec::NodeName;
+use kubewright_core::wire::{PROTOCOL, ToAgent};
+use tokio::time::timeout;
+
+pub use blob::{BlobOpening, Blobs, NoBlob};
+pub use calls::{Inspection, Work};
+pub use error::NodeCallError;
+pub use service::{Progress, Services};
+pub use tunnel::{Forward, TunnelStream};
+
+use crate::transport::{Transport, TransportError};
+use conversation::{Guard, Shared};
+
+/// How long an agent has to answer the first word.
+const HELLO: Duration = Duration::from_secs(20);
+/// How long an agent has to leave after goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What the controller introduces itself with.
+#[derive(Clone, Debug)]
+pub struct Introduction {
+    /// The run's id, for journal and log.
+    pub run: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Who runs it, from where, as in `ada@workstation`.
+    pub operator: String,
+    /// Whether the node's lock is taken for the length of the conversation.
+    pub lock: bool,
+}
+
+/// A conversation with one node.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+    guard: Arc<Guard>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Node({})", self.shared.node)
+    }
+}
+
+impl Node {
+    /// Reaches a node and opens the conversation.
+    ///
+    /// # Errors
+    /// [`NodeCallError::Transport`] when the node cannot be reached, [`NodeCallError::Locked`] when the lock is wanted
+    /// and somebody else has it.
+    pub async fn connect(
+        transport: &dyn Transport,
+        introduction: &Introduction,
+    ) -> Result<Self, NodeCallError> {
+        let channel = transport
+            .open()
+            .await
+            .map_err(|error: TransportError| NodeCallError::Transport(Box::new(error)))?;
+        let (shared, guard, greeting) = conversation::start(transport.node().clone(), channel);
+        let node = Self {
+            shared,
+            guard: Arc::new(guard),
+        };
+        let doing = "greet the agent";
+        node.shared.say(
+            doing,
+            &ToAgent::Hello {
+                protocol: PROTOCOL,
+                run: introduction.run.clone(),
+                cluster: introduction.cluster.clone(),
+                operator: introduction.operator.clone(),
+                lock: introduction.lock,
+            },
+        )?;
+        let greeting = timeout(HELLO, greeting)
+            .await
+            .map_err(|_| node.shared.timed_out(doing, HELLO))?
+            .map_err(|_| node.shared.lost(doing))?;
+        if let Some(holder) = greeting.locked_by.filter(|_| introduction.lock) {
+            let name = node.shared.node.clone();
+            node.goodbye().await;
+            return Err(NodeCallError::Locked {
+                node: name,
+                holder: Box::new(holder),
+            });
+        }
+        tracing::debug!(node = %node.shared.node, agent = %greeting.version, "talking to the agent");
+        Ok(node)
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &NodeName {
+        &self.shared.node
+    }
+
+    /// Whether the conversation has ended.
+    pub fn is_lost(&self) -> bool {
+        self.shared.is_lost()
+    }
+
+    /// Ends the conversation: the agent releases the lock and exits. Other handles are of no use afterwards.
+    pub async fn goodbye(self) {
+        if self.shared.leave().is_ok() && timeout(GOODBYE, self.shared.ended()).await.is_err() {
+            tracing::debug!(node = %self.shared.node, "the agent did not leave in time");
+        }
+        self.guard.end();
+    }
+}
+
+#[cfg(test)]
+mod tests;
