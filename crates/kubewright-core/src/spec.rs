@@ -25,7 +25,7 @@ pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
 pub use inventory::{InventoryError, from_inventory};
 pub use parse::parse;
 pub use schema::schema;
-pub use starter::{Starter, StarterNode, starter};
+pub use starter::{Starter, StarterNode, starter, starter_from_addresses};
 pub use value::{
     Cidr, ClusterName, DomainName, Endpoint, Interval, NodeName, SubjectAltName, Taint, TaintEffect,
     ValueError, Version, check_label_key, check_label_value,

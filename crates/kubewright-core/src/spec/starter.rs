@@ -82,6 +82,25 @@ pub fn starter(
     .render()
 }
 
+/// Returns a commented cluster.yaml for addresses alone; the nodes are called `cp-1`, … and `w-1`, …
+pub fn starter_from_addresses(control_planes: &[IpAddr], workers: &[IpAddr], name: &ClusterName) -> String {
+    let named = |prefix: &str, addresses: &[IpAddr]| -> Vec<(NodeName, IpAddr)> {
+        let name = |(number, address): (usize, &IpAddr)| {
+            // A letter, a dash and a number always make a name.
+            Some((format!("{prefix}-{}", number + 1).parse().ok()?, *address))
+        };
+        addresses.iter().enumerate().filter_map(name).collect()
+    };
+    let control_planes = named("cp", control_planes);
+    let mut workers = named("w", workers);
+    for worker in &mut workers {
+        if let Some((name, _)) = control_planes.iter().find(|(_, address)| *address == worker.1) {
+            worker.0 = name.clone();
+        }
+    }
+    starter(&control_planes, &workers, name)
+}
+
 impl Starter {
     /// Returns the text of the file.
     pub fn render(&self) -> String {
@@ -229,6 +248,22 @@ mod tests {
         let both = machines("n", 2, 3);
         let text = starter(&both, &both, &"prod".parse().unwrap());
         assert_eq!(parse(&text, "cluster.yaml").unwrap().spec.nodes.len(), 3);
+    }
+
+    #[test]
+    fn addresses_alone_are_enough_and_one_in_both_lists_is_one_node() {
+        let address = |last| IpAddr::from([192, 0, 2, last]);
+        let text = starter_from_addresses(
+            &[1, 2, 3].map(address),
+            &[3, 4].map(address),
+            &"prod".parse().unwrap(),
+        );
+        let cluster = parse(&text, "cluster.yaml")
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .spec;
+        let names: Vec<_> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["cp-1", "cp-2", "cp-3", "w-2"]);
+        assert_eq!(cluster.workers().count(), 2);
     }
 
     #[test]
