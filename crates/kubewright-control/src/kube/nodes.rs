@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
-use kubewright_core::spec::Taint;
+use kubewright_core::manifest::NodeObject;
 use serde::Serialize;
 
 pub use change::{MANAGED_LABELS, MANAGED_TAINTS, NodeChange, PodRangeConflict};
@@ -114,19 +114,6 @@ pub(super) fn readiness(node: &Node) -> (bool, String) {
     }
 }
 
-/// A node as it is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DesiredNode {
-    /// Its name.
-    pub name: String,
-    /// Labels kubewright sets: the roles' and the user's.
-    pub labels: BTreeMap<String, String>,
-    /// Taints kubewright sets.
-    pub taints: Vec<Taint>,
-    /// Its pod range; `None` when a controller assigns ranges.
-    pub pod_cidr: Option<String>,
-}
-
 /// How one node's object differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeDifference {
@@ -174,7 +161,7 @@ pub async fn list_nodes(client: &Client) -> Result<Vec<NodeRecord>, NodesError> 
 }
 
 /// Tells how the Node objects differ from `desired`, in its order.
-pub async fn diff_nodes(client: &Client, desired: &[DesiredNode]) -> Result<Vec<NodeDifference>, NodesError> {
+pub async fn diff_nodes(client: &Client, desired: &[NodeObject]) -> Result<Vec<NodeDifference>, NodesError> {
     let live: BTreeMap<String, Node> = list(client)
         .await?
         .into_iter()
@@ -192,29 +179,31 @@ pub async fn diff_nodes(client: &Client, desired: &[DesiredNode]) -> Result<Vec<
 }
 
 /// Creates and completes Node objects; returns the names of those that were changed, in the order of `desired`.
-pub async fn register_nodes(client: &Client, desired: &[DesiredNode]) -> Result<Vec<String>, NodesError> {
+pub async fn register_nodes(client: &Client, desired: &[NodeObject]) -> Result<Vec<String>, NodesError> {
     let differences = diff_nodes(client, desired).await?;
-    let wanted = desired.iter().filter(|wanted| {
-        differences
-            .iter()
-            .any(|difference| difference.name == wanted.name)
-    });
-    let outcomes: Vec<Result<bool, NodesError>> = futures::stream::iter(wanted.clone())
-        .map(|wanted| register(client, wanted))
+    let wanted: Vec<NodeObject> = desired
+        .iter()
+        .filter(|wanted| {
+            differences
+                .iter()
+                .any(|difference| difference.name == wanted.name)
+        })
+        .cloned()
+        .collect();
+    let outcomes: Vec<Result<Option<String>, NodesError>> = futures::stream::iter(wanted)
+        .map(|wanted| async move {
+            let is_changed = register(client, &wanted).await?;
+            Ok(is_changed.then_some(wanted.name))
+        })
         .buffered(AT_ONCE)
         .collect()
         .await;
-    let mut changed = Vec::new();
-    for (wanted, outcome) in wanted.zip(outcomes) {
-        if outcome? {
-            changed.push(wanted.name.clone());
-        }
-    }
-    Ok(changed)
+    let changed: Result<Vec<_>, _> = outcomes.into_iter().collect();
+    Ok(changed?.into_iter().flatten().collect())
 }
 
 /// Reads one node and changes it, again if somebody else changed it in between.
-async fn register(client: &Client, wanted: &DesiredNode) -> Result<bool, NodesError> {
+async fn register(client: &Client, wanted: &NodeObject) -> Result<bool, NodesError> {
     let api: Api<Node> = Api::all(client.clone());
     let error = |source| NodesError::Register {
         node: wanted.name.clone(),
@@ -264,7 +253,7 @@ async fn register(client: &Client, wanted: &DesiredNode) -> Result<bool, NodesEr
     }
 }
 
-fn change_of(wanted: &DesiredNode, live: Option<&Node>) -> Result<Option<NodeChange>, NodesError> {
+fn change_of(wanted: &NodeObject, live: Option<&Node>) -> Result<Option<NodeChange>, NodesError> {
     change::between(wanted, live).map_err(|source| NodesError::PodRange {
         node: wanted.name.clone(),
         source,

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::failure::ApiFailure;
 use super::nodes::readiness;
 use super::pods;
+use super::retry::{RequestError, RetryPolicy};
 use super::watch::{self, Selection, TimeOver, Verdict};
 
 /// `/readyz` has no watch: how often it is asked.
@@ -112,6 +113,26 @@ pub async fn deployment_available(
         waited: limit,
         last_seen,
     })
+}
+
+/// Looks once at deployments, given as namespace and name, and returns those that are not available, as
+/// `namespace/name`, with the reason.
+pub async fn unavailable_deployments(
+    client: &Client,
+    deployments: &[(&str, &str)],
+) -> Result<BTreeMap<String, String>, RequestError> {
+    let looks = deployments.iter().map(|(namespace, name)| async move {
+        let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+        let deployment = RetryPolicy::default().run(|| api.get_opt(name)).await?;
+        let reason = match &deployment {
+            None => Some("there is no such deployment".to_owned()),
+            Some(deployment) => unavailable(deployment),
+        };
+        let late = reason.map(|reason| (format!("{namespace}/{name}"), reason));
+        Ok::<_, RequestError>(late)
+    });
+    let looked: Vec<_> = futures::future::try_join_all(looks).await?;
+    Ok(looked.into_iter().flatten().collect())
 }
 
 /// Returns why a deployment is not available, or `None`.

@@ -44,7 +44,6 @@ impl Selection {
         }
     }
 
-    #[expect(dead_code, reason = "the smoke test, which comes next, selects its pods so")]
     pub(crate) fn labelled(labels: &str) -> Self {
         Self {
             fields: None,

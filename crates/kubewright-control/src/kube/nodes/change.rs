@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Node, NodeSpec, Taint as LiveTaint};
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
+use kubewright_core::manifest::NodeObject;
 use kubewright_core::spec::Taint;
 use serde_json::{Map, Value, json};
-
-use super::DesiredNode;
 
 /// The annotation with the keys of the labels kubewright set, sorted, separated by commas.
 pub const MANAGED_LABELS: &str = "kubewright.io/managed-labels";
@@ -46,7 +45,7 @@ pub struct PodRangeConflict {
 
 /// Compares; `None` when nothing has to change.
 pub(super) fn between(
-    wanted: &DesiredNode,
+    wanted: &NodeObject,
     live: Option<&Node>,
 ) -> Result<Option<NodeChange>, PodRangeConflict> {
     let Some(live) = live else {
@@ -90,7 +89,7 @@ pub(super) fn between(
 }
 
 /// Returns the object of a node that is not there yet.
-pub(super) fn new_node(wanted: &DesiredNode) -> Node {
+pub(super) fn new_node(wanted: &NodeObject) -> Node {
     Node {
         metadata: ObjectMeta {
             name: Some(wanted.name.clone()),
@@ -99,8 +98,8 @@ pub(super) fn new_node(wanted: &DesiredNode) -> Node {
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {
-            pod_cidr: wanted.pod_cidr.clone(),
-            pod_cidrs: wanted.pod_cidr.clone().map(|range| vec![range]),
+            pod_cidr: wanted.pod_cidr.map(|range| range.to_string()),
+            pod_cidrs: wanted.pod_cidr.map(|range| vec![range.to_string()]),
             taints: Some(wanted.taints.iter().map(live_taint).collect()),
             ..NodeSpec::default()
         }),
@@ -130,7 +129,7 @@ fn identity(taint: &LiveTaint) -> String {
     format!("{}:{}", taint.key, taint.effect)
 }
 
-fn memory(wanted: &DesiredNode) -> BTreeMap<String, String> {
+fn memory(wanted: &NodeObject) -> BTreeMap<String, String> {
     let labels: Vec<_> = wanted.labels.keys().cloned().collect();
     let taints: BTreeSet<_> = wanted
         .taints
@@ -156,7 +155,7 @@ fn remembered(live: &Node, annotation: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn label_patch(wanted: &DesiredNode, live: &Node, lines: &mut Vec<String>) -> Map<String, Value> {
+fn label_patch(wanted: &NodeObject, live: &Node, lines: &mut Vec<String>) -> Map<String, Value> {
     let mut patch = Map::new();
     for (key, value) in &wanted.labels {
         match live.labels().get(key) {
@@ -186,7 +185,7 @@ fn label_text(key: &str, value: &str) -> String {
 }
 
 /// Returns the whole new list of taints, if it has to change.
-fn taint_patch(wanted: &DesiredNode, live: &Node, lines: &mut Vec<String>) -> Option<Value> {
+fn taint_patch(wanted: &NodeObject, live: &Node, lines: &mut Vec<String>) -> Option<Value> {
     let present: &[LiveTaint] = live
         .spec
         .as_ref()
@@ -227,19 +226,19 @@ fn taint_patch(wanted: &DesiredNode, live: &Node, lines: &mut Vec<String>) -> Op
     Some(json!(taints))
 }
 
-fn pod_range_patch(wanted: &DesiredNode, live: &Node) -> Result<Option<String>, PodRangeConflict> {
+fn pod_range_patch(wanted: &NodeObject, live: &Node) -> Result<Option<String>, PodRangeConflict> {
     let present = live
         .spec
         .as_ref()
         .and_then(|spec| spec.pod_cidr.as_deref())
         .filter(|range| !range.is_empty());
-    match (&wanted.pod_cidr, present) {
+    match (wanted.pod_cidr.map(|range| range.to_string()), present) {
         (None, _) => Ok(None),
-        (Some(wanted), None) => Ok(Some(wanted.clone())),
+        (Some(wanted), None) => Ok(Some(wanted)),
         (Some(wanted), Some(live)) if wanted == live => Ok(None),
         (Some(wanted), Some(live)) => Err(PodRangeConflict {
             live: live.to_owned(),
-            wanted: wanted.clone(),
+            wanted,
         }),
     }
 }

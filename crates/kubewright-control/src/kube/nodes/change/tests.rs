@@ -1,26 +1,26 @@
 use super::*;
 
-fn wanted(labels: &[(&str, &str)], taints: &[&str]) -> DesiredNode {
-    DesiredNode {
+fn wanted(labels: &[(&str, &str)], taints: &[&str]) -> NodeObject {
+    NodeObject {
         name: "w-1".to_owned(),
         labels: labels
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect(),
         taints: taints.iter().map(|text| text.parse().unwrap()).collect(),
-        pod_cidr: Some("10.244.3.0/24".to_owned()),
+        pod_cidr: Some("10.244.3.0/24".parse().unwrap()),
     }
 }
 
 /// The object as it is after `wanted` was created, with additions.
-fn live(wanted: &DesiredNode, change: impl FnOnce(&mut Node)) -> Node {
+fn live(wanted: &NodeObject, change: impl FnOnce(&mut Node)) -> Node {
     let mut node = new_node(wanted);
     node.metadata.resource_version = Some("7".to_owned());
     change(&mut node);
     node
 }
 
-fn changed(wanted: &DesiredNode, live: &Node) -> (Vec<String>, Value) {
+fn changed(wanted: &NodeObject, live: &Node) -> (Vec<String>, Value) {
     match between(wanted, Some(live)).unwrap() {
         Some(NodeChange::Changed { lines, patch }) => (lines, patch),
         other => panic!("{other:?}"),
@@ -144,7 +144,7 @@ fn a_node_its_kubelet_registered_is_completed_and_remembered() {
 fn another_pod_range_is_refused() {
     let before = wanted(&[], &[]);
     let mut after = before.clone();
-    after.pod_cidr = Some("10.244.9.0/24".to_owned());
+    after.pod_cidr = Some("10.244.9.0/24".parse().unwrap());
     let error = between(&after, Some(&live(&before, |_| {}))).unwrap_err();
     assert!(
         error
