@@ -49,7 +49,7 @@ fn table() -> Vec<(&'static str, Must<'static>)> {
     vec![
         (
             "1.1.9",
-            Mode("/etc/kubewright/cni/10-flannel.conflist", 0o600, "root"),
+            Mode("/etc/kubewright/cni/10-kubewright.conflist", 0o600, "root"),
         ),
         ("1.1.11", Mode("/var/lib/etcd", 0o700, "etcd")),
         ("1.1.12", Mode("/var/lib/etcd", 0o700, "etcd")),

@@ -167,8 +167,11 @@ fn commands(text: &mut String, process: &Process) {
         line(text, before, &command_line(command));
     }
     if let Some(program) = &process.program {
-        let mut words = vec![quote(program)];
-        words.extend(process.subcommand.map(quote));
+        let first: Vec<String> = std::iter::once(program.as_str())
+            .chain(process.words.iter().copied())
+            .map(quote)
+            .collect();
+        let mut words = vec![first.join(" ")];
         words.extend(process.arguments.words().iter().map(|word| quote(word)));
         line(text, "ExecStart", &words.join(" \\\n    "));
     }

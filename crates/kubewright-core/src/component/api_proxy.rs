@@ -7,8 +7,7 @@
 use serde_json::json;
 
 use super::{
-    Arguments, Command, Component, Confinement, Port, Probe, Process, Readiness, apiserver,
-    client_certificate, to_json,
+    Command, Component, Confinement, Port, Probe, Process, Readiness, apiserver, client_certificate, to_json,
 };
 use crate::manifest::API_PROXY_GROUP;
 use crate::render::{AGENT_PATH, View, directory, public_file, socket};
@@ -71,8 +70,7 @@ pub fn component(view: &View) -> Component {
 
     let mut process = Process::new("the way to the API servers", Stage::Runtime);
     process.program = Some(AGENT_PATH.to_owned());
-    process.subcommand = Some("api-proxy");
-    process.arguments = Arguments::new([("config", CONFIG_PATH)]);
+    process.words = vec!["api-proxy", "--config", CONFIG_PATH];
     process.user = Some(USER);
     process.readiness = Readiness::Notify { timeout_seconds: 30 };
     process.confinement = Confinement::Strict {

@@ -84,8 +84,8 @@ pub struct Process {
     pub stage: Stage,
     /// The program's path; `None` when there are only the commands in `before_start`.
     pub program: Option<String>,
-    /// A word between program and arguments.
-    pub subcommand: Option<&'static str>,
+    /// Words between program and arguments, such as a subcommand.
+    pub words: Vec<&'static str>,
     /// The program's arguments.
     pub arguments: Arguments,
     /// Environment variables; never secret.
@@ -125,7 +125,7 @@ impl Process {
             description: description.to_owned(),
             stage,
             program: None,
-            subcommand: None,
+            words: Vec::new(),
             arguments: Arguments::default(),
             environment: BTreeMap::new(),
             environment_file: None,

@@ -104,14 +104,15 @@ fn service(context: &RenderContext) -> Value {
 
 fn deployment(context: &RenderContext, nodes: &SystemNodes) -> Value {
     let labels = json!({"k8s-app": SERVICE});
+    let replicas = nodes.count.min(2);
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": NAME, "namespace": SYSTEM, "labels": labels},
         "spec": {
-            "replicas": nodes.count.min(2),
+            "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": replicas - 1}},
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {

@@ -12,7 +12,6 @@ use crate::render::{View, directory, public_file};
 use crate::resource::{Access, Stage};
 use crate::spec::ProxyMode;
 
-const CONFLIST: &str = "10-bridge.conflist";
 const RULES_PATH: &str = "/etc/kubewright/bridge/masquerade.nft";
 /// Marks kubewright's routes in `ip route`; a number without a meaning elsewhere.
 const ROUTE_PROTOCOL: &str = "75";
@@ -21,7 +20,7 @@ const CHAIN: &str = "KUBEWRIGHT-MASQUERADE";
 /// The bridge network of a node.
 pub fn component(view: &View) -> Component {
     let mut component = Component::new(ROUTES, Stage::Runtime);
-    component.reads = waiting(CONFLIST, &conflist(view));
+    component.reads = waiting(&conflist(view));
     component.rereads = plugins(view, &["bridge", "host-local", "loopback", "portmap"]);
     if uses_nftables(view) {
         component
@@ -38,7 +37,7 @@ fn process(view: &View) -> Process {
     process.readiness = Readiness::Finished;
     process.before_start = routes(view);
     process.before_start.extend(masquerade(view));
-    process.before_start.extend(announce(CONFLIST));
+    process.before_start.extend(announce());
     process.on_stop = vec![ip(view, &["route", "flush", "proto", ROUTE_PROTOCOL]).may_fail()];
     process.on_stop.extend(stop_masquerading(view));
     process

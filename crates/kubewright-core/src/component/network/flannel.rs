@@ -18,7 +18,6 @@ use crate::spec::ProxyMode;
 
 const KUBECONFIG: &str = "/etc/kubernetes/flannel.conf";
 const NET_CONF: &str = "/etc/kubewright/flannel/net-conf.json";
-const CONFLIST: &str = "10-flannel.conflist";
 
 /// flannel of a node.
 pub fn component(view: &View) -> Component {
@@ -41,7 +40,7 @@ pub fn component(view: &View) -> Component {
         }
         .file(),
     );
-    component.reads.extend(waiting(CONFLIST, &conflist()));
+    component.reads.extend(waiting(&conflist()));
     component
         .reads
         .push(directory("/etc/kubewright/flannel", Access::root(0o755)));
@@ -71,7 +70,7 @@ fn process(view: &View) -> Process {
     process.readiness = Readiness::Notify { timeout_seconds: 330 };
     process.starts_after = vec![api_proxy::NAME, "containerd"];
     process.before_start = vec![api_proxy::wait_for_api()];
-    process.after_start = announce(CONFLIST);
+    process.after_start = announce();
     process.limits.oom_score_adjust = Some(-999);
     process.ports = vec![
         Port {

@@ -26,6 +26,8 @@ const OWN_CONFIGURATION_DIRECTORY: &str = "/run/kubewright/cni/net.d";
 const USUAL_CONFIGURATION_DIRECTORY: &str = "/etc/cni/net.d";
 /// Where the configuration waits until the network is up.
 const WAITING_DIRECTORY: &str = "/etc/kubewright/cni";
+/// One name for every network: the runtime takes the first file, and there must never be two.
+const CONFLIST: &str = "10-kubewright.conflist";
 
 /// The network component of a node, if the cluster's network is one of kubewright's.
 pub fn component(view: &View) -> Vec<Component> {
@@ -62,23 +64,24 @@ fn plugins(view: &View, names: &[&str]) -> Vec<Resource> {
     directories.into_iter().chain(binaries).collect()
 }
 
-/// The waiting CNI configuration `name`, and the directories above it.
-fn waiting(name: &str, configuration: &Value) -> Vec<Resource> {
+/// The waiting CNI configuration, and the directories above it.
+fn waiting(configuration: &Value) -> Vec<Resource> {
     vec![
         directory("/etc/kubewright", Access::root(0o755)),
         directory(WAITING_DIRECTORY, Access::root(0o755)),
-        crate::render::private_file(&format!("{WAITING_DIRECTORY}/{name}"), to_json(configuration)),
+        crate::render::private_file(&format!("{WAITING_DIRECTORY}/{CONFLIST}"), to_json(configuration)),
     ]
 }
 
-/// Puts the waiting configuration in place, whole or not at all: the runtime reads it the moment it appears.
-fn announce(name: &str) -> Vec<Command> {
-    let hidden = format!("{OWN_CONFIGURATION_DIRECTORY}/.{name}.new");
-    let source = format!("{WAITING_DIRECTORY}/{name}");
-    let target = format!("{OWN_CONFIGURATION_DIRECTORY}/{name}");
+/// Puts the waiting configuration in place, whole or not at all: the runtime watches the directory and reads it the
+/// moment it appears, so the copy is made outside.
+fn announce() -> Vec<Command> {
+    let copy = format!("/run/kubewright/cni/{CONFLIST}");
+    let source = format!("{WAITING_DIRECTORY}/{CONFLIST}");
+    let target = format!("{OWN_CONFIGURATION_DIRECTORY}/{CONFLIST}");
     vec![
         Command::new(["mkdir", "-p", OWN_CONFIGURATION_DIRECTORY]),
-        Command::new(["cp", &source, &hidden]),
-        Command::new(["mv", "-f", &hidden, &target]),
+        Command::new(["cp", &source, &copy]),
+        Command::new(["mv", "-f", &copy, &target]),
     ]
 }
