@@ -168,6 +168,14 @@ pub fn render(context: &RenderContext, node: &str) -> Result<NodeState, RenderEr
     Ok(state)
 }
 
+/// Describes the components of one node: their ports and probes, for those who check a node before anything runs.
+///
+/// # Errors
+/// [`RenderError`] when the context lacks something the node needs.
+pub fn components(context: &RenderContext, node: &str) -> Result<Vec<Component>, RenderError> {
+    component::of_node(&View::new(context, node)?)
+}
+
 /// One node of the context, and the questions components ask about it.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
@@ -210,7 +218,7 @@ impl<'a> View<'a> {
         socket(self.node.address, port)
     }
 
-    /// `amd64` programs for an `amd64` node: a binary at the usual place, with its version and bytes.
+    /// A program at the usual place, with its version and the bytes for this node's platform.
     pub fn binary(&self, name: &str) -> Binary {
         self.binary_at(&format!("{BINARY_DIRECTORY}/{name}"), name)
     }

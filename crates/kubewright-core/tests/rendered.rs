@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use context::{CASES, world};
 use kubewright_core::catalogue::Platform;
-use kubewright_core::render::{Artifacts, ImageArchive, RenderError, render};
+use kubewright_core::render::{Artifacts, ImageArchive, RenderError, components, render};
 use kubewright_core::resource::{Blob, Digest, NodeState, Resource, Stage};
 
 /// Every node of every case.
@@ -301,4 +301,25 @@ fn an_unknown_node_is_an_error() {
             node: "two".to_owned()
         }
     );
+}
+
+#[test]
+fn no_two_components_of_a_node_want_the_same_port() {
+    for (case, _) in CASES {
+        let world = world(case);
+        for node in &world.cluster.nodes {
+            let mut ports = BTreeSet::new();
+            for component in components(&world.context(), node.name.as_str()).unwrap() {
+                for port in component.process.iter().flat_map(|process| &process.ports) {
+                    assert!(
+                        ports.insert(port.number),
+                        "{case}/{}: {} {}",
+                        node.name,
+                        component.name,
+                        port.number
+                    );
+                }
+            }
+        }
+    }
 }
