@@ -5,6 +5,7 @@
 //! they can do what pods do.
 
 pub mod authority;
+pub mod check;
 pub mod etcd;
 pub mod kube;
 pub mod node;

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use kind::Kind;
 pub use measured::{Clock, Measured, Silent, Unreachable};
-pub use ports::{NeededPort, Probe, needed_ports, probes};
+pub use ports::{NeededPort, Probe, Reach, needed_ports, probes};
 pub use reference::reference;
 pub use report::Report;
 

@@ -1,0 +1,287 @@
+//! A cluster of agents that are a few lines each.
+
+use std::sync::Mutex;
+
+use kubewright_core::observed::Disk;
+use kubewright_core::spec::{NodeName, parse};
+use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
+use kubewright_core::wire::{FromAgent, NodeError, PROTOCOL, Reply, Request, ToAgent};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use super::*;
+use crate::transport::{Failure, Memory, Opening, TransportError};
+
+const FILE: &str = "\
+apiVersion: kubewright/v1alpha1
+kind: Cluster
+metadata: { name: prod }
+spec:
+  kubernetes: 1.36.3
+  nodes:
+    - { name: cp-1, address: 192.0.2.11, roles: [control-plane] }
+    - { name: cp-2, address: 192.0.2.12, roles: [control-plane] }
+    - { name: cp-3, address: 192.0.2.13, roles: [control-plane] }
+    - { name: w-1, address: 192.0.2.21, roles: [worker] }
+";
+
+/// What the agents of a test do besides answering.
+#[derive(Default)]
+struct World {
+    /// Nodes that do not answer over SSH.
+    dead: Vec<&'static str>,
+    /// Nodes whose clock is so many milliseconds ahead.
+    ahead: BTreeMap<&'static str, i64>,
+    /// Targets nobody reaches.
+    walls: Vec<&'static str>,
+    /// Nodes that lost their address since cluster.yaml was written.
+    moved: Vec<&'static str>,
+    /// What was asked, in order.
+    asked: Mutex<Vec<(String, &'static str)>>,
+}
+
+impl World {
+    async fn check(self) -> (Report, Vec<(String, &'static str)>) {
+        let cluster = parse(FILE, "cluster.yaml")
+            .unwrap_or_else(|errors| panic!("{errors}"))
+            .spec;
+        let world = Arc::new(self);
+        let ways = cluster.nodes.iter().map(|node| {
+            let name = node.name.clone();
+            let is_dead = world.dead.contains(&name.as_str());
+            let way: Arc<dyn Transport> = if is_dead {
+                Arc::new(Dead(name.clone()))
+            } else {
+                let (world, cluster) = (Arc::clone(&world), cluster.clone());
+                Arc::new(Memory::new(name.clone(), move |input, output| {
+                    let agent = Agent {
+                        input,
+                        output,
+                        decoder: Decoder::default(),
+                        name: node_name(&name),
+                    };
+                    tokio::spawn(agent.serve(Arc::clone(&world), cluster.clone()));
+                }))
+            };
+            (node.name.to_string(), way)
+        });
+        let introduction = Introduction {
+            run: "run-1".to_owned(),
+            cluster: "prod".to_owned(),
+            operator: "ada@workstation".to_owned(),
+            lock: true,
+        };
+        let report = check(&cluster, &ways.collect(), &introduction, &|_, _| {}).await;
+        let asked = world.asked.lock().unwrap().clone();
+        (report, asked)
+    }
+}
+
+fn node_name(name: &NodeName) -> String {
+    name.to_string()
+}
+
+/// A node whose SSH server does not run.
+#[derive(Debug)]
+struct Dead(NodeName);
+
+impl Transport for Dead {
+    fn node(&self) -> &NodeName {
+        &self.0
+    }
+
+    fn open(&self) -> Opening<'_> {
+        Box::pin(async {
+            Err(TransportError {
+                node: self.0.clone(),
+                destination: "root@192.0.2.12 port 22".to_owned(),
+                failure: Failure::Refused,
+                stderr: "".into(),
+            })
+        })
+    }
+}
+
+struct Agent {
+    input: DuplexStream,
+    output: DuplexStream,
+    decoder: Decoder,
+    name: String,
+}
+
+impl Agent {
+    async fn hear(&mut self) -> Option<ToAgent> {
+        let mut buffer = vec![0; 4096];
+        loop {
+            if let Some(Frame::Message(body)) = self.decoder.next_frame().unwrap() {
+                return Some(decode_message(&body).unwrap());
+            }
+            match self.input.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+
+    async fn say(&mut self, message: &FromAgent) {
+        let _ = self.output.write_all(&encode_message(message).unwrap()).await;
+    }
+
+    async fn serve(mut self, world: Arc<World>, cluster: Cluster) {
+        while let Some(message) = self.hear().await {
+            match message {
+                ToAgent::Hello { lock, .. } => {
+                    assert!(!lock, "a check takes no lock");
+                    let version = "1".to_owned();
+                    self.say(&FromAgent::Hello {
+                        protocol: PROTOCOL,
+                        version,
+                        locked_by: None,
+                    })
+                    .await;
+                }
+                ToAgent::Request { id, request } => {
+                    let reply = self.answer(&world, &cluster, request);
+                    self.say(&FromAgent::Reply { id, reply }).await;
+                }
+                ToAgent::Goodbye => {
+                    world.asked.lock().unwrap().push((self.name.clone(), "goodbye"));
+                    return;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn answer(&self, world: &World, cluster: &Cluster, request: Request) -> Result<Reply, NodeError> {
+        let note = |what| world.asked.lock().unwrap().push((self.name.clone(), what));
+        match request {
+            Request::Facts {} => {
+                let mut facts = facts(cluster, &self.name);
+                facts.clock_ms = now_ms() + world.ahead.get(self.name.as_str()).copied().unwrap_or_default();
+                if world.moved.contains(&self.name.as_str()) {
+                    facts.addresses = [("eth0".to_owned(), vec!["10.0.0.9".parse().unwrap()])].into();
+                }
+                Ok(Reply::Facts {
+                    facts: Box::new(facts),
+                })
+            }
+            Request::Listen { .. } if world.moved.contains(&self.name.as_str()) => Err(NodeError {
+                doing: "listen".to_owned(),
+                cause: "cannot assign requested address".to_owned(),
+                resource: None,
+                log: Vec::new(),
+                hint: None,
+            }),
+            Request::Listen { ports, .. } => {
+                assert!(ports.contains(&10250) && !ports.contains(&10248), "{ports:?}");
+                note("listen");
+                Ok(Reply::Done {})
+            }
+            Request::Probe { targets, .. } => {
+                note("probe");
+                let outcome = |target: String| {
+                    let cause = world
+                        .walls
+                        .contains(&target.as_str())
+                        .then(|| "timed out".to_owned());
+                    (target, cause)
+                };
+                Ok(Reply::Probed {
+                    targets: targets.into_iter().map(outcome).collect(),
+                })
+            }
+            other => panic!("a check changes nothing: {other:?}"),
+        }
+    }
+}
+
+fn facts(cluster: &Cluster, name: &str) -> Facts {
+    let node = cluster.node(name).unwrap();
+    let disk = Disk {
+        mount: "/".to_owned(),
+        free_bytes: 1 << 40,
+        total_bytes: 1 << 40,
+        ..Disk::default()
+    };
+    Facts {
+        hostname: name.to_owned(),
+        machine_id: format!("{name}-machine"),
+        architecture: "amd64".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        systemd: 252,
+        disks: [("/var/lib/etcd".to_owned(), disk)].into(),
+        addresses: [("eth0".to_owned(), vec![node.address])].into(),
+        has_default_route: true,
+        ..Facts::default()
+    }
+}
+
+#[tokio::test]
+async fn finds_nothing_on_nodes_that_are_right_and_leaves_all_of_them() {
+    let (report, asked) = World::default().check().await;
+    assert_eq!(
+        report.summary(),
+        "nothing found on 4 nodes, 33 connections between them"
+    );
+    let position = |what: &str, last: bool| {
+        let mut found = asked
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, asked))| *asked == what)
+            .map(|(index, _)| index);
+        if last { found.next_back() } else { found.next() }
+    };
+    assert!(position("listen", true) < position("probe", false), "{asked:?}");
+    assert!(position("probe", true) < position("goodbye", false), "{asked:?}");
+    assert_eq!(asked.iter().filter(|(_, asked)| *asked == "goodbye").count(), 4);
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_is_a_finding_and_the_others_go_on() {
+    let world = World {
+        dead: vec!["cp-2"],
+        walls: vec!["192.0.2.11:6443"],
+        ..World::default()
+    };
+    let (report, _) = world.check().await;
+    insta::assert_snapshot!(report.text(), @"
+    error: cp-2: root@192.0.2.12 port 22: connection refused [node-unreachable]
+      fix: start the SSH server on cp-2, or set `port` of the node in cluster.yaml
+
+    error: cp-1: TCP 6443 (the API server) cannot be reached from cp-3, w-1: timed out [unreachable-port]
+      fix: let 192.0.2.13, 192.0.2.21 connect to TCP 6443 of 192.0.2.11 in the firewalls of the nodes and between them
+
+    2 errors on 2 of 4 nodes
+    ");
+}
+
+#[tokio::test]
+async fn a_clock_ten_minutes_off_is_a_finding() {
+    let world = World {
+        ahead: [("w-1", -600_500)].into(),
+        ..World::default()
+    };
+    let (report, _) = world.check().await;
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| (finding.kind.id(), finding.node.as_deref()))
+        .collect();
+    assert_eq!(found, [("clock-offset", Some("w-1"))]);
+}
+
+#[tokio::test]
+async fn a_node_without_its_address_is_said_once() {
+    let (report, _) = World {
+        moved: vec!["w-1"],
+        ..World::default()
+    }
+    .check()
+    .await;
+    insta::assert_snapshot!(report.text(), @"
+    error: w-1: no interface has 192.0.2.21; the node has 10.0.0.9 (eth0) [address-not-on-node]
+      fix: set the node's address in cluster.yaml to one of its own that the other nodes reach, and if ssh needs another one, give `Host ADDRESS` a `HostName 192.0.2.21` in ssh_config
+
+    1 error on 1 of 4 nodes
+    ");
+}
