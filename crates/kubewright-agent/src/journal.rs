@@ -97,6 +97,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Forgets that the run began: its file is gone.
+    pub(crate) fn forget(&mut self) {
+        self.file = None;
+    }
+
     fn begin(&mut self, tree: &Tree, path: &str) -> Result<(), NodeError> {
         for directory in [super::ledger::DIRECTORY, DIRECTORY, KEPT] {
             if tree.look(directory)? == Look::Missing {

@@ -61,3 +61,6 @@ fn read_holder(file: &mut File) -> LockHolder {
         since: 0,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -350,6 +350,31 @@ impl System for TestSystem {
                 self.put("/proc/swaps", "Filename Type Size Used Priority\n");
                 said("")
             }
+            "kill" => {
+                for pid in arguments.iter().filter(|argument| !argument.starts_with('-')) {
+                    fs::remove_dir_all(self.path(&format!("/proc/{pid}"))).unwrap();
+                }
+                said("")
+            }
+            "umount" => {
+                let lazily = arguments.iter().any(|argument| argument == "--lazy");
+                let (busy, rest): (Vec<_>, Vec<_>) = self
+                    .get("/proc/self/mountinfo")
+                    .lines()
+                    .map(str::to_owned)
+                    .partition(|line| line.contains("busy") && !lazily);
+                let named = |line: &String| {
+                    arguments
+                        .iter()
+                        .any(|point| line.split(' ').nth(4) == Some(point))
+                };
+                let kept: Vec<_> = rest.into_iter().filter(|line| !named(line)).collect();
+                self.put(
+                    "/proc/self/mountinfo",
+                    &format!("{}\n", [busy, kept].concat().join("\n")),
+                );
+                said("")
+            }
             "journalctl" => said("it broke\nbecause of this\n"),
             "ctr" => {
                 if arguments.iter().any(|argument| argument == "rm") {

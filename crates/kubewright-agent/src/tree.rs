@@ -220,6 +220,14 @@ impl Tree {
         }
     }
 
+    /// Opens a directory; `None` when it is missing or is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn open_directory(&self, path: &str) -> Result<Option<OwnedFd>, NodeError> {
+        Ok(self.directory(path)?.ok())
+    }
+
     /// The names in a directory, sorted; none when it is missing or is no directory.
     ///
     /// # Errors
@@ -423,7 +431,7 @@ impl Tree {
         self.make_directory(parent, Owner::mine(0o755))
     }
 
-    fn effect(&self, doing: &str) -> Result<(), NodeError> {
+    pub(crate) fn effect(&self, doing: &str) -> Result<(), NodeError> {
         self.system.effect(doing).doing(|| doing.to_owned())
     }
 

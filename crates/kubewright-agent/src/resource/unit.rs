@@ -357,38 +357,72 @@ pub fn log(system: &dyn System, name: &str, lines: u32) -> Result<Vec<String>, N
 
 /// Stops, disables and removes a unit.
 pub(crate) fn remove(node: &mut Node, name: &str) -> Result<(), NodeError> {
+    let names = [name.to_owned()];
+    stop(node, &names)?;
+    delete(node, &names)
+}
+
+/// Stops units, all in one go, and sees to it that they have stopped.
+pub(crate) fn stop(node: &mut Node, names: &[String]) -> Result<(), NodeError> {
     let system = node.system.clone();
-    let status = status_of(node, name)?;
-    if !matches!(status.active.as_str(), "" | "inactive") {
-        // Whatever it fails with: a unit that has failed is as stopped as any, and one that runs on is seen below.
-        let stopped = act(system.as_ref(), &Command::new("systemctl", &["stop", "--", name]));
-        node.unit_actions += 1;
-        let left = status_of(node, name)?;
-        if left.is_up(Start::Ask) {
-            stopped?;
-            return Err(with_log(
-                node,
-                name,
-                fault(format!("stop {name}"), "it is still running"),
-            ));
-        }
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let running: Vec<_> = statuses(system.as_ref(), &names)?
+        .into_iter()
+        .filter(|(_, status)| !matches!(status.active.as_str(), "" | "inactive" | "failed"))
+        .map(|(name, _)| name)
+        .collect();
+    if running.is_empty() {
+        return Ok(());
     }
-    if matches!(status.file.as_str(), "enabled" | "enabled-runtime") {
-        act(
-            system.as_ref(),
-            &Command::new("systemctl", &["disable", "--no-reload", "--quiet", "--", name]),
-        )?;
+    let running: Vec<_> = running.iter().map(String::as_str).collect();
+    let arguments: Vec<_> = ["stop", "--"].iter().chain(&running).copied().collect();
+    // Whatever it complains of: a unit that fails while it stops has stopped, and one that runs on is seen below.
+    let stopped = act(
+        system.as_ref(),
+        &Command::new("systemctl", &arguments).within(START_TIMEOUT),
+    );
+    node.unit_actions += running.len() as u64;
+    let left = statuses(system.as_ref(), &running)?;
+    if let Some((name, _)) = left.iter().find(|(_, status)| status.is_up(Start::Ask)) {
+        stopped?;
+        let error = fault(format!("stop {name}"), "it is still running");
+        return Err(with_log(node, name, error));
     }
-    node.tree.remove(&path(name))?;
+    Ok(())
+}
+
+/// Disables units that were stopped, removes their files and has systemd forget them.
+pub(crate) fn delete(node: &mut Node, names: &[String]) -> Result<(), NodeError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let system = node.system.clone();
+    let all: Vec<_> = names.iter().map(String::as_str).collect();
+    let statuses = statuses(system.as_ref(), &all)?;
+    let those = |verb: &[&'static str], wanted: &dyn Fn(&Status) -> bool| -> Option<Command> {
+        let names: Vec<_> = statuses
+            .iter()
+            .filter(|(_, status)| wanted(status))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let arguments: Vec<_> = verb.iter().chain(&names).copied().collect();
+        (!names.is_empty()).then(|| Command::new("systemctl", &arguments))
+    };
+    let is_enabled = |status: &Status| matches!(status.file.as_str(), "enabled" | "enabled-runtime");
+    if let Some(command) = those(&["disable", "--no-reload", "--quiet", "--"], &is_enabled) {
+        act(system.as_ref(), &command)?;
+    }
+    for name in names {
+        node.tree.remove(&path(name))?;
+        node.ledger.started.remove(name);
+    }
     act(system.as_ref(), &Command::new("systemctl", &["daemon-reload"]))?;
-    if status.active == "failed" {
-        // Its entry would stay in the list of failed units for ever.
-        let _ = act(
-            system.as_ref(),
-            &Command::new("systemctl", &["reset-failed", "--", name]),
-        );
+    // Their entries would stay in the list of failed units for ever.
+    if let Some(command) = those(&["reset-failed", "--"], &|status: &Status| {
+        status.active == "failed"
+    }) {
+        let _ = act(system.as_ref(), &command);
     }
-    node.ledger.started.remove(name);
     Ok(())
 }
 

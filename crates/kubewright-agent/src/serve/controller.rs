@@ -33,6 +33,8 @@ pub(super) struct Controller {
     link: Arc<Link>,
     answers: Receiver<Answer>,
     signed: BTreeMap<ResourceId, Result<String, String>>,
+    /// Signing requests without an answer yet; those of a batch that failed are answered all the same.
+    unanswered: BTreeMap<ResourceId, u32>,
     received: Arc<AtomicU64>,
 }
 
@@ -42,6 +44,7 @@ impl Controller {
             link,
             answers,
             signed: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             received: Arc::default(),
         }
     }
@@ -57,14 +60,32 @@ impl Controller {
         answer.map_err(|_| fault(doing, "the controller has gone"))
     }
 
+    /// Keeps a certificate for whoever asked last; what nobody asked for is dropped.
     fn put_aside(&mut self, answer: Answer) {
-        if let Answer::Signed {
+        let Answer::Signed {
             resource,
             certificate,
         } = answer
-        {
-            self.signed.insert(resource, certificate);
+        else {
+            return;
+        };
+        let unanswered = self.unanswered.entry(resource.clone()).or_default();
+        match *unanswered {
+            0 => {}
+            1 => {
+                *unanswered = 0;
+                self.signed.insert(resource, certificate);
+            }
+            _ => *unanswered -= 1,
         }
+    }
+
+    /// Asks a question; what was said before it is no answer to it.
+    fn ask(&mut self, question: &FromAgent) {
+        while let Ok(answer) = self.answers.try_recv() {
+            self.put_aside(answer);
+        }
+        self.link.send(question);
     }
 }
 
@@ -80,7 +101,7 @@ impl Peer for Controller {
 
     fn blob(&mut self, wanted: Digest) -> Result<Box<dyn Read + Send>, NodeError> {
         let doing = format!("receive {}", wanted.short());
-        self.link.send(&FromAgent::NeedBlob { sha256: wanted });
+        self.ask(&FromAgent::NeedBlob { sha256: wanted });
         loop {
             match self.next(&doing)? {
                 Answer::Blob { sha256, reader } if sha256 == wanted => {
@@ -98,9 +119,13 @@ impl Peer for Controller {
         if self.is_gone() {
             return Err(fault("request a certificate", "the controller has gone"));
         }
-        self.signed.remove(resource);
         let resource = resource.clone();
-        self.link.send(&FromAgent::NeedSignature { resource, request });
+        self.ask(&FromAgent::NeedSignature {
+            resource: resource.clone(),
+            request,
+        });
+        self.signed.remove(&resource);
+        *self.unanswered.entry(resource).or_default() += 1;
         Ok(())
     }
 
@@ -117,7 +142,7 @@ impl Peer for Controller {
 
     fn secret(&mut self, wanted: &str) -> Result<Secret, NodeError> {
         let doing = format!("receive the secret {wanted}");
-        self.link.send(&FromAgent::NeedSecret {
+        self.ask(&FromAgent::NeedSecret {
             name: wanted.to_owned(),
         });
         loop {
