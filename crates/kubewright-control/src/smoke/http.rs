@@ -26,18 +26,30 @@ async fn exchange(
     authority: &str,
     path: &str,
 ) -> Result<String, String> {
-    // HTTP/1.0: the end of the answer is the end of the connection, in one piece.
+    // HTTP/1.0: one answer, in one piece, that ends with the connection at the latest.
     let request = format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
     let said = |error: std::io::Error| error.to_string();
     stream.write_all(request.as_bytes()).await.map_err(said)?;
     stream.flush().await.map_err(said)?;
     let mut answer = Vec::new();
-    stream
-        .take(LONGEST_ANSWER)
-        .read_to_end(&mut answer)
-        .await
-        .map_err(said)?;
+    let mut stream = stream.take(LONGEST_ANSWER);
+    // A forwarded port's stream may end late: enough is enough.
+    while !is_complete(&answer) && stream.read_buf(&mut answer).await.map_err(said)? > 0 {}
     body(&String::from_utf8_lossy(&answer))
+}
+
+/// Tells whether the answer has all of the body it announces.
+fn is_complete(answer: &[u8]) -> bool {
+    const BLANK: &[u8] = b"\r\n\r\n";
+    let Some(head) = answer.windows(BLANK.len()).position(|window| window == BLANK) else {
+        return false;
+    };
+    let announced = String::from_utf8_lossy(&answer[..head]).lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        let is_length = field.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse::<usize>().ok())?
+    });
+    announced.is_some_and(|length| answer.len() >= head + BLANK.len() + length)
 }
 
 fn body(answer: &str) -> Result<String, String> {
@@ -68,6 +80,14 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(get(ours, "a:80", "/hostname"), server);
         assert_eq!(answer.unwrap(), "probe-1");
+    }
+
+    #[test]
+    fn an_answer_is_complete_when_the_announced_body_is_there() {
+        assert!(is_complete(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc"));
+        assert!(!is_complete(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nab"));
+        assert!(!is_complete(b"HTTP/1.0 200 OK\r\n\r\nab"));
+        assert!(!is_complete(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n"));
     }
 
     #[test]

@@ -51,9 +51,9 @@ pub(super) async fn headless(scene: &Scene<'_>, fleet: &Fleet<'_>) -> Checked {
     let from = fleet.pods.last().ok_or("there is no pod to ask")?;
     resolves(scene, fleet, from, objects::HEADLESS, &addresses).await?;
     Ok(format!(
-        "{} gives {}",
+        "{} gives the addresses of {}",
         objects::HEADLESS,
-        count(addresses.len(), "pod address").replace("addresss", "addresses")
+        count(addresses.len(), "pod")
     ))
 }
 
