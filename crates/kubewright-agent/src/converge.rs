@@ -223,6 +223,9 @@ impl Run<'_> {
                 self.node.ledger.own(resource);
             }
             let resource = resource.id();
+            if !matches!(change, Change::Access { .. }) {
+                self.outdate(work.state, &resource);
+            }
             intents.push(Event::Intended { resource, undo });
         }
         self.node.ledger.save(&self.node.tree)?;
@@ -244,6 +247,20 @@ impl Run<'_> {
             });
         }
         self.node.tree.sync().and_then(|()| self.record(done)).and(result)
+    }
+
+    /// Forgets what the units that read a resource were started with, before it changes. Mended to what it was, it
+    /// would look as if nothing had happened, yet a process may have been started with what was there in between.
+    fn outdate(&mut self, state: &NodeState, id: &ResourceId) {
+        for unit in state
+            .resources
+            .iter()
+            .filter_map(|staged| as_unit(&staged.resource))
+        {
+            if unit.inputs.contains(id) {
+                self.node.ledger.started.remove(&unit.name);
+            }
+        }
     }
 
     /// Changes one resource and looks whether it is so now. An earlier one of its batch can have changed it along

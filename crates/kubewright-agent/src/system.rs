@@ -79,7 +79,9 @@ impl Output {
     /// What went wrong in one line: the last line it said, or how it ended.
     pub fn complaint(&self) -> String {
         let said = self.stderr.lines().chain(self.stdout.lines());
-        let last = self.stderr.lines().rev().find(|line| !line.trim().is_empty());
+        // systemctl ends with where to look for more, which its caller has done already.
+        let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("See \"systemctl");
+        let last = self.stderr.lines().rev().find(tells);
         last.or_else(|| said.last())
             .map_or_else(|| self.status.clone(), |line| line.trim().to_owned())
     }

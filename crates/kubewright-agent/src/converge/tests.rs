@@ -537,6 +537,16 @@ fn a_unit_is_restarted_when_an_input_changes_and_only_then() {
 }
 
 #[test]
+fn a_unit_is_restarted_when_an_input_is_mended_to_what_it_was() {
+    let mut bench = Bench::new();
+    bench.converge_all().unwrap();
+    bench.system.put("/etc/demo/config", "level: 9\n");
+    bench.converge_all().unwrap();
+    assert_eq!(bench.starts("demo.service"), 2);
+    assert_eq!(bench.inspect(), []);
+}
+
+#[test]
 fn a_unit_whose_inputs_were_changed_before_a_crash_is_still_restarted() {
     let mut bench = Bench::new();
     bench.converge_all().unwrap();

@@ -297,7 +297,13 @@ pub(crate) fn bring_up(
         system.as_ref(),
         &Command::new("systemctl", &arguments).within(START_TIMEOUT),
     )
-    .map_err(|error| with_log(node, &unit.name, error))?;
+    .map_err(|error| {
+        with_log(
+            node,
+            &unit.name,
+            fault(format!("{verb} {}", unit.name), error.cause),
+        )
+    })?;
     node.unit_actions += 1;
     if unit.start == Start::Wait {
         let status = status_of(node, &unit.name)?;
