@@ -23,6 +23,7 @@ use crate::resource::{self, Work, unit};
 /// # Errors
 /// When the node cannot be looked at.
 pub fn inspect(node: &mut Node, state: &NodeState) -> Result<Vec<Difference>, NodeError> {
+    node.images = None;
     let mut changes = BTreeMap::new();
     for staged in &state.resources {
         if let Some(change) = resource::inspect(node, state, &staged.resource)? {
@@ -204,6 +205,7 @@ impl Run<'_> {
     /// Changes resources without a process, between two fsyncs of the journal.
     fn batch(&mut self, work: &mut Work<'_>, batch: &[&Resource]) -> Result<(), NodeError> {
         let mut differing = Vec::new();
+        self.node.images = None;
         for resource in batch {
             if let Some(change) = resource::inspect(self.node, work.state, resource)? {
                 differing.push((*resource, change));

@@ -1,9 +1,10 @@
 //! This node, with everything that is remembered while the agent works on it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kubewright_core::observed::{Change, Counters};
-use kubewright_core::resource::Access;
+use kubewright_core::resource::{Access, Digest};
 use kubewright_core::wire::NodeError;
 
 use crate::accounts;
@@ -22,6 +23,8 @@ pub struct Node {
     pub ledger: Ledger,
     /// Digests of its files.
     pub hashes: Hashes,
+    /// Images the runtime has, once it was asked in this look.
+    pub(crate) images: Option<BTreeMap<String, Digest>>,
     /// Resources changed in this conversation.
     pub changed: u64,
     /// Units started, stopped or restarted in this conversation.
@@ -40,6 +43,7 @@ impl Node {
             hashes: Hashes::load(&tree),
             system,
             tree,
+            images: None,
             changed: 0,
             unit_actions: 0,
         })

@@ -1,8 +1,9 @@
 //! Container images, imported into containerd from OCI archives.
 //!
-//! Asking containerd takes a process; whether the manifest of an image that was imported is still in its content store is
-//! a look at one file. The store drops it when the image is removed, so the file's presence suffices until somebody asks
-//! to verify.
+//! containerd is asked once for all images of an inspection. When it does not answer, images count as missing: they are
+//! imported after it was started.
+
+use std::collections::BTreeMap;
 
 use kubewright_core::observed::Change;
 use kubewright_core::resource::{Digest, Image};
@@ -13,30 +14,29 @@ use crate::blob::Content;
 use crate::fault::{Doing as _, fault, hinted};
 use crate::node::Node;
 use crate::system::{Command, act, ask};
-use crate::tree::Look;
 
-const CONTENT: &str = "/var/lib/containerd/io.containerd.content.v1.content/blobs/sha256";
 const SOCKET: &str = "/run/containerd/containerd.sock";
 
 fn ctr(arguments: &[&str]) -> Command {
-    let mut all = vec!["--namespace", "k8s.io"];
+    let mut all = vec!["--namespace", "k8s.io", "--connect-timeout", "3s"];
     all.extend(arguments);
     Command::new("ctr", &all)
 }
 
-pub(super) fn inspect(node: &Node, image: &Image) -> Result<Option<Change>, NodeError> {
-    let id = kubewright_core::resource::ResourceId::new("image", &image.reference);
-    if let Some(manifest) = image.manifest
-        && !node.hashes.distrust
-        && node.ledger.owned.contains_key(&id)
-        && matches!(node.tree.look(&format!("{CONTENT}/{manifest}"))?, Look::There(_))
-    {
-        return Ok(None);
+pub(super) fn inspect(node: &mut Node, image: &Image) -> Option<Change> {
+    if node.images.is_none() {
+        let listed = if is_running(node) {
+            list(node).unwrap_or_default()
+        } else {
+            BTreeMap::new()
+        };
+        node.images = Some(listed);
     }
-    if !is_running(node) {
-        return Ok(Some(Change::Missing));
-    }
-    Ok(compare(image, listed(node, &image.reference)?))
+    let listed = node
+        .images
+        .as_ref()
+        .and_then(|images| images.get(&image.reference));
+    compare(image, listed.copied())
 }
 
 fn compare(image: &Image, present: Option<Digest>) -> Option<Change> {
@@ -65,6 +65,7 @@ pub(super) fn change(node: &mut Node, work: &mut Work<'_>, image: &Image) -> Res
     }
     let mut content = Content::new(work.peer.blob(blob.sha256)?, blob)?;
     let command = ctr(&["images", "import", "--digests=false", "-"]);
+    node.images = None;
     node.system.effect(&command.line()).doing(doing)?;
     let imported = node
         .system
@@ -77,7 +78,7 @@ pub(super) fn change(node: &mut Node, work: &mut Work<'_>, image: &Image) -> Res
         let _ = act(node.system.as_ref(), &ctr(&["images", "rm", &image.reference]));
         return Err(error);
     }
-    match compare(image, listed(node, &image.reference)?) {
+    match compare(image, list(node)?.remove(&image.reference)) {
         None => Ok(()),
         Some(change) => Err(fault(
             doing(),
@@ -90,20 +91,20 @@ fn is_running(node: &Node) -> bool {
     node.system.path(SOCKET).exists()
 }
 
-/// The digest containerd lists for an image. `ctr` has no machine-readable form; the table's first and third columns are the
-/// reference and the digest.
-fn listed(node: &Node, reference: &str) -> Result<Option<Digest>, NodeError> {
-    let filter = format!("name=={reference}");
-    let output = ask(node.system.as_ref(), &ctr(&["images", "ls", &filter]))?;
-    Ok(parse(&output.stdout, reference))
+/// The images containerd has. `ctr` knows no machine-readable form; the table's first and third columns are reference and
+/// digest.
+fn list(node: &Node) -> Result<BTreeMap<String, Digest>, NodeError> {
+    let output = ask(node.system.as_ref(), &ctr(&["images", "ls"]))?;
+    Ok(parse(&output.stdout))
 }
 
-fn parse(table: &str, reference: &str) -> Option<Digest> {
-    table.lines().find_map(|line| {
+fn parse(table: &str) -> BTreeMap<String, Digest> {
+    let rows = table.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();
-        (columns.next()? == reference).then_some(())?;
-        columns.nth(1)?.parse().ok()
-    })
+        let reference = columns.next()?.to_owned();
+        Some((reference, columns.nth(1)?.parse().ok()?))
+    });
+    rows.collect()
 }
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
             "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
              registry.k8s.io/pause:3.10.1 application/vnd.oci.image.index.v1+json sha256:{digest} 1.0 MiB linux/amd64 -\n"
         );
-        assert_eq!(parse(&table, "registry.k8s.io/pause:3.10.1"), Some(digest));
-        assert_eq!(parse(&table, "registry.k8s.io/pause:3.10"), None);
+        let images = BTreeMap::from([("registry.k8s.io/pause:3.10.1".to_owned(), digest)]);
+        assert_eq!(parse(&table), images);
     }
 }

@@ -66,7 +66,7 @@ pub fn inspect(node: &mut Node, state: &NodeState, resource: &Resource) -> Resul
         Resource::KernelModule(module) => Ok(kernel_module::inspect(node, module)),
         Resource::SwapOff(_) => Ok(swap::inspect(node)),
         Resource::Binary(binary) => binary::inspect(node, binary),
-        Resource::Image(image) => image::inspect(node, image),
+        Resource::Image(image) => Ok(image::inspect(node, image)),
         Resource::Unit(_) => Ok(None),
     }
     .map_err(|error| of(error, resource.id()))
