@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use kubewright_core::catalogue::Platform;
-use kubewright_core::resource::Digest;
+use kubewright_core::resource::{Blob, Digest};
 
 /// One agent executable.
 #[derive(Clone)]
@@ -17,6 +17,8 @@ pub struct Agent {
     pub gzip: Arc<[u8]>,
     /// Digest of the executable itself; names it on the node.
     pub sha256: Digest,
+    /// Size of the executable itself, in bytes.
+    pub size_bytes: u64,
 }
 
 impl fmt::Debug for Agent {
@@ -38,7 +40,16 @@ impl Agent {
         Ok(Self {
             gzip: encoder.finish()?.into(),
             sha256: Digest::of(executable),
+            size_bytes: executable.len() as u64,
         })
+    }
+
+    /// The executable as content that nodes can be sent.
+    pub fn blob(&self) -> Blob {
+        Blob {
+            sha256: self.sha256,
+            size_bytes: self.size_bytes,
+        }
     }
 }
 

@@ -109,6 +109,7 @@ async fn brings_the_agent_once_and_runs_it() {
     let unsendable = Agent {
         gzip: b"not gzip".as_slice().into(),
         sha256: digest,
+        size_bytes: 0,
     };
     let again = Agents::default()
         .with(Platform::Amd64, unsendable.clone())
