@@ -68,7 +68,8 @@ impl Journal {
         let doing = || format!("write {path}");
         system.effect(&doing()).doing(doing)?;
         let mut lines = Vec::new();
-        if self.file.is_none() {
+        let begins = self.file.is_none();
+        if begins {
             self.begin(tree, &path)?;
             let started = Event::RunStarted {
                 operator: self.run.operator.clone(),
@@ -81,7 +82,12 @@ impl Journal {
         }
         let file = self.file.as_mut().ok_or_else(|| fault(doing(), "not open"))?;
         file.write_all(&lines).doing(doing)?;
-        file.sync_data().doing(doing)
+        file.sync_data().doing(doing)?;
+        if begins {
+            // Only now: what these entries name was kept before they were written.
+            prune(tree, &path)?;
+        }
+        Ok(())
     }
 
     /// Notes the run's end, if it changed anything.
@@ -111,7 +117,6 @@ impl Journal {
         // A run that comes back to a node goes on in its own file.
         let old = tree.read(path, LIMIT)?.unwrap_or_default();
         self.sequence = entries(&old).last().map_or(0, |entry| entry.sequence + 1);
-        prune(tree, &self.run.id)?;
         tree.write(path, whole_lines(&old), Owner::mine(0o600))?;
         tree.sync()?;
         self.file = Some(tree.append(path)?);
@@ -201,15 +206,15 @@ pub fn runs(tree: &Tree) -> Result<Vec<(String, Vec<Entry>)>, NodeError> {
     Ok(runs.into_iter().map(|(_, run, entries)| (run, entries)).collect())
 }
 
-/// Forgets all but the newest runs, and the copies only they named. Called when a run begins, never by a run that
-/// changes nothing.
+/// Forgets all but the newest runs, and the copies only they named.
 fn prune(tree: &Tree, current: &str) -> Result<(), NodeError> {
     let runs = runs(tree)?;
-    let surplus = (runs.len() + 1).saturating_sub(RUNS_KEPT);
+    let surplus = runs.len().saturating_sub(RUNS_KEPT);
     let mut named = BTreeSet::new();
     for (index, (run, entries)) in runs.iter().enumerate() {
-        if index < surplus && run != current {
-            tree.remove(&path_of(run))?;
+        let path = path_of(run);
+        if index < surplus && path != current {
+            tree.remove(&path)?;
             continue;
         }
         for entry in entries {
