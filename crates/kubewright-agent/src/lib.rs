@@ -31,6 +31,7 @@ pub mod settled;
 pub mod system;
 pub mod tree;
 pub mod tunnel;
+pub mod undo;
 pub mod wait;
 pub mod x509;
 

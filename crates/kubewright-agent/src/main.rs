@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use kubewright_agent::serve::serve;
 use kubewright_agent::system::{RealSystem, System};
+use kubewright_agent::undo::undo;
 
-const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | version";
+const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | undo RUN | version";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -21,6 +22,20 @@ fn main() -> ExitCode {
         }
         [Some("api-proxy"), Some("--config"), _] => {
             finish(kubewright_agent::api_proxy::run(Path::new(&arguments[2])))
+        }
+        [Some("undo"), Some(run)] => {
+            harden();
+            let system: Arc<dyn System> = Arc::new(RealSystem);
+            let undone = undo(&system, run).inspect_err(|error| {
+                if let Some(hint) = &error.hint {
+                    let _ = writeln!(std::io::stderr(), "hint: {hint}");
+                }
+            });
+            finish(undone.map(|undone| {
+                for resource in undone {
+                    let _ = writeln!(std::io::stdout(), "{resource}");
+                }
+            }))
         }
         [Some("version")] => {
             let _ = writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
