@@ -2,12 +2,12 @@
 //!
 //! A file gets its name only after its content was verified and is on the disk; whatever else lies there is refuse.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use kubewright_core::resource::Digest;
+use kubewright_core::resource::{Blob, Digest};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
@@ -25,12 +25,13 @@ pub(super) struct Cache {
 impl Cache {
     /// Opens the cache below `root`, making what is missing.
     pub(super) fn open(root: PathBuf) -> Result<Self, ArtifactError> {
-        let directory = root.join("blobs");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|error| file_error("make", &directory, &error))?;
+        for directory in [root.join("blobs"), root.join("partial")] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&directory)
+                .map_err(|error| file_error("make", &directory, &error))?;
+        }
         Ok(Self { root })
     }
 
@@ -55,6 +56,36 @@ impl Cache {
     /// Where the compressed content of a digest is, if it is there.
     pub(super) fn zstd_path(&self, sha256: Digest) -> PathBuf {
         self.root.join("blobs").join(format!("{sha256}.zst"))
+    }
+
+    /// Where a download that did not finish yet is kept.
+    pub(super) fn partial_path(&self, url: &str) -> PathBuf {
+        self.root
+            .join("partial")
+            .join(Digest::of(url.as_bytes()).to_string())
+    }
+
+    /// The content of a digest, if it is here.
+    pub(super) fn get(&self, sha256: Digest) -> Option<Blob> {
+        let metadata = fs::metadata(self.path(sha256)).ok()?;
+        metadata.is_file().then_some(Blob {
+            sha256,
+            size_bytes: metadata.len(),
+        })
+    }
+
+    /// Keeps what `content` yields, whatever it is.
+    pub(super) fn keep(&self, content: &mut impl Read) -> io::Result<Blob> {
+        let mut file = self.temporary()?;
+        let (sha256, size_bytes) = copy_hashing(content, &mut file)?;
+        persist(file, &self.path(sha256))?;
+        Ok(Blob { sha256, size_bytes })
+    }
+
+    /// Keeps a finished download under the digest its content was found to have.
+    pub(super) fn adopt(&self, path: &Path, sha256: Digest) -> io::Result<()> {
+        File::open(path)?.sync_all()?;
+        fs::rename(path, self.path(sha256))
     }
 
     /// Compresses content, unless it turns out to be something else; returns its digest.

@@ -4,11 +4,15 @@
 //! or kept before its digest was compared with what the catalogue, the lock file or the directory's manifest says, and
 //! what is sent is compressed once, while its digest is computed again. The cache can be deleted at any time.
 
+mod archive;
 mod cache;
 mod checked;
 mod directory;
+mod download;
 mod error;
+mod lock;
 mod store;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -58,8 +62,8 @@ impl Store {
     /// Finds out which bytes the names of binaries and images stand for, fetching what is not there yet.
     pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Artifacts, ArtifactError> {
         match &wanted.cluster.artifacts.source {
-            ArtifactSource::Upstream => Err(ArtifactError::NotYet("upstream")),
-            ArtifactSource::Mirror(_) => Err(ArtifactError::NotYet("mirror")),
+            ArtifactSource::Upstream => upstream::resolve(self, wanted, None).await,
+            ArtifactSource::Mirror(url) => upstream::resolve(self, wanted, Some(url)).await,
             ArtifactSource::Directory(path) => {
                 directory::resolve(self, wanted, &wanted.directory.join(expand(path))).await
             }
