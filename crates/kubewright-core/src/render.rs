@@ -192,7 +192,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(context: &'a RenderContext<'a>, node: &str) -> Result<Self, RenderError> {
+    fn new(context: &'a RenderContext<'a>, node: &str) -> Result<Self, RenderError> {
         let unknown = || RenderError::UnknownNode {
             node: node.to_owned(),
         };

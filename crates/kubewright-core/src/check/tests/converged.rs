@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use super::super::{needed_ports, probes};
 use super::{GIB, Scene};
 use crate::catalogue;
-use crate::component::of_node;
 use crate::observed::{Leftover, Listener, Observed};
 use crate::plan::allocate_pod_ranges;
-use crate::render::{Artifacts, RenderContext, View};
+use crate::render::{Artifacts, RenderContext, components};
 
 fn converged() -> Scene {
     let mut scene = Scene::blank();
@@ -153,7 +152,7 @@ fn knows_every_port_a_component_listens_on() {
         };
         for node in &cluster.nodes {
             let needed = needed_ports(&cluster, node);
-            let components = of_node(&View::new(&context, node.name.as_str()).unwrap()).unwrap();
+            let components = components(&context, node.name.as_str()).unwrap();
             let ports = components
                 .iter()
                 .filter_map(|component| Some((component.name, component.process.as_ref()?)));
