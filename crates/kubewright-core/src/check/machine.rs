@@ -228,13 +228,13 @@ fn commands(cluster: &Cluster, subject: &Subject, found: &mut Found) {
     );
 }
 
-/// Whether this cluster calls a program: those of the other way to forward service traffic are not needed.
+/// Whether this cluster calls a program: those of the other way to forward service traffic are not needed. Without
+/// kube-proxy the network's own rules are nftables'.
 fn is_called(cluster: &Cluster, command: &str) -> bool {
     let proxy = cluster.network.proxy;
+    let has_own_network = matches!(cluster.network.cni, Cni::Flannel | Cni::Bridge);
     match command {
-        "nft" => {
-            proxy == ProxyMode::Nftables || (cluster.network.cni == Cni::Flannel && proxy == ProxyMode::None)
-        }
+        "nft" => proxy == ProxyMode::Nftables || (proxy == ProxyMode::None && has_own_network),
         command if command.starts_with("iptables") || command.starts_with("ip6tables") => {
             proxy == ProxyMode::Iptables
         }
