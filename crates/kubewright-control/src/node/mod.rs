@@ -126,4 +126,6 @@ impl Node {
 }
 
 #[cfg(test)]
+mod agent_tests;
+#[cfg(test)]
 mod tests;

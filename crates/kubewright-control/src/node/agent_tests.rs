@@ -1,0 +1,260 @@
+//! The real agent on a temporary root, in this process: both sides mean the same by the same words.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::Path;
+use std::time::SystemTime;
+
+use kubewright_agent::system::{Command, Output, System};
+use kubewright_core::pki::SERVICE_ACCOUNT_SECRET;
+use kubewright_core::resource::{
+    Access, AuthorityName, Binary, Certificate, File, NodeState, Resource, ResourceId, SharedSecret, Stage,
+    Usage,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy};
+use tokio::net::{TcpListener, UnixStream};
+
+use super::*;
+use crate::artifact::Store;
+use crate::authority::Authorities;
+use crate::transport::{Agent, Agents, Memory};
+use kubewright_core::catalogue::Platform;
+
+/// A node on a temporary root, without programs.
+struct Root(tempfile::TempDir);
+
+impl Root {
+    fn new() -> Arc<Self> {
+        let root = tempfile::tempdir().unwrap();
+        let owner = std::fs::metadata(root.path()).unwrap();
+        std::fs::create_dir_all(root.path().join("etc")).unwrap();
+        std::fs::create_dir_all(root.path().join("run")).unwrap();
+        let passwd = format!("root:x:{}:{}:root:/root:/bin/sh\n", owner.uid(), owner.gid());
+        std::fs::write(root.path().join("etc/passwd"), passwd).unwrap();
+        std::fs::write(
+            root.path().join("etc/group"),
+            format!("root:x:{}:\n", owner.gid()),
+        )
+        .unwrap();
+        Arc::new(Self(root))
+    }
+
+    fn transport(self: &Arc<Self>) -> Memory {
+        let system: Arc<dyn System> = self.clone();
+        Memory::new("n1".parse().unwrap(), move |input, output| {
+            let input = blocking(input);
+            let output = blocking(output);
+            let system = system.clone();
+            std::thread::spawn(move || kubewright_agent::serve::serve(&system, input, output));
+        })
+    }
+}
+
+impl System for Root {
+    fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, _: &Command) -> io::Result<Output> {
+        Ok(Output {
+            success: true,
+            ..Output::default()
+        })
+    }
+
+    fn feed(&self, command: &Command, input: &mut dyn io::Read) -> io::Result<Output> {
+        io::copy(input, &mut io::sink())?;
+        self.run(command)
+    }
+
+    fn now(&self) -> i64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.map_or(0, |now| now.as_secs() as i64)
+    }
+}
+
+/// The agent reads and writes as threads do.
+fn blocking(pipe: DuplexStream) -> StdStream {
+    let (theirs, ours) = StdStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let ours = UnixStream::from_std(ours).unwrap();
+    tokio::spawn(async move {
+        let (mut from_agent, mut to_agent) = ours.into_split();
+        let (mut from_pipe, mut to_pipe) = tokio::io::split(pipe);
+        let inward = async {
+            let _ = copy(&mut from_pipe, &mut to_agent).await;
+            let _ = to_agent.shutdown().await;
+        };
+        let outward = async {
+            let _ = copy(&mut from_agent, &mut to_pipe).await;
+            let _ = to_pipe.shutdown().await;
+        };
+        tokio::join!(inward, outward);
+    });
+    theirs
+}
+
+fn introduction(run: &str) -> Introduction {
+    Introduction {
+        run: run.to_owned(),
+        cluster: "prod".to_owned(),
+        operator: "ada@workstation".to_owned(),
+        lock: true,
+    }
+}
+
+/// A state with one of everything an agent asks the controller for.
+fn state(authorities: &Authorities, agents: &Agents) -> NodeState {
+    let mut state = NodeState {
+        authorities: authorities.certificates(),
+        ..NodeState::default()
+    };
+    let file = File {
+        path: "/etc/kubernetes/hello".to_owned(),
+        access: Access::root(0o644),
+        content: "hello\n".to_owned(),
+    };
+    let certificate = Certificate {
+        name: "apiserver".to_owned(),
+        authority: AuthorityName::Kubernetes,
+        common_name: "kube-apiserver".to_owned(),
+        organizations: Vec::new(),
+        dns_names: vec!["kubernetes".to_owned()],
+        addresses: vec!["10.96.0.1".parse().unwrap()],
+        usages: vec![Usage::ServerAuth],
+        lifetime_days: 365,
+        renew_before_days: 122,
+        certificate_path: "/etc/kubernetes/pki/apiserver.crt".to_owned(),
+        key_path: "/etc/kubernetes/pki/apiserver.key".to_owned(),
+        key_access: Access::root(0o600),
+        superseded_by: None,
+    };
+    let secret = SharedSecret {
+        path: "/etc/kubernetes/pki/sa.key".to_owned(),
+        access: Access::root(0o600),
+        name: SERVICE_ACCOUNT_SECRET.to_owned(),
+        sha256: authorities.digests().get(SERVICE_ACCOUNT_SECRET).copied(),
+    };
+    let binary = Binary {
+        path: "/usr/local/lib/kubewright/agent".to_owned(),
+        name: "kubewright-agent".to_owned(),
+        version: "0.1.0".to_owned(),
+        blob: agents.get(Platform::Amd64).map(Agent::blob),
+    };
+    state.extend(
+        Stage::Host,
+        [
+            Resource::File(file),
+            Resource::SharedSecret(secret),
+            Resource::Certificate(certificate),
+            Resource::Binary(binary),
+        ],
+    );
+    state
+}
+
+fn all(state: &NodeState) -> Vec<ResourceId> {
+    state
+        .resources
+        .iter()
+        .map(|staged| staged.resource.id())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_agent_gets_what_it_needs_and_a_second_look_finds_nothing() {
+    let (root, cache) = (Root::new(), tempfile::tempdir().unwrap());
+    let executable: Vec<u8> = (0..700_000_u32)
+        .map(|number| (number.wrapping_mul(number) >> 7) as u8)
+        .collect();
+    let agents = Agents::default().with(Platform::Amd64, Agent::pack(&executable).unwrap());
+    let store = Store::open(cache.path().to_owned()).unwrap();
+    store.add_agents(&agents);
+    let services = Services {
+        authorities: Arc::new(Authorities::generate(SystemTime::now()).unwrap()),
+        blobs: Arc::new(store),
+    };
+    let state = state(&services.authorities, &agents);
+    let node = Node::connect(&root.transport(), &introduction("run-1"))
+        .await
+        .unwrap();
+
+    let before = node.inspect(&state, false).await.unwrap();
+    assert_eq!(before.differences.len(), 4, "{:?}", before.differences);
+    let progress: Progress = Arc::new(|_, _| {});
+    let work = node.converge(all(&state), &services, progress).await.unwrap();
+    assert_eq!(work.changed.len(), 4);
+    let after = node.inspect(&state, true).await.unwrap();
+    assert_eq!(after.differences, []);
+    let binary = root.0.path().join("usr/local/lib/kubewright/agent");
+    assert!(std::fs::read(binary).unwrap() == executable);
+
+    let paths = BTreeMap::from([
+        (
+            SERVICE_ACCOUNT_SECRET.to_owned(),
+            "/etc/kubernetes/pki/sa.key".to_owned(),
+        ),
+        (
+            "etcd-ca-key".to_owned(),
+            "/etc/kubernetes/pki/etcd/ca.key".to_owned(),
+        ),
+    ]);
+    let secrets = node.read_secrets(paths).await.unwrap();
+    assert_eq!(secrets.len(), 1);
+    assert_eq!(
+        secrets.get(SERVICE_ACCOUNT_SECRET),
+        services.authorities.secret(SERVICE_ACCOUNT_SECRET)
+    );
+    node.goodbye().await;
+}
+
+#[tokio::test]
+async fn the_lock_goes_with_the_conversation() {
+    let root = Root::new();
+    let first = Node::connect(&root.transport(), &introduction("run-1"))
+        .await
+        .unwrap();
+    let error = Node::connect(&root.transport(), &introduction("run-2"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "node n1 is locked by ada@workstation (run run-1)"
+    );
+    first.goodbye().await;
+    let second = Node::connect(&root.transport(), &introduction("run-2"))
+        .await
+        .unwrap();
+    second.facts().await.unwrap();
+    second.goodbye().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_leads_to_where_the_agent_can_connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut said = Vec::new();
+        connection.read_to_end(&mut said).await.unwrap();
+        said.reverse();
+        connection.write_all(&said).await.unwrap();
+    });
+    let root = Root::new();
+    let node = Node::connect(&root.transport(), &introduction("run-1"))
+        .await
+        .unwrap();
+    let mut tunnel = node.open_tunnel(&address).await.unwrap();
+    let said: Vec<u8> = (0..1_000_000_u32).map(|number| number as u8).collect();
+    tunnel.write_all(&said).await.unwrap();
+    tunnel.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    tunnel.read_to_end(&mut answer).await.unwrap();
+    answer.reverse();
+    assert!(answer == said);
+    let error = node.open_tunnel("127.0.0.1:1").await.unwrap_err();
+    assert!(matches!(error, NodeCallError::Tunnel { .. }), "{error}");
+    node.goodbye().await;
+}
