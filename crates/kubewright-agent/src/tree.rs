@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use kubewright_core::wire::NodeError;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
@@ -21,6 +22,9 @@ use crate::system::System;
 
 /// Ends the name of a file that is being written; one left by a crash is overwritten by the next attempt.
 const TEMPORARY: &str = ".kubewright-new";
+
+/// Bytes written to one file before they begin to be flushed.
+const FLUSHED_BYTES: u64 = 8 << 20;
 
 /// Who may do what with a path, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +280,8 @@ impl Tree {
             temporary: Some(temporary),
             name: name.to_owned(),
             file: File::from(file),
+            unflushed: 0,
+            flusher: None,
         })
     }
 
@@ -510,9 +516,36 @@ pub struct NewFile<'t> {
     temporary: Option<String>,
     name: String,
     file: File,
+    unflushed: u64,
+    flusher: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl NewFile<'_> {
+    /// Has what was written so far go to the disk while more arrives, so that the end need not wait for all of it.
+    fn flush_beside(&mut self) -> io::Result<()> {
+        if self
+            .flusher
+            .as_ref()
+            .is_some_and(|flusher| !flusher.is_finished())
+        {
+            return Ok(());
+        }
+        self.await_flusher()?;
+        self.unflushed = 0;
+        let file = self.file.try_clone()?;
+        let flusher = std::thread::Builder::new().stack_size(64 << 10);
+        self.flusher = Some(flusher.spawn(move || file.sync_data())?);
+        Ok(())
+    }
+
+    /// The kernel tells of a failed write to the disk once: when the flusher was told, nobody else will be.
+    fn await_flusher(&mut self) -> io::Result<()> {
+        let flusher = self.flusher.take().map(JoinHandle::join);
+        flusher.map_or(Ok(()), |result| {
+            result.unwrap_or_else(|_| Err(io::Error::other("flushing ended")))
+        })
+    }
+
     /// Gives the file its owner and mode, makes it durable and puts it in its place.
     ///
     /// # Errors
@@ -521,6 +554,8 @@ impl NewFile<'_> {
         let path = self.path.clone();
         let doing = || format!("write {path}");
         self.tree.effect(&format!("finish {path}"))?;
+        self.await_flusher()
+            .map_err(|error| self.tree.full(&path, doing(), error))?;
         own(&self.file, owner).doing(doing)?;
         rustix::fs::fsync(&self.file).map_err(|error| self.tree.full(&path, doing(), error.into()))?;
         self.tree.effect(&format!("rename {path}"))?;
@@ -537,7 +572,12 @@ impl NewFile<'_> {
 
 impl Write for NewFile<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let count = self.file.write(bytes)?;
+        self.unflushed += count as u64;
+        if self.unflushed >= FLUSHED_BYTES {
+            self.flush_beside()?;
+        }
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -565,6 +565,23 @@ fn a_unit_whose_inputs_were_changed_before_a_crash_is_still_restarted() {
 }
 
 #[test]
+fn a_unit_nobody_waits_for_has_stopped_before_it_is_asked_to_start_again() {
+    let mut bench = Bench::new();
+    bench.converge_all().unwrap();
+    bench.replace(unit_with(
+        "etcd.service",
+        Start::Ask,
+        &[],
+        "[Service]\nExecStart=/new\n",
+    ));
+    bench.system.simulated().commands.clear();
+    bench.converge_all().unwrap();
+    let commands = bench.system.simulated().commands.clone();
+    let at = |line: &str| commands.iter().position(|command| command == line).unwrap();
+    assert!(at("systemctl stop -- etcd.service") < at("systemctl start --no-block -- etcd.service"));
+}
+
+#[test]
 fn a_unit_that_does_not_start_tells_why() {
     let mut bench = Bench::new();
     bench.system.simulated().broken.insert("demo.service".to_owned());

@@ -288,22 +288,20 @@ pub(crate) fn bring_up(
             &Command::new("systemctl", &["reset-failed", "--", &unit.name]),
         )?;
     }
-    let mut arguments = vec![verb];
-    if unit.start == Start::Ask {
-        arguments.push("--no-block");
+    let name = unit.name.as_str();
+    let commands = match (unit.start, action) {
+        // Whoever waits for its health next must not be answered by the process that is on its way out.
+        (Start::Ask, UnitAction::Restart) => {
+            vec![vec!["stop", "--", name], vec!["start", "--no-block", "--", name]]
+        }
+        (Start::Ask, _) => vec![vec!["start", "--no-block", "--", name]],
+        (Start::Wait, _) => vec![vec![verb, "--", name]],
+    };
+    for arguments in commands {
+        let command = Command::new("systemctl", &arguments).within(START_TIMEOUT);
+        act(system.as_ref(), &command)
+            .map_err(|error| with_log(node, name, fault(format!("{verb} {name}"), error.cause)))?;
     }
-    arguments.extend(["--", &unit.name]);
-    act(
-        system.as_ref(),
-        &Command::new("systemctl", &arguments).within(START_TIMEOUT),
-    )
-    .map_err(|error| {
-        with_log(
-            node,
-            &unit.name,
-            fault(format!("{verb} {}", unit.name), error.cause),
-        )
-    })?;
     node.unit_actions += 1;
     if unit.start == Start::Wait {
         let status = status_of(node, &unit.name)?;
