@@ -40,7 +40,7 @@ pub struct Ledger {
     pub owned: BTreeMap<ResourceId, Owned>,
     /// Unit name to the fingerprint of the inputs it was last started with.
     pub started: BTreeMap<String, Digest>,
-    /// Optional kernel settings that could not be made, by the boot that refused them.
+    /// Optional kernel settings that could not be made, by the kernel that refused them.
     pub refused: BTreeMap<ResourceId, String>,
     #[serde(skip)]
     saved: Vec<u8>,

@@ -80,7 +80,7 @@ impl TestSystem {
             "Filename Type Size Used Priority\n/dev/vdb partition 1 0 -2\n",
         );
         system.put("/proc/modules", "");
-        system.put("/proc/sys/kernel/random/boot_id", "boot-1\n");
+        system.put("/proc/sys/kernel/osrelease", "6.1\n");
         system.put("/proc/sys/net/ipv4/ip_forward", "0\n");
         system.put("/proc/sys/kernel/panic", "0\n");
         system.put("/run/containerd/containerd.sock", "");

@@ -700,7 +700,7 @@ fn optional_kernel_settings_that_cannot_be_had_are_not_asked_for_twice() {
         .extend(["br_netfilter".to_owned(), "net.ipv4.read_only".to_owned()]);
     bench.converge_all().unwrap();
     assert_eq!(bench.inspect(), []);
-    bench.system.put("/proc/sys/kernel/random/boot_id", "boot-2\n");
+    bench.system.put("/proc/sys/kernel/osrelease", "6.12\n");
     assert_eq!(
         ids(&bench.inspect()),
         ["module:br_netfilter", "sysctl:net.ipv4.read_only"]

@@ -4,7 +4,7 @@ use kubewright_core::observed::Change;
 use kubewright_core::resource::{KernelModule, NodeState, Resource, ResourceId};
 use kubewright_core::wire::NodeError;
 
-use super::sysctl::boot;
+use super::sysctl::kernel;
 use crate::fault::hinted;
 use crate::node::Node;
 use crate::system::{Command, act};
@@ -39,12 +39,12 @@ pub(super) fn change(node: &mut Node, state: &NodeState, module: &KernelModule) 
             node.ledger.refused.remove(&id);
             // Built in, and of a kind that shows nowhere.
             if !is_loaded(node, &module.name) {
-                node.ledger.refused.insert(id, boot(node));
+                node.ledger.refused.insert(id, kernel(node));
             }
             Ok(())
         }
         Err(_) if module.optional => {
-            node.ledger.refused.insert(id, boot(node));
+            node.ledger.refused.insert(id, kernel(node));
             Ok(())
         }
         Err(error) => Err(hinted(
@@ -103,5 +103,5 @@ fn is_loaded(node: &Node, name: &str) -> bool {
 
 fn was_refused(node: &Node, module: &KernelModule) -> bool {
     let id = ResourceId::new("module", &module.name);
-    node.ledger.refused.get(&id) == Some(&boot(node))
+    node.ledger.refused.get(&id) == Some(&kernel(node))
 }

@@ -141,15 +141,13 @@ fn was_refused(node: &Node, sysctl: &Sysctl) -> bool {
     sysctl.optional && node.ledger.refused.get(&id) == Some(&refusal(node, &sysctl.value))
 }
 
-/// A refusal holds for this boot and this value.
+/// A refusal holds for this kernel and this value.
 fn refusal(node: &Node, value: &str) -> String {
-    format!("{} {value}", boot(node))
+    format!("{} {value}", kernel(node))
 }
 
-pub(super) fn boot(node: &Node) -> String {
-    let id = node
-        .system
-        .text("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default();
-    id.trim().to_owned()
+/// The running kernel: what one would not take, it will not take after a reboot either.
+pub(super) fn kernel(node: &Node) -> String {
+    let release = node.system.text("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().to_owned()
 }
