@@ -44,12 +44,17 @@ pub enum Failure {
         /// Why.
         cause: String,
     },
-    /// Nothing vouches for the node's host key.
-    #[error("the host key is not known, so nothing was sent")]
-    HostKeyUnknown,
-    /// The node's host key is not the one that is known.
-    #[error("the host key is not the known one, so nothing was sent{}", shown(fingerprint.as_deref()))]
+    /// Nothing vouches for the host key of the node or of the host on the way there.
+    #[error("the host key{} is not known, so nothing was sent", of(host.as_deref()))]
+    HostKeyUnknown {
+        /// Whose key it is, as ssh gave it.
+        host: Option<String>,
+    },
+    /// The host key of the node, or of the host on the way there, is not the one that is known.
+    #[error("the host key{} is not the known one, so nothing was sent{}", of(host.as_deref()), shown(fingerprint.as_deref()))]
     HostKeyChanged {
+        /// Whose key it is, as ssh gave it.
+        host: Option<String>,
         /// The fingerprint of the key the node showed, as ssh gave it.
         fingerprint: Option<String>,
         /// The key was pinned in cluster.yaml.
@@ -133,10 +138,12 @@ pub enum Failure {
     Other(String),
 }
 
+fn of(host: Option<&str>) -> String {
+    host.map_or_else(String::new, |host| format!(" of {host}"))
+}
+
 fn shown(fingerprint: Option<&str>) -> String {
-    fingerprint.map_or_else(String::new, |fingerprint| {
-        format!("; the node shows {fingerprint}")
-    })
+    fingerprint.map_or_else(String::new, |fingerprint| format!("; it shows {fingerprint}"))
 }
 
 impl TransportError {
@@ -149,9 +156,9 @@ impl TransportError {
             }
             Failure::Prepare(_) => "make the temporary directory (TMPDIR) writable".to_owned(),
             Failure::Setting { key, .. } => format!("correct `{key}` in cluster.yaml"),
-            Failure::HostKeyUnknown => format!(
+            Failure::HostKeyUnknown { .. } => format!(
                 "compare the key's fingerprint with the machine's console, then log in once by hand (ssh {}) or pin \
-                 the key as `hostKey` of node {node} in cluster.yaml",
+                 the node's key as `hostKey` of node {node} in cluster.yaml",
                 self.by_hand()
             ),
             Failure::HostKeyChanged { pinned: true, .. } => format!(
@@ -260,22 +267,26 @@ const RULES: [Rule; 23] = [
 pub(super) fn classify(ending: &Ending, pinned: bool) -> Failure {
     let text = &ending.stderr;
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if has(&["REMOTE HOST IDENTIFICATION HAS CHANGED", "host key has changed"]) {
-        let fingerprint = text
-            .split_whitespace()
-            .find(|word| word.starts_with("SHA256:"))
-            .map(|word| word.trim_end_matches('.').to_owned());
-        return Failure::HostKeyChanged { fingerprint, pinned };
-    }
-    if has(&["Host key verification failed", "requested strict checking"]) {
-        return if pinned {
-            Failure::HostKeyChanged {
-                fingerprint: None,
-                pinned,
-            }
-        } else {
-            Failure::HostKeyUnknown
+    // The names of pins are ours and mean nothing to anybody.
+    let host = between(text, "Host key for ", " has changed")
+        .or_else(|| between(text, "host key is known for ", " and you have"))
+        .filter(|host| !host.starts_with("kubewright-"));
+    let fingerprint = text
+        .split_whitespace()
+        .find(|word| word.starts_with("SHA256:"))
+        .map(|word| word.trim_end_matches('.').to_owned());
+    let is_changed = has(&["REMOTE HOST IDENTIFICATION HAS CHANGED"]);
+    let is_unknown = has(&["Host key verification failed", "requested strict checking"]);
+    let is_pinned = pinned && host.is_none();
+    if is_changed || (is_unknown && is_pinned) {
+        return Failure::HostKeyChanged {
+            host,
+            fingerprint,
+            pinned: is_pinned,
         };
+    }
+    if is_unknown {
+        return Failure::HostKeyUnknown { host };
     }
     if let Some(methods) = text.lines().rev().find_map(methods_refused) {
         return Failure::LoginRefused { methods };
@@ -293,6 +304,12 @@ pub(super) fn classify(ending: &Ending, pinned: bool) -> Failure {
         "" => Failure::Other(format!("the connection ended before the agent spoke{status}")),
         last => Failure::Other(format!("{last}{status}")),
     }
+}
+
+fn between(text: &str, before: &str, after: &str) -> Option<String> {
+    let (_, rest) = text.split_once(before)?;
+    let (found, _) = rest.split_once(after)?;
+    Some(found.to_owned())
 }
 
 /// `root@192.0.2.11: Permission denied (publickey,password).`
@@ -330,6 +347,7 @@ mod tests {
                     sent by the remote host is\nSHA256:abc.\nHost key for 192.0.2.1 has changed and you have requested \
                     strict checking.\nHost key verification failed.";
         let expected = Failure::HostKeyChanged {
+            host: Some("192.0.2.1".to_owned()),
             fingerprint: Some("SHA256:abc".to_owned()),
             pinned: false,
         };
@@ -337,7 +355,7 @@ mod tests {
         assert!(
             expected
                 .to_string()
-                .contains("nothing was sent; the node shows SHA256:abc")
+                .contains("nothing was sent; it shows SHA256:abc")
         );
     }
 
@@ -347,7 +365,9 @@ mod tests {
             (
                 "No ED25519 host key is known for 192.0.2.1 and you have requested strict checking.\n\
                  Host key verification failed.",
-                Failure::HostKeyUnknown,
+                Failure::HostKeyUnknown {
+                    host: Some("192.0.2.1".to_owned()),
+                },
             ),
             (
                 "root@192.0.2.1: Permission denied (publickey,password).",

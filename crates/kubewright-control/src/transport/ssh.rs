@@ -25,6 +25,7 @@ use crate::random;
 /// How long ssh has to end by itself once its output has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// The first part; what cluster.yaml sets follows, then the operator's own.
 const CONFIGURATION: &str = "\
 Host *
   BatchMode yes
@@ -39,6 +40,8 @@ Host *
   ForwardX11 no
   PermitLocalCommand no
   LogLevel INFO
+";
+const OPERATORS: &str = "\
 Include ~/.ssh/config
 Include /etc/ssh/ssh_config
 ";
@@ -119,12 +122,6 @@ impl SshSettings {
             ));
             option("GlobalKnownHostsFile=/dev/null".to_owned());
             option("UpdateHostKeys=no".to_owned());
-        } else if let Some(known_hosts) = &self.known_hosts {
-            option(format!("UserKnownHostsFile={}", quoted(known_hosts)));
-        }
-        if let Some(identity) = &self.identity_file {
-            option(format!("IdentityFile={}", quoted(identity)));
-            option("IdentitiesOnly=yes".to_owned());
         }
         for (flag, value) in [
             ("-J", self.jump.clone()),
@@ -137,6 +134,18 @@ impl SshSettings {
         }
         arguments.extend(["--".to_owned(), self.address.clone()]);
         arguments
+    }
+
+    /// The configuration file; what it says holds for a jump host too.
+    fn configuration(&self) -> String {
+        let mut text = CONFIGURATION.to_owned();
+        if let Some(known_hosts) = &self.known_hosts {
+            let _ = writeln!(text, "  UserKnownHostsFile {}", quoted(known_hosts));
+        }
+        if let Some(identity) = &self.identity_file {
+            let _ = writeln!(text, "  IdentityFile {}\n  IdentitiesOnly yes", quoted(identity));
+        }
+        text + OPERATORS
     }
 
     /// The name under which a pinned key is filed.
@@ -165,7 +174,7 @@ impl SshSettings {
     }
 }
 
-/// Quotes a path for an ssh option: spaces are kept, `%` begins no token.
+/// Quotes a path for ssh: spaces are kept, `%` begins no token.
 fn quoted(path: &str) -> String {
     format!("\"{}\"", path.replace('%', "%%"))
 }
@@ -264,6 +273,15 @@ impl Ssh {
     fn prepare(&self) -> Result<(TempDir, PathBuf, Option<PathBuf>), Failure> {
         let failed = |error: std::io::Error| Failure::Prepare(error.to_string());
         let pin = self.settings.pin()?;
+        for (key, path) in [
+            ("ssh.knownHosts", &self.settings.known_hosts),
+            ("ssh.identityFile", &self.settings.identity_file),
+        ] {
+            if path.as_ref().is_some_and(|path| path.contains(['"', '\n'])) {
+                let cause = "a path with a quotation mark or a newline in it".to_owned();
+                return Err(Failure::Setting { key, cause });
+            }
+        }
         let directory = tempfile::Builder::new()
             .prefix("kubewright-ssh-")
             .tempdir()
@@ -275,7 +293,7 @@ impl Ssh {
             options.open(&path)?.write_all(text.as_bytes())?;
             Ok::<_, std::io::Error>(path)
         };
-        let configuration = write("config", CONFIGURATION).map_err(failed)?;
+        let configuration = write("config", &self.settings.configuration()).map_err(failed)?;
         let pins = pin
             .map(|pin| write("known_hosts", &pin))
             .transpose()

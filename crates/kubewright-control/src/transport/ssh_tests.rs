@@ -245,9 +245,13 @@ fn passes_only_what_is_set() {
     let arguments = full.arguments(Path::new("/t/config"), None).join(" ");
     assert_eq!(
         arguments,
-        "-F /t/config -T -o RemoteCommand=none -o UserKnownHostsFile=\"/home/ada/hosts%%\" \
-         -o IdentityFile=\"/home/ada/my key\" -o IdentitiesOnly=yes -J gate.example -p 2222 -l ada -- 192.0.2.11"
+        "-F /t/config -T -o RemoteCommand=none -J gate.example -p 2222 -l ada -- 192.0.2.11"
     );
+    let configuration = full.configuration();
+    let own = "  UserKnownHostsFile \"/home/ada/hosts%%\"\n  IdentityFile \"/home/ada/my key\"\n  IdentitiesOnly yes\n";
+    let (strict, operators) = configuration.split_once(own).unwrap();
+    assert!(strict.contains("StrictHostKeyChecking yes"));
+    assert!(operators.starts_with("Include ~/.ssh/config"));
 }
 
 #[test]
@@ -272,6 +276,19 @@ fn accepts_only_the_pinned_key() {
     assert!(arguments.contains("HostKeyAlias=kubewright-cp-1"));
     assert!(arguments.contains("GlobalKnownHostsFile=/dev/null"));
     assert!(!arguments.contains("/ignored"));
+}
+
+#[test]
+fn refuses_a_path_that_would_smuggle_in_another_option() {
+    let mut settings = settings();
+    settings.identity_file = Some("/k\"\nProxyCommand evil".to_owned());
+    assert!(matches!(
+        Ssh::new(settings, Agents::default()).prepare(),
+        Err(Failure::Setting {
+            key: "ssh.identityFile",
+            ..
+        })
+    ));
 }
 
 #[test]
