@@ -14,6 +14,7 @@ pub mod component;
 pub mod journal;
 pub mod manifest;
 pub mod observed;
+pub mod offline;
 pub mod pki;
 pub mod plan;
 pub mod render;

@@ -55,10 +55,28 @@ impl Authorities {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<ClientCredentials, AuthorityError> {
+        self.issue_client_of(
+            AuthorityName::Kubernetes,
+            common_name,
+            organizations,
+            lifetime,
+            now,
+        )
+    }
+
+    /// Makes a client certificate of any authority, with a new key.
+    pub fn issue_client_of(
+        &self,
+        authority: AuthorityName,
+        common_name: &str,
+        organizations: &[String],
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<ClientCredentials, AuthorityError> {
         let key = new_key(common_name)?;
         let profile = Certificate {
             name: common_name.to_owned(),
-            authority: AuthorityName::Kubernetes,
+            authority,
             common_name: common_name.to_owned(),
             organizations: organizations.to_vec(),
             dns_names: Vec::new(),

@@ -1,0 +1,104 @@
+//! What a run works with: the open conversations with the nodes and the cluster's API, and how each kind of step is
+//! done with them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kubewright_core::plan::{Condition, Step};
+use kubewright_core::resource::ResourceId;
+
+use crate::error::Error;
+use crate::node::{Node, Progress, Services};
+use crate::report::{Event, Reporter};
+
+/// A boxed future, so that [`ClusterApi`] can be another thing in tests.
+pub type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What steps ask of the Kubernetes API.
+pub trait ClusterApi: Send + Sync {
+    /// Creates or completes the named Node objects.
+    fn register_nodes<'a>(&'a self, nodes: &'a [String]) -> Asking<'a, Result<usize, Error>>;
+    /// Applies the named objects.
+    fn apply_objects<'a>(&'a self, objects: &'a [String]) -> Asking<'a, Result<usize, Error>>;
+    /// Waits until the condition holds.
+    fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> Asking<'a, Result<(), Error>>;
+}
+
+/// Everything a run works with.
+pub struct Hands {
+    /// Open conversations, by node.
+    pub nodes: BTreeMap<String, Node>,
+    /// Who answers what nodes ask for while they converge.
+    pub services: Services,
+    /// The cluster's API; connected to when the first step needs it.
+    pub api: Box<dyn ClusterApi>,
+}
+
+impl Hands {
+    /// Does one step and says how many things it changed.
+    pub(super) async fn perform(&self, step: &Step, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
+        match step {
+            Step::Converge {
+                node, differences, ..
+            } => {
+                let resources: Vec<ResourceId> = differences
+                    .iter()
+                    .map(|difference| difference.resource.clone())
+                    .collect();
+                let work = self
+                    .node(node)?
+                    .converge(resources, &self.services, tell(node, reporter))
+                    .await?;
+                Ok(work.changed.len())
+            }
+            Step::Wait {
+                condition: Condition::OnNode { node, condition },
+                timeout_seconds,
+            } => {
+                let timeout = Duration::from_secs(u64::from(*timeout_seconds));
+                self.node(node)?.wait(condition.clone(), timeout).await?;
+                Ok(0)
+            }
+            Step::Wait {
+                condition,
+                timeout_seconds,
+            } => {
+                self.api
+                    .wait(condition, Duration::from_secs(u64::from(*timeout_seconds)))
+                    .await?;
+                Ok(0)
+            }
+            Step::Settle { node } => {
+                self.node(node)?.settle().await?;
+                Ok(1)
+            }
+            Step::RegisterNodes { nodes } => self.api.register_nodes(nodes).await,
+            Step::ApplyManifests { objects } => self.api.apply_objects(objects).await,
+            Step::ResetNode { node } => {
+                let work = self.node(node)?.reset(tell(node, reporter)).await?;
+                Ok(work.changed.len())
+            }
+        }
+    }
+
+    fn node(&self, name: &str) -> Result<&Node, Error> {
+        self.nodes
+            .get(name)
+            .ok_or_else(|| Error::bug(format!("no conversation with node {name}")))
+    }
+}
+
+/// Passes on what a node says it is at.
+fn tell(node: &str, reporter: &Arc<dyn Reporter>) -> Progress {
+    let (node, reporter) = (node.to_owned(), Arc::clone(reporter));
+    Arc::new(move |resource, done| {
+        reporter.event(&Event::Resource {
+            node: node.clone(),
+            resource: resource.clone(),
+            done,
+        });
+    })
+}

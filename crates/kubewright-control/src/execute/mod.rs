@@ -1,0 +1,11 @@
+//! Runs a plan: every step as soon as the ones it comes after have succeeded, as parallel as the graph allows.
+//!
+//! The plan is not looked at twice: what was printed is what runs. A step that fails stops only what comes after it;
+//! everything else goes on, and the outcome says what is done, what failed and what was not begun, so that running the
+//! same command again continues.
+
+mod hands;
+mod runner;
+
+pub use hands::{Asking, ClusterApi, Hands};
+pub use runner::{Outcome, StepFailure, execute};

@@ -1,0 +1,185 @@
+//! The loop over the graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use kubewright_core::plan::{Plan, PlannedStep, Step, StepId};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Hands;
+use crate::report::{Event, Reporter};
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Steps that succeeded, with their seconds.
+    pub finished: BTreeMap<StepId, f64>,
+    /// Steps that did not, in the order they failed.
+    pub failed: Vec<StepFailure>,
+    /// Steps that were not begun, because of a failure or because the run was asked to stop.
+    pub skipped: Vec<StepId>,
+    /// How many things were changed.
+    pub changed: usize,
+    /// The run was asked to stop.
+    pub was_stopped: bool,
+}
+
+impl Outcome {
+    /// Whether everything in the plan was done.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty()
+    }
+}
+
+/// A step that did not succeed.
+#[derive(Debug)]
+pub struct StepFailure {
+    /// The step.
+    pub step: StepId,
+    /// Its node, if it has one.
+    pub node: Option<String>,
+    /// What it was to do, for people.
+    pub title: String,
+    /// Why it did not succeed.
+    pub error: crate::error::Error,
+}
+
+/// Runs the plan to its end, or until `stop` becomes true: then steps that run are finished and no other is begun.
+pub async fn execute(
+    plan: &Plan,
+    hands: Arc<Hands>,
+    reporter: Arc<dyn Reporter>,
+    mut stop: watch::Receiver<bool>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
+    let mut running = JoinSet::new();
+    loop {
+        outcome.was_stopped |= *stop.borrow();
+        if !outcome.was_stopped {
+            let ready =
+                |planned: &&PlannedStep| planned.after.iter().all(|id| outcome.finished.contains_key(id));
+            let (begin, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|planned| ready(planned));
+            waiting = rest;
+            for planned in begin {
+                start(
+                    &mut running,
+                    planned.clone(),
+                    Arc::clone(&hands),
+                    Arc::clone(&reporter),
+                );
+            }
+        }
+        tokio::select! {
+            joined = running.join_next() => match joined {
+                None => break,
+                Some(Ok(done)) => note(&mut outcome, done, reporter.as_ref()),
+                // A panic in a step is a bug; the steps after it are skipped like after any failure.
+                Some(Err(panic)) => outcome.failed.push(StepFailure {
+                    step: StepId("unknown".to_owned()),
+                    node: None,
+                    title: "run a step".to_owned(),
+                    error: crate::error::Error::bug(panic.to_string()),
+                }),
+            },
+            Ok(()) = stop.changed() => {}
+        }
+    }
+    let begun: BTreeSet<&StepId> = outcome
+        .finished
+        .keys()
+        .chain(outcome.failed.iter().map(|failure| &failure.step))
+        .collect();
+    outcome.skipped = plan
+        .steps
+        .iter()
+        .map(|planned| planned.id.clone())
+        .filter(|id| !begun.contains(id))
+        .collect();
+    outcome
+}
+
+struct Done {
+    planned: PlannedStep,
+    seconds: f64,
+    result: Result<usize, crate::error::Error>,
+}
+
+fn start(running: &mut JoinSet<Done>, planned: PlannedStep, hands: Arc<Hands>, reporter: Arc<dyn Reporter>) {
+    reporter.event(&Event::StepStarted {
+        step: planned.id.clone(),
+        node: planned.step.node().map(str::to_owned),
+        title: title(&planned.step),
+    });
+    running.spawn(async move {
+        let begun = Instant::now();
+        let result = hands.perform(&planned.step, &reporter).await;
+        Done {
+            planned,
+            seconds: begun.elapsed().as_secs_f64(),
+            result,
+        }
+    });
+}
+
+fn note(outcome: &mut Outcome, done: Done, reporter: &dyn Reporter) {
+    let Done {
+        planned,
+        seconds,
+        result,
+    } = done;
+    let node = planned.step.node().map(str::to_owned);
+    let title = title(&planned.step);
+    match result {
+        Ok(changed) => {
+            tracing::info!(step = %planned.id, seconds, changed, "step finished");
+            reporter.event(&Event::StepFinished {
+                step: planned.id.clone(),
+                node,
+                title,
+                changed,
+                seconds,
+            });
+            outcome.finished.insert(planned.id, seconds);
+            outcome.changed += changed;
+        }
+        Err(error) => {
+            tracing::error!(step = %planned.id, seconds, %error, "step failed");
+            let text = format!("{title}: {error}");
+            reporter.event(&Event::StepFailed {
+                step: planned.id.clone(),
+                node: node.clone(),
+                error: text,
+            });
+            outcome.failed.push(StepFailure {
+                step: planned.id,
+                node,
+                title,
+                error,
+            });
+        }
+    }
+}
+
+/// A step in a few words, without its node.
+pub(crate) fn title(step: &Step) -> String {
+    use kubewright_core::plan::{Condition, text::count};
+    match step {
+        Step::Converge {
+            stage, differences, ..
+        } => {
+            format!("{} ({})", stage.title(), count(differences.len(), "change"))
+        }
+        Step::Wait {
+            condition: Condition::OnNode { condition, .. },
+            ..
+        } => format!("waiting until {condition}"),
+        Step::Wait { condition, .. } => format!("waiting until {condition}"),
+        Step::Settle { .. } => "settle etcd".to_owned(),
+        Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
+        Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
+        Step::ResetNode { .. } => "reset".to_owned(),
+    }
+}

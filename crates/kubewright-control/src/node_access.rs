@@ -1,0 +1,136 @@
+//! What the smoke test and the status see from a node's own side, through the conversations with the nodes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::future::BoxFuture;
+use kubewright_core::resource::AuthorityName;
+use kubewright_core::spec::Cluster;
+use kubewright_core::wire::NodeCondition;
+
+use crate::authority::Authorities;
+use crate::error::{Error, Kind};
+use crate::etcd::EtcdClient;
+use crate::node::{Forward, Node};
+use crate::smoke::{NodeAccess, Stream};
+
+/// The node-local proxy's unit.
+const PROXY_UNIT: &str = "kubewright-api-proxy.service";
+/// Where the node-local proxy answers for the API.
+const PROXY_READY: &str = "https://127.0.0.1:7443/readyz";
+const ETCD_ADDRESS: &str = "127.0.0.1:2379";
+/// A credential for as long as one command needs it; it exists in memory only.
+const IDENTITY_LIFETIME: Duration = Duration::from_secs(3600);
+const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Conversations with all nodes, and the authorities that let one talk to etcd.
+pub struct Nodes {
+    nodes: BTreeMap<String, Node>,
+    control_planes: Vec<String>,
+    authorities: Arc<Authorities>,
+}
+
+impl Nodes {
+    /// Takes conversations that are open.
+    pub fn new(cluster: &Cluster, nodes: BTreeMap<String, Node>, authorities: Arc<Authorities>) -> Self {
+        let control_planes = cluster
+            .control_planes()
+            .map(|node| node.name.to_string())
+            .collect();
+        Self {
+            nodes,
+            control_planes,
+            authorities,
+        }
+    }
+
+    fn node(&self, name: &str) -> Result<&Node, Error> {
+        self.nodes
+            .get(name)
+            .ok_or_else(|| Error::bug(format!("no conversation with node {name}")))
+    }
+
+    /// A client of one control plane's etcd member, and the way it takes.
+    ///
+    /// # Errors
+    /// When the way or the identity cannot be made; whether etcd answers shows later.
+    pub async fn etcd(&self, name: &str) -> Result<(EtcdClient, Forward), Error> {
+        let way = self
+            .node(name)?
+            .forward(ETCD_ADDRESS)
+            .await
+            .map_err(|error| Error::caused(Kind::User, "listen on this computer's loopback", &error))?;
+        let credentials = self.authorities.issue_client_of(
+            AuthorityName::Etcd,
+            "kubewright",
+            &[],
+            IDENTITY_LIFETIME,
+            SystemTime::now(),
+        )?;
+        let certificates = self.authorities.certificates();
+        let ca = certificates
+            .get(&AuthorityName::Etcd)
+            .map(String::as_str)
+            .unwrap_or_default();
+        let url = format!("https://{}", way.address());
+        let client = EtcdClient::new(&url, ca, &credentials.certificate, &credentials.key)
+            .map_err(|error| Error::caused(Kind::Etcd, "prepare the etcd client", &error).on(name))?;
+        Ok((client, way))
+    }
+}
+
+impl NodeAccess for Nodes {
+    fn connect<'a>(
+        &'a self,
+        node: &'a str,
+        address: SocketAddr,
+    ) -> BoxFuture<'a, Result<Box<dyn Stream>, String>> {
+        Box::pin(async move {
+            let node = self.node(node).map_err(|error| error.to_string())?;
+            let stream = node
+                .open_tunnel(&address.to_string())
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+
+    fn etcd_value<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
+        Box::pin(async move {
+            let mut last = "there is no control plane".to_owned();
+            for name in &self.control_planes {
+                let (client, _way) = self.etcd(name).await.map_err(|error| error.to_string())?;
+                match client.value(key).await {
+                    Ok(value) => return Ok(value.map(|secret| secret.expose().to_vec())),
+                    Err(error) => last = format!("{name}: {error}"),
+                }
+            }
+            Err(last)
+        })
+    }
+
+    fn kill_proxy<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let node = self.node(node).map_err(|error| error.to_string())?;
+            node.crash_unit(PROXY_UNIT)
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+
+    fn proxy_answers<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let node = self.node(node).map_err(|error| error.to_string())?;
+            let ca_file = Some(AuthorityName::Kubernetes.certificate_path().to_owned());
+            let condition = NodeCondition::HttpOk {
+                url: PROXY_READY.to_owned(),
+                ca_file,
+            };
+            node.wait(condition, PROXY_TIMEOUT)
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! Looks at everything before anything is planned: nodes, secrets, API, and how all of it differs from cluster.yaml.
+//!
+//! Two exchanges with every node, all nodes at once: who are you and what do you hold; then, with the desired states
+//! rendered from the answers, how do you differ. What an operator's machine keeps from earlier runs is never asked.
+
+mod every_node;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use kubewright_core::catalogue::Platform;
+use kubewright_core::manifest::{manifests, node_objects};
+use kubewright_core::observed::{Facts, Observed, ObservedNode};
+use kubewright_core::pki;
+use kubewright_core::plan::allocate_pod_ranges;
+use kubewright_core::render::{NodePlatform, RenderContext, render};
+use kubewright_core::resource::{Blob, NodeState};
+use kubewright_core::secret::Secret;
+use kubewright_core::spec::NodeName;
+
+use crate::authority::{Authorities, merge_certificates, merge_secrets};
+use crate::cluster_api::KubernetesApi;
+use crate::error::{Error, Kind};
+use crate::execute::Hands;
+use crate::node::Node;
+use crate::report::{Event, Reporter};
+use crate::session::{Purpose, Session};
+use every_node::every_node;
+
+/// Everything that was seen, and the open conversations it was seen through.
+pub struct Observation {
+    /// What was seen.
+    pub observed: Observed,
+    /// What every node is to have.
+    pub states: BTreeMap<String, NodeState>,
+    /// Names of all objects the cluster is to have.
+    pub objects: Vec<String>,
+    /// Conversations and API, for the run that may follow.
+    pub hands: Arc<Hands>,
+    /// The API, for commands that talk to it.
+    pub api: Arc<KubernetesApi>,
+    /// The cluster's authorities, new ones if there were none.
+    pub authorities: Arc<Authorities>,
+}
+
+/// Why not everything could be seen: one error per node.
+#[derive(Debug)]
+pub struct ObserveErrors(pub Vec<Error>);
+
+impl<E: Into<Error>> From<E> for ObserveErrors {
+    fn from(error: E) -> Self {
+        Self(vec![error.into()])
+    }
+}
+
+/// What a first look shows: who the nodes are, and whose authority they live under.
+pub struct FirstLook {
+    /// Open conversations, by node.
+    pub nodes: BTreeMap<String, Node>,
+    /// Facts of every node.
+    pub observed: Observed,
+    /// The cluster's authorities, new ones if there were none.
+    pub authorities: Arc<Authorities>,
+    /// The cluster's API, not connected to yet.
+    pub api: Arc<KubernetesApi>,
+}
+
+impl FirstLook {
+    /// What a run works with that needs no more than a first look.
+    pub fn into_hands(self, session: &Session) -> Hands {
+        let services = session.services(&self.authorities);
+        Hands {
+            nodes: self.nodes,
+            services,
+            api: Box::new(self.api),
+        }
+    }
+}
+
+/// Looks at the whole cluster.
+///
+/// # Errors
+/// One error for every node that could not be looked at.
+pub async fn observe(
+    session: &Session,
+    purpose: Purpose,
+    verify: bool,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<Observation, ObserveErrors> {
+    let cluster = &session.cluster;
+    let FirstLook {
+        nodes,
+        mut observed,
+        authorities,
+        api,
+    } = first_look(session, purpose, reporter).await?;
+    if api.find(&observed).await {
+        observed.api = Some(api.look_at_nodes(cluster).await?);
+    }
+    let pod_cidrs = allocate_pod_ranges(cluster, &observed)?;
+    let platforms = platforms(&observed)?;
+    let in_use: Vec<Platform> = platforms.values().map(|platform| platform.platform).collect();
+    let artifacts = session.store.artifacts(&session.release, &in_use).await?;
+    let context = RenderContext {
+        cluster,
+        release: &session.release,
+        platforms: &platforms,
+        pod_cidrs: &pod_cidrs,
+        authorities: &authorities.certificates(),
+        service_account_public_key: authorities.service_account_public(),
+        secrets: &authorities.digests(),
+        artifacts: &artifacts,
+        agents: &agent_blobs(session).await?,
+        etcd_bootstrap: !observed.is_settled(),
+    };
+    let mut states = BTreeMap::new();
+    for node in &cluster.nodes {
+        let state = render(&context, node.name.as_str())
+            .map_err(|error| Error::caused(Kind::User, "work out what the node is to have", &error))?;
+        states.insert(node.name.to_string(), state);
+    }
+    api.set_desired(manifests(&context), node_objects(&context))?;
+    let inspections = every_node(&nodes, |name, node| {
+        let state = states.get(&name).cloned().unwrap_or_default();
+        reporter.event(&Event::Node {
+            node: name,
+            doing: "looking".to_owned(),
+        });
+        async move { Ok(node.inspect(&state, verify).await?) }
+    });
+    let (inspections, seen) = tokio::join!(inspections, api.compare(observed.api.take()));
+    for (name, inspection) in inspections? {
+        if let Some(node) = observed.nodes.get_mut(&name) {
+            node.differences = inspection.differences;
+        }
+    }
+    observed.api = seen?;
+    let services = session.services(&authorities);
+    Ok(Observation {
+        observed,
+        states,
+        objects: api.object_names(),
+        hands: Arc::new(Hands {
+            nodes,
+            services,
+            api: Box::new(Arc::clone(&api)),
+        }),
+        api,
+        authorities,
+    })
+}
+
+/// Opens a conversation with every node at once.
+///
+/// # Errors
+/// One error for every node that cannot be reached.
+pub async fn connect(
+    session: &Session,
+    purpose: Purpose,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<BTreeMap<String, Node>, ObserveErrors> {
+    let ways: BTreeMap<String, _> = session
+        .cluster
+        .nodes
+        .iter()
+        .map(|node| (node.name.to_string(), session.transport(node)))
+        .collect();
+    every_node(&ways, |name, way| {
+        reporter.event(&Event::Node {
+            node: name,
+            doing: "connecting".to_owned(),
+        });
+        let introduction = session.introduction(purpose);
+        async move { Ok(Node::connect(&way, &introduction).await?) }
+    })
+    .await
+}
+
+/// Facts of every node, and the authorities as the control planes hold them.
+///
+/// # Errors
+/// One error for every node that could not be looked at, or that the control planes do not hold the same.
+pub async fn first_look(
+    session: &Session,
+    purpose: Purpose,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<FirstLook, ObserveErrors> {
+    let nodes = connect(session, purpose, reporter).await?;
+    let paths: BTreeMap<String, String> = pki::shared_secrets()
+        .into_iter()
+        .map(|(name, path)| (name.to_owned(), path.to_owned()))
+        .collect();
+    let looks = every_node(&nodes, |name, node| {
+        let paths = paths.clone();
+        let holds_secrets = session
+            .cluster
+            .node(&name)
+            .is_some_and(kubewright_core::spec::Node::is_control_plane);
+        async move {
+            let secrets = async {
+                if holds_secrets {
+                    node.read_secrets(paths).await
+                } else {
+                    Ok(BTreeMap::new())
+                }
+            };
+            let (facts, secrets) = tokio::try_join!(node.facts(), secrets)?;
+            Ok((facts, secrets))
+        }
+    })
+    .await?;
+    let mut observed = Observed::default();
+    let mut held: BTreeMap<NodeName, BTreeMap<String, Secret>> = BTreeMap::new();
+    let mut certificates = BTreeMap::new();
+    for (name, (facts, secrets)) in looks {
+        if let Some(node) = session.cluster.node(&name).filter(|node| node.is_control_plane()) {
+            held.insert(node.name.clone(), secrets);
+            certificates.insert(node.name.clone(), facts.authority_certificates.clone());
+        }
+        observed.nodes.insert(
+            name,
+            ObservedNode {
+                facts,
+                differences: Vec::new(),
+            },
+        );
+    }
+    let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);
+    // A cluster that was formed cannot get its secrets anew; one that was not takes up what an interrupted run left.
+    let authorities = if observed.is_settled() {
+        Authorities::from_secrets(secrets, &certificates)?
+    } else {
+        Authorities::complete(secrets, certificates, SystemTime::now())?
+    };
+    let authorities = Arc::new(authorities);
+    let api = Arc::new(KubernetesApi::new(
+        &session.cluster,
+        nodes.clone(),
+        Arc::clone(&authorities),
+    ));
+    Ok(FirstLook {
+        nodes,
+        observed,
+        authorities,
+        api,
+    })
+}
+
+fn platforms(observed: &Observed) -> Result<BTreeMap<String, NodePlatform>, Error> {
+    observed
+        .nodes
+        .iter()
+        .map(|(name, node)| Ok((name.clone(), platform(name, &node.facts)?)))
+        .collect()
+}
+
+fn platform(node: &str, facts: &Facts) -> Result<NodePlatform, Error> {
+    let platform = Platform::from_machine(&facts.architecture).ok_or_else(|| {
+        Error::new(
+            Kind::User,
+            format!("processor {:?} is not supported", facts.architecture),
+        )
+        .on(node)
+        .hint("kubewright runs on amd64 and arm64")
+    })?;
+    Ok(NodePlatform {
+        platform,
+        cgroup_version: facts.cgroup_version,
+    })
+}
+
+/// The agents as artifacts: units on the nodes run the same program.
+async fn agent_blobs(session: &Session) -> Result<BTreeMap<Platform, Blob>, Error> {
+    let mut blobs = BTreeMap::new();
+    for (platform, agent) in session.agents.iter() {
+        blobs.insert(platform, session.store.add_gzip(agent.sha256, &agent.gzip).await?);
+    }
+    Ok(blobs)
+}

@@ -1,0 +1,126 @@
+//! What one invocation works with: the cluster file, the versions, the artifacts, the ways to the nodes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kubewright_core::catalogue::{Release, release};
+use kubewright_core::check::Report;
+use kubewright_core::spec::{Cluster, Node as SpecNode};
+
+use crate::artifact::Store;
+use crate::authority::Authorities;
+use crate::check::{Watch, check};
+use crate::error::{Error, Kind};
+use crate::node::{Blobs, Introduction, Services};
+use crate::random;
+use crate::transport::{Agents, Ssh, SshSettings, Transport};
+
+/// What the conversations are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Only looking: no lock is taken.
+    Read,
+    /// Changing: every node's lock is held for as long as its conversation lives.
+    Change,
+}
+
+/// What one invocation works with.
+pub struct Session {
+    /// What cluster.yaml says.
+    pub cluster: Cluster,
+    /// The versions that belong together.
+    pub release: Release,
+    /// The directory of cluster.yaml: relative paths in it start here.
+    pub directory: PathBuf,
+    /// Binaries and images.
+    pub store: Arc<Store>,
+    /// The agents this program carries.
+    pub agents: Agents,
+    /// This run's id.
+    pub run: String,
+    /// Who runs it and from where.
+    pub operator: String,
+}
+
+impl Session {
+    /// Prepares an invocation; talks to nobody yet.
+    ///
+    /// # Errors
+    /// When the version is not in the catalogue or the artifact source cannot be used.
+    pub fn new(cluster: Cluster, directory: &Path, agents: Agents) -> Result<Self, Error> {
+        let release = release(&cluster.kubernetes).ok_or_else(|| {
+            Error::new(
+                Kind::User,
+                format!("Kubernetes {} is not in the catalogue", cluster.kubernetes),
+            )
+        })?;
+        let store = Store::open(&cluster, directory)?;
+        let id = random::bytes::<6>().map_err(|error| Error::caused(Kind::Bug, "name the run", &error))?;
+        Ok(Self {
+            cluster,
+            release,
+            directory: directory.to_path_buf(),
+            store: Arc::new(store),
+            agents,
+            run: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            operator: operator(),
+        })
+    }
+
+    /// The way to a node.
+    pub(crate) fn transport(&self, node: &SpecNode) -> Ssh {
+        Ssh::new(
+            SshSettings::of(&self.cluster, node, &self.directory),
+            self.agents.clone(),
+        )
+    }
+
+    /// Looks for what would make an apply fail.
+    pub async fn check(&self, watch: Watch<'_>) -> Report {
+        let ways = self.cluster.nodes.iter().map(|node| {
+            let way: Arc<dyn Transport> = Arc::new(self.transport(node));
+            (node.name.to_string(), way)
+        });
+        check(
+            &self.cluster,
+            &ways.collect(),
+            &self.introduction(Purpose::Read),
+            watch,
+        )
+        .await
+    }
+
+    /// How conversations are opened.
+    pub(crate) fn introduction(&self, purpose: Purpose) -> Introduction {
+        Introduction {
+            run: self.run.clone(),
+            cluster: self.cluster.name.to_string(),
+            operator: self.operator.clone(),
+            lock: purpose == Purpose::Change,
+        }
+    }
+
+    /// Who answers what nodes ask for.
+    pub(crate) fn services(&self, authorities: &Arc<Authorities>) -> Services {
+        Services {
+            authorities: Arc::clone(authorities),
+            blobs: Arc::clone(&self.store) as Arc<dyn Blobs>,
+        }
+    }
+}
+
+/// `user@computer`, for locks and logs.
+fn operator() -> String {
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "somebody".to_owned());
+    let computer = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!(
+        "{user}@{}",
+        if computer.trim().is_empty() {
+            "somewhere"
+        } else {
+            computer.trim()
+        }
+    )
+}

@@ -1,0 +1,150 @@
+//! `kubewright apply`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kubewright_control::execute::{Outcome, execute};
+use kubewright_control::report::Reporter;
+use kubewright_control::session::Purpose;
+use kubewright_core::plan::{Plan, text};
+use tokio::sync::watch;
+
+use super::{plan, session};
+use crate::failure::{Failure, Kind};
+use crate::settings::GlobalFlags;
+use crate::ui::Ui;
+
+/// Arguments of `apply`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {}
+
+/// How many of the slowest steps the closing words name.
+const SLOWEST: usize = 5;
+
+/// Looks, plans, asks, does.
+pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let opened = session::open("apply", flags, ui)?;
+    let observation = opened.observe(Purpose::Change).await?;
+    let made = plan::make(&opened.file.cluster, &observation)?;
+    if made.steps.is_empty() {
+        ui.say(&format!(
+            "cluster {} is as {} says",
+            opened.file.cluster.name,
+            flags.file.display()
+        ));
+        return ui.result(&Summary::of(&Outcome::default()), || text::summary(&made));
+    }
+    if !flags.yes {
+        ui.say(&plan::show(&made, &observation));
+        if !ui.confirm(&format!("Apply this to cluster {}?", opened.file.cluster.name))? {
+            return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
+        }
+    }
+    let outcome = perform(&made, &observation.hands, &opened).await;
+    if !outcome.is_complete() {
+        return Err(opened.with_log(stopped(&outcome, &made, flags)));
+    }
+    ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
+    ui.result(&Summary::of(&outcome), || text::count(outcome.changed, "change"))
+}
+
+/// Runs a plan; the first interrupt lets the steps at hand finish, the second ends the program.
+pub(crate) async fn perform(
+    plan: &Plan,
+    hands: &Arc<kubewright_control::execute::Hands>,
+    opened: &session::Opened,
+) -> Outcome {
+    let (stop, stopped) = watch::channel(false);
+    let signals = tokio::spawn(async move {
+        interrupted().await;
+        let _ = stop.send(true);
+        interrupted().await;
+        // The second one is an order: nothing of ours runs on nodes longer than the change at hand.
+        std::process::abort();
+    });
+    let reporter: Arc<dyn Reporter> = opened.progress.clone();
+    let outcome = execute(plan, Arc::clone(hands), reporter, stopped).await;
+    signals.abort();
+    opened.progress.finish();
+    outcome
+}
+
+/// Waits for an interrupt or a request to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// What a run that did not finish says.
+pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, flags: &GlobalFlags) -> Failure {
+    let done = outcome.finished.len();
+    let reason = if outcome.was_stopped && outcome.failed.is_empty() {
+        "stopped as asked"
+    } else {
+        "stopped part-way"
+    };
+    let head = Failure::new(
+        Kind::Stopped,
+        format!(
+            "{reason}: {done} of {} are done",
+            text::count(plan.steps.len(), "step")
+        ),
+    )
+    .hint(format!(
+        "nothing is lost; continue with: kubewright apply --file {}",
+        flags.file.display()
+    ));
+    let mut failures = outcome.failed.iter();
+    let Some(first) = failures.next() else { return head };
+    let own = |failed: &kubewright_control::execute::StepFailure| session::failure(&failed.error);
+    let first = own(first).stopping();
+    failures.map(own).fold(first, Failure::and).and(head)
+}
+
+/// What was done and where the time went.
+fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
+    let mut slowest: Vec<(&str, f64)> = outcome
+        .finished
+        .iter()
+        .map(|(id, seconds)| (id.0.as_str(), *seconds))
+        .collect();
+    slowest.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let slowest: Vec<String> = slowest
+        .iter()
+        .take(SLOWEST)
+        .map(|(id, seconds)| format!("{id} {seconds:.1} s"))
+        .collect();
+    format!(
+        "{} in {seconds:.1} s; longest: {}\nnext: kubewright smoke proves that it works, kubewright kubeconfig gives access",
+        text::summary(plan).trim_end(),
+        slowest.join(", ")
+    )
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    changed: usize,
+    steps: std::collections::BTreeMap<String, f64>,
+}
+
+impl Summary {
+    fn of(outcome: &Outcome) -> Self {
+        let steps = outcome
+            .finished
+            .iter()
+            .map(|(id, seconds)| (id.0.clone(), *seconds))
+            .collect();
+        Self {
+            changed: outcome.changed,
+            steps,
+        }
+    }
+}

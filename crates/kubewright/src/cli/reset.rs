@@ -1,0 +1,45 @@
+//! `kubewright reset`.
+
+use kubewright_control::observe::first_look;
+use kubewright_control::report::Reporter;
+use kubewright_control::session::Purpose;
+use kubewright_core::plan::{plan_reset, text};
+use std::sync::Arc;
+
+use super::{apply, session};
+use crate::failure::{Failure, Kind};
+use crate::settings::GlobalFlags;
+use crate::ui::Ui;
+
+/// Arguments of `reset`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {}
+
+/// Asks, then takes the cluster down.
+pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let opened = session::open("reset", flags, ui)?;
+    let cluster = &opened.file.cluster;
+    let reporter: Arc<dyn Reporter> = opened.progress.clone();
+    let look = first_look(&opened.session, Purpose::Change, &reporter).await;
+    opened.progress.finish();
+    let look = look.map_err(|errors| opened.failures(errors))?;
+    let hands = Arc::new(look.into_hands(&opened.session));
+    let plan = plan_reset(cluster);
+    if !flags.yes {
+        ui.say(&format!(
+            "cluster {} is taken down: etcd's data, all Secrets, all pods and their local data on {} are lost. \
+             Volumes mounted from elsewhere are not entered.",
+            cluster.name,
+            text::count(cluster.nodes.len(), "node"),
+        ));
+        if !ui.confirm("Take it down?")? {
+            return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
+        }
+    }
+    let outcome = apply::perform(&plan, &hands, &opened).await;
+    if !outcome.is_complete() {
+        return Err(opened.with_log(apply::stopped(&outcome, &plan, flags)));
+    }
+    ui.say("the machines can be used again: kubewright apply builds a new cluster on them");
+    ui.result(&outcome.changed, || text::count(outcome.changed, "change"))
+}

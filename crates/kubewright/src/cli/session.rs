@@ -1,0 +1,123 @@
+//! From flags to a session with the machines, and from its errors to failures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kubewright_control::error::{Error, Kind as ErrorKind};
+use kubewright_control::observe::{Observation, ObserveErrors, observe};
+use kubewright_control::report::Reporter;
+use kubewright_control::session::{Purpose, Session};
+use kubewright_control::transport::{Agent, Agents};
+use kubewright_core::catalogue::Platform;
+
+use super::cluster_file::{self, ClusterFile};
+use crate::agents::EMBEDDED;
+use crate::failure::{Failure, Kind};
+use crate::settings::GlobalFlags;
+use crate::ui::{Progress, Ui};
+
+/// What every command that talks to machines starts from.
+pub(crate) struct Opened {
+    /// The session.
+    pub(crate) session: Session,
+    /// The file it is about.
+    pub(crate) file: ClusterFile,
+    /// The run's debug log.
+    pub(crate) log: Option<PathBuf>,
+    /// Live lines.
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// Reads the file and prepares a session.
+pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened, Failure> {
+    let log = super::run_log::start(command);
+    let file = cluster_file::read(flags, ui)?;
+    let session =
+        Session::new(file.cluster.clone(), &file.directory(), agents()?).map_err(|error| failure(&error))?;
+    Ok(Opened {
+        session,
+        file,
+        log,
+        progress: Arc::new(ui.progress()),
+    })
+}
+
+impl Opened {
+    /// Looks at the whole cluster.
+    pub(crate) async fn observe(&self, purpose: Purpose) -> Result<Observation, Failure> {
+        let reporter: Arc<dyn Reporter> = self.progress.clone();
+        let observation = observe(&self.session, purpose, false, &reporter).await;
+        self.progress.finish();
+        observation.map_err(|errors| self.failures(errors))
+    }
+
+    /// Many nodes' errors as one failure: each is told, then they are counted.
+    pub(crate) fn failures(&self, errors: ObserveErrors) -> Failure {
+        let ObserveErrors(errors) = errors;
+        let failures: Vec<Failure> = errors.iter().map(failure).collect();
+        let mut failures = failures.into_iter();
+        let first = failures
+            .next()
+            .unwrap_or_else(|| Failure::new(Kind::Bug, "an error without a text"));
+        let all = failures.fold(first, Failure::and);
+        self.with_log(all)
+    }
+
+    /// Names the debug log.
+    pub(crate) fn with_log(&self, failure: Failure) -> Failure {
+        match &self.log {
+            Some(path) => failure.hint(format!("the full log is {}", path.display())),
+            None => failure,
+        }
+    }
+}
+
+/// An error of the machines' side as a failure.
+pub(crate) fn failure(error: &Error) -> Failure {
+    let kind = match error.kind {
+        ErrorKind::User => Kind::User,
+        ErrorKind::Ssh => Kind::Ssh,
+        ErrorKind::Node => Kind::Stopped,
+        ErrorKind::Etcd => Kind::Etcd,
+        ErrorKind::Api => Kind::Api,
+        ErrorKind::Refused => Kind::Refused,
+        ErrorKind::Bug => Kind::Bug,
+    };
+    let what = match &error.node {
+        Some(node) => format!("node {node}: {}", error.doing),
+        None => error.doing.clone(),
+    };
+    let failure = error
+        .causes
+        .iter()
+        .fold(Failure::new(kind, what), Failure::because);
+    let failure = failure.log(error.log.iter().cloned());
+    match &error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The agents this program carries.
+fn agents() -> Result<Agents, Failure> {
+    if EMBEDDED.is_empty() {
+        return Err(Failure::new(Kind::User, "this kubewright carries no agent")
+            .because("it was built without one")
+            .hint("build it with: cargo xtask dist"));
+    }
+    let bug = |what: String| Failure::new(Kind::Bug, what);
+    EMBEDDED
+        .iter()
+        .try_fold(Agents::default(), |agents, (architecture, digest, gzip)| {
+            let platform = Platform::from_machine(architecture)
+                .ok_or_else(|| bug(format!("an agent for {architecture} is embedded")))?;
+            let sha256 = digest.parse().map_err(|error| bug(format!("{error}")))?;
+            Ok(agents.with(
+                platform,
+                Agent {
+                    gzip: Arc::from(*gzip),
+                    sha256,
+                },
+            ))
+        })
+}

@@ -1,0 +1,98 @@
+//! `kubewright smoke`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kubewright_control::node_access::Nodes;
+use kubewright_control::observe::first_look;
+use kubewright_control::report::Reporter;
+use kubewright_control::session::Purpose;
+use kubewright_control::smoke::{self, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
+use kubewright_core::plan::text::count;
+
+use super::session;
+use crate::failure::{Failure, Kind};
+use crate::settings::GlobalFlags;
+use crate::ui::Ui;
+
+/// Arguments of `smoke`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// The image of the pods: agnhost, or one with the same commands as the lab's probe
+    #[arg(long, value_name = "REFERENCE")]
+    image: Option<String>,
+    /// How long the pods may take to run, pulling their image included, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    timeout: u64,
+}
+
+/// Runs the checks and tells of each.
+pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let opened = session::open("smoke", flags, ui)?;
+    let reporter: Arc<dyn Reporter> = opened.progress.clone();
+    let look = first_look(&opened.session, Purpose::Read, &reporter).await;
+    opened.progress.finish();
+    let look = look.map_err(|errors| opened.failures(errors))?;
+    let client = look
+        .api
+        .client()
+        .await
+        .map_err(|error| session::failure(&error))?;
+    let cluster = &opened.file.cluster;
+    let options = SmokeOptions {
+        nodes: cluster
+            .nodes
+            .iter()
+            .map(|node| SmokeNode {
+                name: node.name.to_string(),
+                address: node.address,
+                is_control_plane: node.is_control_plane(),
+            })
+            .collect(),
+        images: images(arguments, &opened.session.store.image_references()),
+        domain: cluster.network.domain.to_string(),
+        encryption_prefix: Some(format!("k8s:enc:{}:v1:", cluster.security.encryption)),
+        pods_limit: Duration::from_secs(arguments.timeout),
+    };
+    let access = Nodes::new(cluster, look.nodes.clone(), Arc::clone(&look.authorities));
+    let tell = |event: SmokeEvent<'_>| {
+        if let SmokeEvent::Finished(check) = event {
+            let word = if check.ok { "ok  " } else { "FAIL" };
+            ui.say(&format!(
+                "{word} {:5.1} s  {}: {}",
+                check.seconds, check.name, check.detail
+            ));
+        }
+    };
+    let stop = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    let results = smoke::run(&client, &options, &access, &tell, stop).await;
+    let failed = results.iter().filter(|check| !check.ok).count();
+    ui.result(&results, || {
+        format!(
+            "{} of {} hold",
+            results.len() - failed,
+            count(results.len(), "check")
+        )
+    })?;
+    if failed > 0 || results.is_empty() {
+        return Err(opened.with_log(
+            Failure::new(Kind::Findings, format!("{} did not hold", count(failed, "check")))
+                .hint("kubewright status shows the nodes; kubectl get events -A what the cluster says"),
+        ));
+    }
+    Ok(())
+}
+
+/// The image asked for; or the source's own probe, and upstream's as a fallback.
+fn images(arguments: &Arguments, at_hand: &[String]) -> Vec<ProbeImage> {
+    if let Some(reference) = &arguments.image {
+        return vec![ProbeImage::of(reference)];
+    }
+    let probe = at_hand.iter().filter(|reference| reference.contains("/probe:"));
+    probe
+        .map(|reference| ProbeImage::of(reference))
+        .chain([ProbeImage::upstream()])
+        .collect()
+}

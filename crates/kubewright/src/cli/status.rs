@@ -1,0 +1,82 @@
+//! `kubewright status`.
+
+use std::time::Duration;
+
+use kubewright_control::session::Purpose;
+use kubewright_control::status::{ClusterStatus, look};
+
+use super::session;
+use crate::failure::{Failure, Kind};
+use crate::settings::GlobalFlags;
+use crate::ui::{Ui, table};
+
+/// Arguments of `status`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Look again every few seconds until interrupted
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Time between two looks.
+const PERIOD: Duration = Duration::from_secs(3);
+
+/// Looks and tells.
+pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let opened = session::open("status", flags, ui)?;
+    loop {
+        let observation = opened.observe(Purpose::Read).await?;
+        let status = look(&opened.session, &observation).await;
+        ui.result(&status, || text(&status))?;
+        if !arguments.watch {
+            return match status.is_healthy() {
+                true => Ok(()),
+                false => Err(Failure::new(Kind::Findings, "the cluster is not healthy")
+                    .hint("kubewright plan shows what differs from cluster.yaml, kubewright apply mends it")),
+            };
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+fn text(status: &ClusterStatus) -> String {
+    let rows: Vec<Vec<String>> = status
+        .nodes
+        .iter()
+        .map(|node| {
+            vec![
+                node.name.clone(),
+                node.roles.join(","),
+                node.address.clone(),
+                node.kubelet_version.clone().unwrap_or_else(|| "-".to_owned()),
+                if node.ready {
+                    "Ready".to_owned()
+                } else {
+                    node.reason.clone()
+                },
+                node.api_server.clone().unwrap_or_else(|| "-".to_owned()),
+                node.etcd.clone().unwrap_or_else(|| "-".to_owned()),
+                node.differences.to_string(),
+            ]
+        })
+        .collect();
+    let headings = [
+        "NODE",
+        "ROLES",
+        "ADDRESS",
+        "VERSION",
+        "STATE",
+        "API",
+        "ETCD",
+        "DIFFERENCES",
+    ];
+    let mut text = format!(
+        "cluster {}, Kubernetes {}, {}\n",
+        status.cluster, status.kubernetes, status.api
+    );
+    text.push_str(&table(&headings, &rows));
+    text
+}

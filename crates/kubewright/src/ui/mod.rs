@@ -1,0 +1,117 @@
+//! The only place that prints: data to standard output, talk to standard error.
+
+mod progress;
+mod table;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+pub(crate) use progress::Progress;
+pub(crate) use table::table;
+
+use kubewright_core::secret::Secret;
+
+use crate::failure::{Failure, Kind};
+use crate::settings::{GlobalFlags, Output};
+
+/// Where everything the operator sees goes through.
+#[derive(Clone, Debug)]
+pub(crate) struct Ui {
+    quiet: bool,
+    fancy: bool,
+    output: Output,
+}
+
+impl Ui {
+    /// A printer that follows the flags.
+    pub(crate) fn new(flags: &GlobalFlags) -> Self {
+        Self {
+            quiet: flags.quiet,
+            fancy: flags.is_fancy(),
+            output: flags.output,
+        }
+    }
+
+    /// Whether results are for people.
+    pub(crate) fn is_text(&self) -> bool {
+        self.output == Output::Text
+    }
+
+    /// Prints a result; nobody reading any more is no error.
+    pub(crate) fn data(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let newline = if text.ends_with('\n') || text.is_empty() {
+            ""
+        } else {
+            "\n"
+        };
+        let _ = write!(out, "{text}{newline}").and_then(|()| out.flush());
+    }
+
+    /// Prints a secret that was asked for.
+    pub(crate) fn secret(&self, secret: &Secret) {
+        self.data(&String::from_utf8_lossy(secret.expose()));
+    }
+
+    /// Prints a result in the form that was asked for; `text` makes the form for people.
+    pub(crate) fn result<T: serde::Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        let bug =
+            |error: &dyn std::fmt::Display| Failure::new(Kind::Bug, format!("write the result: {error}"));
+        match self.output {
+            Output::Text => self.data(&text()),
+            Output::Json => self.data(&serde_json::to_string_pretty(value).map_err(|error| bug(&error))?),
+            Output::Yaml => self.data(&serde_saphyr::to_string(value).map_err(|error| bug(&error))?),
+        }
+        Ok(())
+    }
+
+    /// Says something to the operator.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.error_line(text);
+        }
+    }
+
+    /// Says something even when asked to be quiet.
+    pub(crate) fn error_line(&self, text: &str) {
+        let newline = if text.ends_with('\n') { "" } else { "\n" };
+        let _ = write!(io::stderr().lock(), "{text}{newline}");
+    }
+
+    /// Shows a failure.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let text = failure.render();
+        if self.fancy {
+            self.error_line(&text.replacen("error:", "\u{1b}[1;31merror:\u{1b}[0m", 1));
+        } else {
+            self.error_line(&text);
+        }
+    }
+
+    /// Live lines for a run.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::new(self.quiet, self.fancy)
+    }
+
+    /// Asks a question that needs a plain yes.
+    ///
+    /// Without a terminal nobody can answer, so that is a failure that names the flag.
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        if !io::stdin().is_terminal() {
+            return Err(
+                Failure::new(Kind::User, format!("{question} nobody is there to answer"))
+                    .hint("run it in a terminal, or add --yes when you have read the plan"),
+            );
+        }
+        let _ = write!(io::stderr().lock(), "{question} [yes/no] ");
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::new(Kind::User, format!("read the answer: {error}")))?;
+        Ok(matches!(answer.trim(), "yes" | "y"))
+    }
+}
