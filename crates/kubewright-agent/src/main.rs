@@ -4,10 +4,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kubewright_agent::serve::serve;
 use kubewright_agent::system::{RealSystem, System};
 use kubewright_agent::undo::undo;
+use kubewright_agent::wait::wait;
+use kubewright_core::wire::NodeCondition;
 
 const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | undo RUN | version";
 
@@ -37,6 +40,14 @@ fn main() -> ExitCode {
                 }
             }))
         }
+        [
+            Some("wait-url"),
+            Some(url),
+            Some("--ca"),
+            Some(ca),
+            Some("--timeout-seconds"),
+            Some(seconds),
+        ] => wait_url(url, ca, seconds),
         [Some("version")] => {
             let _ = writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -46,6 +57,24 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Waits until a URL answers 200: units use it to start only when the API can answer them.
+fn wait_url(url: &str, ca: &str, seconds: &str) -> ExitCode {
+    let Ok(seconds) = seconds.parse() else {
+        let _ = writeln!(std::io::stderr(), "{USAGE}");
+        return ExitCode::from(2);
+    };
+    let condition = NodeCondition::HttpOk {
+        url: url.to_owned(),
+        ca_file: Some(ca.to_owned()),
+    };
+    finish(wait(
+        &RealSystem,
+        &condition,
+        Duration::from_secs(seconds),
+        &|| false,
+    ))
 }
 
 /// Keys pass through this process: it leaves no core dump and cannot be traced, and what its children create is not

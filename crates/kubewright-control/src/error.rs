@@ -181,8 +181,11 @@ impl From<AuthorityError> for Error {
 
 impl From<ArtifactError> for Error {
     fn from(error: ArtifactError) -> Self {
-        let hint = error.hint();
-        Self::caused(Kind::User, "get the artifacts", &error).hint(hint)
+        let own = Self::caused(Kind::User, "get the artifacts", &error);
+        match error.hint() {
+            Some(hint) => own.hint(hint),
+            None => own,
+        }
     }
 }
 

@@ -15,10 +15,11 @@ use kubewright_core::observed::{Facts, Observed, ObservedNode};
 use kubewright_core::pki;
 use kubewright_core::plan::allocate_pod_ranges;
 use kubewright_core::render::{NodePlatform, RenderContext, render};
-use kubewright_core::resource::{Blob, NodeState};
+use kubewright_core::resource::NodeState;
 use kubewright_core::secret::Secret;
 use kubewright_core::spec::NodeName;
 
+use crate::artifact::{Fetching, Wanted};
 use crate::authority::{Authorities, merge_certificates, merge_secrets};
 use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
@@ -100,8 +101,14 @@ pub async fn observe(
     }
     let pod_cidrs = allocate_pod_ranges(cluster, &observed)?;
     let platforms = platforms(&observed)?;
-    let in_use: Vec<Platform> = platforms.values().map(|platform| platform.platform).collect();
-    let artifacts = session.store.artifacts(&session.release, &in_use).await?;
+    let wanted = Wanted {
+        cluster,
+        release: &session.release,
+        platforms: &platforms.values().map(|platform| platform.platform).collect(),
+        directory: &session.directory,
+        fetching: fetching(reporter),
+    };
+    let artifacts = session.store.resolve(&wanted).await?;
     let context = RenderContext {
         cluster,
         release: &session.release,
@@ -111,7 +118,7 @@ pub async fn observe(
         service_account_public_key: authorities.service_account_public(),
         secrets: &authorities.digests(),
         artifacts: &artifacts,
-        agents: &agent_blobs(session).await?,
+        agents: &session.store.add_agents(&session.agents),
         etcd_bootstrap: !observed.is_settled(),
     };
     let mut states = BTreeMap::new();
@@ -270,11 +277,17 @@ fn platform(node: &str, facts: &Facts) -> Result<NodePlatform, Error> {
     })
 }
 
-/// The agents as artifacts: units on the nodes run the same program.
-async fn agent_blobs(session: &Session) -> Result<BTreeMap<Platform, Blob>, Error> {
-    let mut blobs = BTreeMap::new();
-    for (platform, agent) in session.agents.iter() {
-        blobs.insert(platform, session.store.add_gzip(agent.sha256, &agent.gzip).await?);
-    }
-    Ok(blobs)
+/// Passes on how downloads go.
+fn fetching(reporter: &Arc<dyn Reporter>) -> Fetching {
+    let reporter = Arc::clone(reporter);
+    Arc::new(move |what, bytes, of| {
+        let doing = match of {
+            Some(of) => format!("fetching {what}, {} of {} MiB", bytes >> 20, of >> 20),
+            None => format!("fetching {what}, {} MiB", bytes >> 20),
+        };
+        reporter.event(&Event::Node {
+            node: "artifacts".to_owned(),
+            doing,
+        });
+    })
 }

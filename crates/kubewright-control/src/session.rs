@@ -54,7 +54,7 @@ impl Session {
                 format!("Kubernetes {} is not in the catalogue", cluster.kubernetes),
             )
         })?;
-        let store = Store::open(&cluster, directory)?;
+        let store = Store::open_default()?;
         let id = random::bytes::<6>().map_err(|error| Error::caused(Kind::Bug, "name the run", &error))?;
         Ok(Self {
             cluster,

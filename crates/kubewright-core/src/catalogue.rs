@@ -8,6 +8,9 @@ mod artifact;
 mod release;
 mod skew;
 
+/// The smoke test's image, where the artifacts bring one; otherwise upstream's test image is pulled.
+pub const PROBE_IMAGE: &str = "kubewright.lab/probe:1";
+
 pub use artifact::{Artifact, ArtifactFile, Checksum, Format, Image, Platform};
 pub use release::{Release, newest, release, supported_minors, versions};
 pub use skew::{SkewError, check_etcd_upgrade, check_kubelet, check_upgrade};

@@ -7,8 +7,9 @@
 use serde_json::json;
 
 use super::{Component, Process, Readiness, merge, network, to_toml, to_yaml};
+use crate::catalogue::PROBE_IMAGE;
 use crate::render::{BINARY_DIRECTORY, RenderError, View, directory, public_file};
-use crate::resource::{Access, Resource, Stage};
+use crate::resource::{Access, Image, Resource, Stage};
 use crate::spec::ComponentName;
 
 /// Where the kubelet and crictl reach containerd.
@@ -60,9 +61,20 @@ pub fn images(view: &View) -> Vec<Resource> {
     if view.runs_system_pods() {
         names.extend(["coredns", "metrics-server"]);
     }
+    // A directory of artifacts may bring the smoke test's own image: nothing is pulled then.
+    let probe = view
+        .context
+        .artifacts
+        .image(PROBE_IMAGE, view.machine.platform)
+        .map(|archive| Image {
+            reference: PROBE_IMAGE.to_owned(),
+            manifest: Some(archive.manifest),
+            blob: Some(archive.blob),
+        });
     names
         .into_iter()
         .filter_map(|name| view.image(name))
+        .chain(probe)
         .map(Resource::Image)
         .collect()
 }

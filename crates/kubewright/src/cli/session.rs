@@ -115,9 +115,16 @@ fn agents() -> Result<Agents, Failure> {
             Ok(agents.with(
                 platform,
                 Agent {
+                    size_bytes: unpacked_size(gzip),
                     gzip: Arc::from(*gzip),
                     sha256,
                 },
             ))
         })
+}
+
+/// A gzip file ends with the size of what it holds (RFC 1952, modulo 4 GiB).
+fn unpacked_size(gzip: &[u8]) -> u64 {
+    gzip.last_chunk::<4>()
+        .map_or(0, |size| u64::from(u32::from_le_bytes(*size)))
 }

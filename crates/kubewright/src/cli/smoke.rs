@@ -8,7 +8,9 @@ use kubewright_control::observe::first_look;
 use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
 use kubewright_control::smoke::{self, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
+use kubewright_core::catalogue::PROBE_IMAGE;
 use kubewright_core::plan::text::count;
+use kubewright_core::spec::ArtifactSource;
 
 use super::session;
 use crate::failure::{Failure, Kind};
@@ -49,7 +51,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
                 is_control_plane: node.is_control_plane(),
             })
             .collect(),
-        images: images(arguments, &opened.session.store.image_references()),
+        images: images(arguments, &cluster.artifacts.source),
         domain: cluster.network.domain.to_string(),
         encryption_prefix: Some(format!("k8s:enc:{}:v1:", cluster.security.encryption)),
         pods_limit: Duration::from_secs(arguments.timeout),
@@ -85,14 +87,11 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     Ok(())
 }
 
-/// The image asked for; or the source's own probe, and upstream's as a fallback.
-fn images(arguments: &Arguments, at_hand: &[String]) -> Vec<ProbeImage> {
-    if let Some(reference) = &arguments.image {
-        return vec![ProbeImage::of(reference)];
+/// The image asked for; or the probe a directory of artifacts brings, or upstream's own test image.
+fn images(arguments: &Arguments, source: &ArtifactSource) -> Vec<ProbeImage> {
+    match (&arguments.image, source) {
+        (Some(reference), _) => vec![ProbeImage::of(reference)],
+        (None, ArtifactSource::Directory(_)) => vec![ProbeImage::of(PROBE_IMAGE), ProbeImage::upstream()],
+        (None, _) => vec![ProbeImage::upstream()],
     }
-    let probe = at_hand.iter().filter(|reference| reference.contains("/probe:"));
-    probe
-        .map(|reference| ProbeImage::of(reference))
-        .chain([ProbeImage::upstream()])
-        .collect()
 }
