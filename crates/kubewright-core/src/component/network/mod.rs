@@ -73,10 +73,12 @@ fn waiting(configuration: &Value) -> Vec<Resource> {
     ]
 }
 
-/// Puts the waiting configuration in place, whole or not at all: the runtime watches the directory and reads it the
-/// moment it appears, so the copy is made outside.
+/// Puts the waiting configuration in place, whole or not at all.
+///
+/// The copy is made in the very directory, under a name the runtime does not read: containerd (2.3) reloads on renames
+/// within the directory and ignores a file that is moved in from elsewhere, which it sees as created.
 fn announce() -> Vec<Command> {
-    let copy = format!("/run/kubewright/cni/{CONFLIST}");
+    let copy = format!("{OWN_CONFIGURATION_DIRECTORY}/.{CONFLIST}.new");
     let source = format!("{WAITING_DIRECTORY}/{CONFLIST}");
     let target = format!("{OWN_CONFIGURATION_DIRECTORY}/{CONFLIST}");
     vec![
