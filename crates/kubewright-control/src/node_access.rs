@@ -27,7 +27,7 @@ const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Conversations with all nodes, and the authorities that let one talk to etcd.
 pub struct Nodes {
-    nodes: BTreeMap<String, Node>,
+    open: BTreeMap<String, Node>,
     control_planes: Vec<String>,
     authorities: Arc<Authorities>,
 }
@@ -40,14 +40,14 @@ impl Nodes {
             .map(|node| node.name.to_string())
             .collect();
         Self {
-            nodes,
+            open: nodes,
             control_planes,
             authorities,
         }
     }
 
     fn node(&self, name: &str) -> Result<&Node, Error> {
-        self.nodes
+        self.open
             .get(name)
             .ok_or_else(|| Error::bug(format!("no conversation with node {name}")))
     }

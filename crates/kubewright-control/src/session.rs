@@ -62,7 +62,10 @@ impl Session {
             directory: directory.to_path_buf(),
             store: Arc::new(store),
             agents,
-            run: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            run: format!(
+                "{:012x}",
+                u64::from_be_bytes([0, 0, id[0], id[1], id[2], id[3], id[4], id[5]])
+            ),
             operator: operator(),
         })
     }

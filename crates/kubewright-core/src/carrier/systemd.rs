@@ -130,6 +130,10 @@ fn service_section(process: &Process) -> String {
             line(&mut text, "RemainAfterExit", "true");
         }
     }
+    if !matches!(process.readiness, Readiness::Finished) {
+        // An API server whose etcd is gone does not end by itself; systemd's own patience is 90 s.
+        line(&mut text, "TimeoutStopSec", "20");
+    }
     if let Some(user) = process.user {
         line(&mut text, "User", user);
         line(&mut text, "Group", user);

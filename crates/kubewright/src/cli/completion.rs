@@ -2,7 +2,6 @@
 
 use clap_complete::Shell;
 
-use crate::failure::Failure;
 use crate::ui::Ui;
 
 /// Arguments of `completion`.
@@ -14,9 +13,8 @@ pub(crate) struct Arguments {
 }
 
 /// Prints the script.
-pub(crate) fn run(arguments: &Arguments, command: &mut clap::Command, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments, command: &mut clap::Command, ui: &Ui) {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, command, "kubewright", &mut script);
     ui.data(&String::from_utf8_lossy(&script));
-    Ok(())
 }

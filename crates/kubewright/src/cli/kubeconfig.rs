@@ -88,16 +88,14 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
 
 /// Where people reach the API: the endpoint of the file, or the first control plane.
 fn server(cluster: &Cluster) -> String {
-    match &cluster.control_plane.endpoint {
-        Some(endpoint) => format!("https://{endpoint}"),
-        None => {
-            let address = cluster
-                .control_planes()
-                .next()
-                .map(|node| SocketAddr::new(node.address, 6443));
-            address.map_or_else(String::new, |address| format!("https://{address}"))
-        }
+    if let Some(endpoint) = &cluster.control_plane.endpoint {
+        return format!("https://{endpoint}");
     }
+    let address = cluster
+        .control_planes()
+        .next()
+        .map(|node| SocketAddr::new(node.address, 6443));
+    address.map_or_else(String::new, |address| format!("https://{address}"))
 }
 
 fn target() -> Result<PathBuf, Failure> {

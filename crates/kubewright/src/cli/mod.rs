@@ -85,7 +85,10 @@ fn run(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
     let flags = &cli.flags;
     match &cli.command {
         Command::Init(arguments) => init::run(arguments, flags, ui),
-        Command::Completion(arguments) => completion::run(arguments, &mut Cli::command(), ui),
+        Command::Completion(arguments) => {
+            completion::run(arguments, &mut Cli::command(), ui);
+            Ok(())
+        }
         Command::Schema => schema::run(ui),
         Command::Version => version::run(ui),
         Command::Plan(arguments) if arguments.offline => plan::run_offline(flags, ui),

@@ -29,11 +29,11 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         let status = look(&opened.session, &observation).await;
         ui.result(&status, || text(&status))?;
         if !arguments.watch {
-            return match status.is_healthy() {
-                true => Ok(()),
-                false => Err(Failure::new(Kind::Findings, "the cluster is not healthy")
-                    .hint("kubewright plan shows what differs from cluster.yaml, kubewright apply mends it")),
-            };
+            if status.is_healthy() {
+                return Ok(());
+            }
+            return Err(Failure::new(Kind::Findings, "the cluster is not healthy")
+                .hint("kubewright plan shows what differs from cluster.yaml, kubewright apply mends it"));
         }
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}

@@ -29,7 +29,7 @@ pub(crate) fn run(ui: &Ui) -> Result<(), Failure> {
         .unwrap_or_default();
     let components = artifacts
         .into_iter()
-        .map(|artifact| (artifact.name.to_string(), artifact.version.to_string()))
+        .map(|artifact| (artifact.name.to_string(), artifact.version.clone()))
         .collect();
     let versions = Versions {
         kubewright: env!("CARGO_PKG_VERSION"),

@@ -1,5 +1,8 @@
 //! The only place that prints: data to standard output, talk to standard error.
 
+// Printing takes a printer in hand, also where the printer has no choice.
+#![allow(clippy::unused_self)]
+
 mod progress;
 mod table;
 
@@ -29,11 +32,6 @@ impl Ui {
             fancy: flags.is_fancy(),
             output: flags.output,
         }
-    }
-
-    /// Whether results are for people.
-    pub(crate) fn is_text(&self) -> bool {
-        self.output == Output::Text
     }
 
     /// Prints a result; nobody reading any more is no error.

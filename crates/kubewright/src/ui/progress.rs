@@ -67,9 +67,9 @@ impl Progress {
 
     fn note(&self, node: &str, text: &str) {
         if self.live.is_some() {
-            self.live(node, text)
+            self.live(node, text);
         } else {
-            self.plain(node, text)
+            self.plain(node, text);
         }
     }
 }

@@ -87,3 +87,19 @@ fn announce() -> Vec<Command> {
         Command::new(["mv", "-f", &copy, &target]),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn renames_the_configuration_within_its_directory() {
+        let commands = super::announce();
+        let [.., copy, target] = commands[2].words.as_slice() else {
+            panic!("mv takes two paths")
+        };
+        assert_eq!(Path::new(copy).parent(), Path::new(target).parent());
+        // What ends otherwise is not read by the runtime.
+        assert_eq!(Path::new(copy).extension(), Some("new".as_ref()));
+    }
+}
