@@ -12,7 +12,8 @@ use kubewright_agent::undo::undo;
 use kubewright_agent::wait::wait;
 use kubewright_core::wire::NodeCondition;
 
-const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | undo RUN | version";
+const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | \
+                     wait-url URL --ca FILE --timeout-seconds N | undo RUN | version";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();

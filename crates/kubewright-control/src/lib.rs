@@ -4,6 +4,7 @@
 //! API server and [`etcd`] to a member through whatever connection they are given; [`smoke`] starts pods and shows that
 //! they can do what pods do.
 
+pub mod addon;
 pub mod artifact;
 pub mod authority;
 pub mod check;

@@ -19,6 +19,7 @@ use kubewright_core::resource::NodeState;
 use kubewright_core::secret::Secret;
 use kubewright_core::spec::NodeName;
 
+use crate::addon;
 use crate::artifact::{Fetching, Wanted};
 use crate::authority::{Authorities, merge_certificates, merge_secrets};
 use crate::cluster_api::KubernetesApi;
@@ -127,7 +128,9 @@ pub async fn observe(
             .map_err(|error| Error::caused(Kind::User, "work out what the node is to have", &error))?;
         states.insert(node.name.to_string(), state);
     }
-    api.set_desired(manifests(&context), node_objects(&context))?;
+    let mut objects = manifests(&context);
+    objects.extend(addon::objects(cluster, &session.directory)?);
+    api.set_desired(objects, node_objects(&context))?;
     let inspections = every_node(&nodes, |name, node| {
         let state = states.get(&name).cloned().unwrap_or_default();
         reporter.event(&Event::Node {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use kubewright_core::plan::{Plan, PlannedStep, Step, StepId};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::Hands;
 use crate::report::{Event, Reporter};
@@ -56,26 +56,35 @@ pub async fn execute(
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
     let mut running = JoinSet::new();
+    let mut idle: Vec<AbortHandle> = Vec::new();
     loop {
         outcome.was_stopped |= *stop.borrow();
+        if outcome.was_stopped {
+            // Whoever only waits changes nothing: there is no step at hand to finish.
+            idle.drain(..).for_each(|waiting| waiting.abort());
+        }
         if !outcome.was_stopped {
             let ready =
                 |planned: &&PlannedStep| planned.after.iter().all(|id| outcome.finished.contains_key(id));
             let (begin, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|planned| ready(planned));
             waiting = rest;
             for planned in begin {
-                start(
+                let started = start(
                     &mut running,
                     planned.clone(),
                     Arc::clone(&hands),
                     Arc::clone(&reporter),
                 );
+                if matches!(planned.step, Step::Wait { .. }) {
+                    idle.push(started);
+                }
             }
         }
         tokio::select! {
             joined = running.join_next() => match joined {
                 None => break,
                 Some(Ok(done)) => note(&mut outcome, done, reporter.as_ref()),
+                Some(Err(error)) if error.is_cancelled() => {}
                 // A panic in a step is a bug; the steps after it are skipped like after any failure.
                 Some(Err(panic)) => outcome.failed.push(StepFailure {
                     step: StepId("unknown".to_owned()),
@@ -107,7 +116,12 @@ struct Done {
     result: Result<usize, crate::error::Error>,
 }
 
-fn start(running: &mut JoinSet<Done>, planned: PlannedStep, hands: Arc<Hands>, reporter: Arc<dyn Reporter>) {
+fn start(
+    running: &mut JoinSet<Done>,
+    planned: PlannedStep,
+    hands: Arc<Hands>,
+    reporter: Arc<dyn Reporter>,
+) -> AbortHandle {
     reporter.event(&Event::StepStarted {
         step: planned.id.clone(),
         node: planned.step.node().map(str::to_owned),
@@ -121,7 +135,7 @@ fn start(running: &mut JoinSet<Done>, planned: PlannedStep, hands: Arc<Hands>, r
             seconds: begun.elapsed().as_secs_f64(),
             result,
         }
-    });
+    })
 }
 
 fn note(outcome: &mut Outcome, done: Done, reporter: &dyn Reporter) {

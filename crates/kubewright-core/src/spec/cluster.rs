@@ -55,7 +55,7 @@ pub struct Cluster {
     /// What is installed into the cluster besides the built-in objects.
     #[serde(default)]
     pub addons: Vec<Addon>,
-    /// The machines of the cluster. Their order decides pod subnets with the `bridge` plug-in: append new nodes.
+    /// The machines of the cluster; their order means nothing.
     pub nodes: Vec<Node>,
 }
 

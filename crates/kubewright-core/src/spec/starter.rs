@@ -162,8 +162,7 @@ impl Starter {
     }
 }
 
-const SETTINGS: &str = "\
-  # controlPlane:
+const SETTINGS: &str = "  # controlPlane:
   #   endpoint: api.example.org:6443   # a name, virtual address or load balancer for people outside; nodes need none
   #   extraSans: []                    # more names and addresses for the API server's certificate
 

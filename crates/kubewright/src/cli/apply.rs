@@ -9,7 +9,7 @@ use kubewright_control::session::Purpose;
 use kubewright_core::plan::{Plan, text};
 use tokio::sync::watch;
 
-use super::{plan, session};
+use super::{check, plan, session};
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -35,6 +35,9 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
         ));
         return ui.result(&Summary::of(&Outcome::default()), || text::summary(&made));
     }
+    if !observation.observed.is_settled() {
+        refuse_findings(&opened, ui).await?;
+    }
     if !flags.yes {
         ui.say(&plan::show(&made, &observation));
         if !ui.confirm(&format!("Apply this to cluster {}?", opened.file.cluster.name))? {
@@ -47,6 +50,22 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     }
     ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
     ui.result(&Summary::of(&outcome), || text::count(outcome.changed, "change"))
+}
+
+/// What would make a first apply fail is told before anything is changed.
+async fn refuse_findings(opened: &session::Opened, ui: &Ui) -> Result<(), Failure> {
+    let report = check::look(opened).await;
+    if !report.findings.is_empty() {
+        ui.say(&report.text());
+    }
+    if report.has_errors() {
+        return Err(Failure::new(
+            Kind::Refused,
+            "the machines are not ready for this cluster; nothing was changed",
+        )
+        .hint("mend what is marked as error above; kubewright check looks again"));
+    }
+    Ok(())
 }
 
 /// Runs a plan; the first interrupt lets the steps at hand finish, the second ends the program.
