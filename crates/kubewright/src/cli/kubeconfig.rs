@@ -3,12 +3,9 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kubewright_control::kube::kubeconfig::{self, Access};
-use kubewright_control::observe::first_look;
-use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
 use kubewright_core::manifest::ADMIN_GROUP;
 use kubewright_core::resource::AuthorityName;
@@ -40,10 +37,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("kubeconfig", flags, ui)?;
     let cluster = &opened.file.cluster;
-    let reporter: Arc<dyn Reporter> = opened.progress.clone();
-    let look = first_look(&opened.session, Purpose::Read, &reporter).await;
-    opened.progress.finish();
-    let look = look.map_err(|errors| opened.failures(errors))?;
+    let look = opened.first_look(Purpose::Read).await?;
     if !look.observed.is_settled() {
         return Err(
             Failure::new(Kind::User, format!("cluster {} is not there yet", cluster.name))

@@ -1,7 +1,5 @@
 //! `kubewright reset`.
 
-use kubewright_control::observe::first_look;
-use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
 use kubewright_core::plan::{plan_reset, text};
 use std::sync::Arc;
@@ -19,10 +17,7 @@ pub(crate) struct Arguments {}
 pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("reset", flags, ui)?;
     let cluster = &opened.file.cluster;
-    let reporter: Arc<dyn Reporter> = opened.progress.clone();
-    let look = first_look(&opened.session, Purpose::Change, &reporter).await;
-    opened.progress.finish();
-    let look = look.map_err(|errors| opened.failures(errors))?;
+    let look = opened.first_look(Purpose::Change).await?;
     let hands = Arc::new(look.into_hands(&opened.session));
     let plan = plan_reset(cluster);
     if !flags.yes {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kubewright_control::error::{Error, Kind as ErrorKind};
-use kubewright_control::observe::{Observation, ObserveErrors, observe};
+use kubewright_control::observe::{FirstLook, Observation, ObserveErrors, first_look, observe};
 use kubewright_control::report::Reporter;
 use kubewright_control::session::{Purpose, Session};
 use kubewright_control::transport::{Agent, Agents};
@@ -51,8 +51,16 @@ impl Opened {
         observation.map_err(|errors| self.failures(errors))
     }
 
+    /// Looks at who the nodes are and whose authority they live under, no further.
+    pub(crate) async fn first_look(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
+        let reporter: Arc<dyn Reporter> = self.progress.clone();
+        let look = first_look(&self.session, purpose, &reporter).await;
+        self.progress.finish();
+        look.map_err(|errors| self.failures(errors))
+    }
+
     /// Many nodes' errors as one failure: each is told, then they are counted.
-    pub(crate) fn failures(&self, errors: ObserveErrors) -> Failure {
+    fn failures(&self, errors: ObserveErrors) -> Failure {
         let ObserveErrors(errors) = errors;
         let failures: Vec<Failure> = errors.iter().map(failure).collect();
         let mut failures = failures.into_iter();

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_control::node_access::Nodes;
-use kubewright_control::observe::first_look;
-use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
 use kubewright_control::smoke::{self, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
 use kubewright_core::catalogue::PROBE_IMAGE;
@@ -31,10 +29,7 @@ pub(crate) struct Arguments {
 /// Runs the checks and tells of each.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("smoke", flags, ui)?;
-    let reporter: Arc<dyn Reporter> = opened.progress.clone();
-    let look = first_look(&opened.session, Purpose::Read, &reporter).await;
-    opened.progress.finish();
-    let look = look.map_err(|errors| opened.failures(errors))?;
+    let look = opened.first_look(Purpose::Read).await?;
     let client = look
         .api
         .client()

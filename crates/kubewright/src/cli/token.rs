@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use kubewright_control::kube::token::{TokenOptions, issue_token};
-use kubewright_control::observe::first_look;
-use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
-use std::sync::Arc;
 
 use super::session;
 use crate::failure::{Failure, Kind};
@@ -32,10 +29,7 @@ pub(crate) struct Arguments {
 /// Issues and prints the token.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("token", flags, ui)?;
-    let reporter: Arc<dyn Reporter> = opened.progress.clone();
-    let look = first_look(&opened.session, Purpose::Read, &reporter).await;
-    opened.progress.finish();
-    let look = look.map_err(|errors| opened.failures(errors))?;
+    let look = opened.first_look(Purpose::Read).await?;
     let client = look
         .api
         .client()
