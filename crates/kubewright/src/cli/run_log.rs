@@ -1,9 +1,11 @@
 //! The full debug log of a run: a file nobody has to ask for, named when something goes wrong.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -11,25 +13,49 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 const KEPT_LOGS: usize = 30;
 
 /// Where this run's log goes; `None` where no file can be written (that is no reason not to run).
-pub(crate) fn start(command: &str) -> Option<PathBuf> {
-    let directory = directory()?;
-    fs::create_dir_all(&directory).ok()?;
-    prune(&directory);
+///
+/// With `verbose`, what is noted is also said as it happens: once for what is done, twice for how.
+pub(crate) fn start(command: &str, verbose: u8) -> Option<PathBuf> {
+    let said = (verbose > 0).then(|| {
+        let level = if verbose == 1 {
+            LevelFilter::INFO
+        } else {
+            LevelFilter::DEBUG
+        };
+        let own = Targets::new().with_target("kubewright", level);
+        tracing_subscriber::fmt::layer()
+            .without_time()
+            .with_writer(std::io::stderr)
+            .with_filter(own)
+    });
+    let place = directory().and_then(|directory| open(&directory, command));
+    let (path, file) = match place {
+        Some((path, file)) => (Some(path), Some(file)),
+        None => (None, None),
+    };
+    let kept = file.map(|file| {
+        let filter = EnvFilter::try_from_env("KUBEWRIGHT_LOG")
+            .unwrap_or_else(|_| EnvFilter::new("info,kubewright=debug,kubewright_control=debug"));
+        tracing_subscriber::fmt::layer()
+            .json()
+            .with_writer(Mutex::new(file))
+            .with_filter(filter)
+    });
+    tracing_subscriber::registry()
+        .with(kept)
+        .with(said)
+        .try_init()
+        .ok()?;
+    path
+}
+
+fn open(directory: &Path, command: &str) -> Option<(PathBuf, File)> {
+    fs::create_dir_all(directory).ok()?;
+    prune(directory);
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let path = directory.join(format!("{stamp}-{command}-{}.log", std::process::id()));
     let file = File::create(&path).ok()?;
-    let filter = EnvFilter::try_from_env("KUBEWRIGHT_LOG").unwrap_or_else(|_| {
-        EnvFilter::new("info,kubewright=debug,kubewright_control=debug,kubewright_core=debug")
-    });
-    let layer = tracing_subscriber::fmt::layer()
-        .json()
-        .with_writer(std::sync::Mutex::new(file));
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(layer)
-        .try_init()
-        .ok()?;
-    Some(path)
+    Some((path, file))
 }
 
 fn directory() -> Option<PathBuf> {
@@ -40,7 +66,7 @@ fn directory() -> Option<PathBuf> {
         .map(|directory| directory.join("kubewright/logs"))
 }
 
-fn prune(directory: &PathBuf) {
+fn prune(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };

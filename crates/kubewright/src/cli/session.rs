@@ -30,7 +30,7 @@ pub(crate) struct Opened {
 
 /// Reads the file and prepares a session.
 pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened, Failure> {
-    let log = super::run_log::start(command);
+    let log = super::run_log::start(command, flags.verbose);
     let file = cluster_file::read(flags, ui)?;
     let session =
         Session::new(file.cluster.clone(), &file.directory(), agents()?).map_err(|error| failure(&error))?;
