@@ -118,6 +118,23 @@ pub trait System: Send + Sync {
     /// Seconds since the epoch.
     fn now(&self) -> i64;
 
+    /// Time that passes evenly, from any beginning: what waits are bounded by.
+    fn uptime(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+    }
+
+    /// Lets time pass between two looks at something that is waited for.
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    /// The status of an HTTP GET from this node, where the node's network is not this process' own.
+    fn http_status(&self, url: &str, ca_file: Option<&str>) -> Option<Result<u16, String>> {
+        let _ = (url, ca_file);
+        None
+    }
+
     /// Called before each effect on the node; a test's system can refuse, as a power cut would.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kubewright_core::wire::{NodeCondition, NodeError};
 use rustls::pki_types::pem::PemObject as _;
@@ -29,13 +29,13 @@ pub fn wait(
     timeout: Duration,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), NodeError> {
-    let deadline = Instant::now() + timeout;
+    let deadline = system.uptime() + timeout;
     loop {
         let seen = match look(system, condition, deadline) {
             Ok(()) => return Ok(()),
             Err(seen) => seen,
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_sub(system.uptime());
         if left.is_zero() || stop() {
             let cause = format!("not so after {} s: {seen}", timeout.as_secs_f32().round());
             let mut error = fault(format!("wait until {condition}"), cause);
@@ -44,11 +44,11 @@ pub fn wait(
             }
             return Err(error);
         }
-        std::thread::sleep(PAUSE.min(left));
+        system.pause(PAUSE.min(left));
     }
 }
 
-fn look(system: &dyn System, condition: &NodeCondition, deadline: Instant) -> Result<(), String> {
+fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> Result<(), String> {
     match condition {
         NodeCondition::UnitActive { unit } => {
             let mut statuses = unit::statuses(system, &[unit]).map_err(|error| error.to_string())?;
@@ -59,9 +59,12 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Instant) -> Re
             Err(format!("it is {} ({})", status.active, status.sub))
         }
         NodeCondition::HttpOk { url, ca_file } => {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_sub(system.uptime());
             let timeout = left.clamp(Duration::from_millis(50), LOOK);
-            match get(system, url, ca_file.as_deref(), timeout).map_err(|error| error.cause)? {
+            let status = system.http_status(url, ca_file.as_deref()).unwrap_or_else(|| {
+                get(system, url, ca_file.as_deref(), timeout).map_err(|error| error.cause)
+            });
+            match status? {
                 200 => Ok(()),
                 status => Err(format!("it answers {status}")),
             }

@@ -55,11 +55,7 @@ struct Desired {
 
 impl KubernetesApi {
     /// An API that is connected to when it is first needed.
-    pub(crate) fn new(
-        cluster: &Cluster,
-        nodes: BTreeMap<String, Node>,
-        authorities: Arc<Authorities>,
-    ) -> Self {
+    pub fn new(cluster: &Cluster, nodes: BTreeMap<String, Node>, authorities: Arc<Authorities>) -> Self {
         Self {
             control_planes: cluster
                 .control_planes()
@@ -70,53 +66,6 @@ impl KubernetesApi {
             connection: OnceCell::new(),
             desired: Mutex::default(),
         }
-    }
-
-    /// Says what the cluster is to have.
-    pub(crate) fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
-        let mut desired = Desired::default();
-        for (position, object) in objects.into_iter().enumerate() {
-            let name = ObjectName::of(&object, position)
-                .map_err(|error| Error::caused(Kind::User, "read the objects", &error))?
-                .to_string();
-            desired.order.push(name.clone());
-            desired.objects.insert(name, object);
-        }
-        desired.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
-        if let Ok(mut own) = self.desired.lock() {
-            *own = desired;
-        }
-        Ok(())
-    }
-
-    /// Names of all objects the cluster is to have, in the order they are applied.
-    pub(crate) fn object_names(&self) -> Vec<String> {
-        self.desired
-            .lock()
-            .map(|desired| desired.order.clone())
-            .unwrap_or_default()
-    }
-
-    /// Looks for a control plane whose API server is ready, among those where something listens.
-    pub(crate) async fn find(&self, observed: &Observed) -> bool {
-        let listens = |name: &&String| {
-            observed.nodes.get(*name).is_some_and(|node| {
-                node.facts
-                    .listening
-                    .iter()
-                    .any(|listener| listener.port == API_PORT)
-            })
-        };
-        let candidates: Vec<String> = self.control_planes.iter().filter(listens).cloned().collect();
-        !candidates.is_empty() && self.connect_first(&candidates).await.is_ok()
-    }
-
-    /// The client, connected to through the first control plane that is ready.
-    ///
-    /// # Errors
-    /// When no API server answers; says what each one said.
-    pub async fn client(&self) -> Result<Client, Error> {
-        self.connect_first(&self.control_planes).await
     }
 
     async fn connect_first(&self, candidates: &[String]) -> Result<Client, Error> {
@@ -166,51 +115,6 @@ impl KubernetesApi {
         Ok(Connection { client, _way: way })
     }
 
-    /// What the API says of nodes, before anything is rendered.
-    pub(crate) async fn look_at_nodes(&self, cluster: &Cluster) -> Result<ObservedApi, Error> {
-        let listed = nodes::list_nodes(&self.client().await?)
-            .await
-            .map_err(|error| Error::caused(Kind::Api, "list the nodes", &error))?;
-        let mut seen = ObservedApi::default();
-        for node in listed {
-            if cluster.node(&node.name).is_none() {
-                seen.unknown_nodes.push(node.name.clone());
-            } else if !node.ready {
-                seen.nodes_not_ready.push(node.name.clone());
-            }
-            if let Some(range) = node.pod_cidr {
-                seen.pod_cidrs.insert(node.name, range);
-            }
-        }
-        Ok(seen)
-    }
-
-    /// How the API differs from what it is to have.
-    pub(crate) async fn compare(&self, seen: Option<ObservedApi>) -> Result<Option<ObservedApi>, Error> {
-        let Some(mut seen) = seen else { return Ok(None) };
-        let client = self.client().await?;
-        let (wanted_objects, wanted_nodes) = self.wanted(None, None);
-        let (objects, nodes, dns) = tokio::join!(
-            objects::diff_objects(&client, &wanted_objects),
-            nodes::diff_nodes(&client, &wanted_nodes),
-            wait::unavailable_deployments(&client, &[("kube-system", "coredns")]),
-        );
-        let objects = objects.map_err(|error| Error::caused(Kind::Api, "compare the objects", &error))?;
-        let nodes = nodes.map_err(|error| Error::caused(Kind::Api, "compare the nodes", &error))?;
-        let diff = |change| match change {
-            ObjectChange::Missing => None,
-            ObjectChange::Changed { diff } => Some(diff),
-        };
-        seen.objects = objects
-            .into_iter()
-            .map(|difference| (difference.id, diff(difference.change)))
-            .collect();
-        seen.nodes_to_register = nodes.into_iter().map(|difference| difference.name).collect();
-        let dns = dns.map_err(|error| Error::caused(Kind::Api, "look at the deployments", &error))?;
-        seen.deployments_unavailable = dns.into_keys().collect();
-        Ok(Some(seen))
-    }
-
     /// The named objects and nodes as they are to be; all of them without names.
     fn wanted(&self, objects: Option<&[String]>, nodes: Option<&[String]>) -> (Vec<Value>, Vec<NodeObject>) {
         let Ok(desired) = self.desired.lock() else {
@@ -227,7 +131,95 @@ impl KubernetesApi {
     }
 }
 
-impl ClusterApi for Arc<KubernetesApi> {
+impl ClusterApi for KubernetesApi {
+    fn find<'a>(&'a self, observed: &'a Observed) -> Asking<'a, bool> {
+        // Among those where something listens.
+        let listens = |name: &&String| {
+            observed.nodes.get(*name).is_some_and(|node| {
+                node.facts
+                    .listening
+                    .iter()
+                    .any(|listener| listener.port == API_PORT)
+            })
+        };
+        let candidates: Vec<String> = self.control_planes.iter().filter(listens).cloned().collect();
+        Box::pin(async move { !candidates.is_empty() && self.connect_first(&candidates).await.is_ok() })
+    }
+
+    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>> {
+        Box::pin(async move {
+            let listed = nodes::list_nodes(&self.client().await?)
+                .await
+                .map_err(|error| Error::caused(Kind::Api, "list the nodes", &error))?;
+            let mut seen = ObservedApi::default();
+            for node in listed {
+                if cluster.node(&node.name).is_none() {
+                    seen.unknown_nodes.push(node.name.clone());
+                } else if !node.ready {
+                    seen.nodes_not_ready.push(node.name.clone());
+                }
+                if let Some(range) = node.pod_cidr {
+                    seen.pod_cidrs.insert(node.name, range);
+                }
+            }
+            Ok(seen)
+        })
+    }
+
+    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
+        let mut desired = Desired::default();
+        for (position, object) in objects.into_iter().enumerate() {
+            let name = ObjectName::of(&object, position)
+                .map_err(|error| Error::caused(Kind::User, "read the objects", &error))?
+                .to_string();
+            desired.order.push(name.clone());
+            desired.objects.insert(name, object);
+        }
+        desired.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
+        if let Ok(mut own) = self.desired.lock() {
+            *own = desired;
+        }
+        Ok(())
+    }
+
+    fn object_names(&self) -> Vec<String> {
+        self.desired
+            .lock()
+            .map(|desired| desired.order.clone())
+            .unwrap_or_default()
+    }
+
+    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>> {
+        Box::pin(async move {
+            let Some(mut seen) = seen else { return Ok(None) };
+            let client = self.client().await?;
+            let (wanted_objects, wanted_nodes) = self.wanted(None, None);
+            let (objects, nodes, dns) = tokio::join!(
+                objects::diff_objects(&client, &wanted_objects),
+                nodes::diff_nodes(&client, &wanted_nodes),
+                wait::unavailable_deployments(&client, &[("kube-system", "coredns")]),
+            );
+            let objects = objects.map_err(|error| Error::caused(Kind::Api, "compare the objects", &error))?;
+            let nodes = nodes.map_err(|error| Error::caused(Kind::Api, "compare the nodes", &error))?;
+            let diff = |change| match change {
+                ObjectChange::Missing => None,
+                ObjectChange::Changed { diff } => Some(diff),
+            };
+            seen.objects = objects
+                .into_iter()
+                .map(|difference| (difference.id, diff(difference.change)))
+                .collect();
+            seen.nodes_to_register = nodes.into_iter().map(|difference| difference.name).collect();
+            let dns = dns.map_err(|error| Error::caused(Kind::Api, "look at the deployments", &error))?;
+            seen.deployments_unavailable = dns.into_keys().collect();
+            Ok(Some(seen))
+        })
+    }
+
+    fn client(&self) -> Asking<'_, Result<Client, Error>> {
+        Box::pin(self.connect_first(&self.control_planes))
+    }
+
     fn register_nodes<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
         Box::pin(async move {
             let (_, nodes) = self.wanted(Some(&[]), Some(names));

@@ -22,9 +22,8 @@ use kubewright_core::spec::NodeName;
 use crate::addon;
 use crate::artifact::{Fetching, Wanted};
 use crate::authority::{Authorities, merge_certificates, merge_secrets};
-use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
-use crate::execute::Hands;
+use crate::execute::{ClusterApi, Hands};
 use crate::node::Node;
 use crate::report::{Event, Reporter};
 use crate::session::{Purpose, Session};
@@ -41,7 +40,7 @@ pub struct Observation {
     /// Conversations and API, for the run that may follow.
     pub hands: Arc<Hands>,
     /// The API, for commands that talk to it.
-    pub api: Arc<KubernetesApi>,
+    pub api: Arc<dyn ClusterApi>,
     /// The cluster's authorities, new ones if there were none.
     pub authorities: Arc<Authorities>,
 }
@@ -65,7 +64,7 @@ pub struct FirstLook {
     /// The cluster's authorities, new ones if there were none.
     pub authorities: Arc<Authorities>,
     /// The cluster's API, not connected to yet.
-    pub api: Arc<KubernetesApi>,
+    pub api: Arc<dyn ClusterApi>,
 }
 
 impl FirstLook {
@@ -75,7 +74,7 @@ impl FirstLook {
         Hands {
             nodes: self.nodes,
             services,
-            api: Box::new(self.api),
+            api: self.api,
         }
     }
 }
@@ -154,7 +153,7 @@ pub async fn observe(
         hands: Arc::new(Hands {
             nodes,
             services,
-            api: Box::new(Arc::clone(&api)),
+            api: Arc::clone(&api),
         }),
         api,
         authorities,
@@ -182,7 +181,7 @@ pub async fn connect(
             doing: "connecting".to_owned(),
         });
         let introduction = session.introduction(purpose);
-        async move { Ok(Node::connect(&way, &introduction).await?) }
+        async move { Ok(Node::connect(way.as_ref(), &introduction).await?) }
     })
     .await
 }
@@ -244,11 +243,7 @@ pub async fn first_look(
         Authorities::complete(secrets, certificates, SystemTime::now())?
     };
     let authorities = Arc::new(authorities);
-    let api = Arc::new(KubernetesApi::new(
-        &session.cluster,
-        nodes.clone(),
-        Arc::clone(&authorities),
-    ));
+    let api = session.ways.api(&session.cluster, &nodes, &authorities);
     Ok(FirstLook {
         nodes,
         observed,

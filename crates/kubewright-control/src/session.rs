@@ -1,5 +1,6 @@
 //! What one invocation works with: the cluster file, the versions, the artifacts, the ways to the nodes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use kubewright_core::spec::{Cluster, Node as SpecNode};
 use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::check::{Watch, check};
+use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
-use crate::node::{Blobs, Introduction, Services};
+use crate::execute::ClusterApi;
+use crate::node::{Blobs, Introduction, Node, Services};
 use crate::random;
 use crate::transport::{Agents, Ssh, SshSettings, Transport};
 
@@ -40,6 +43,48 @@ pub struct Session {
     pub run: String,
     /// Who runs it and from where.
     pub operator: String,
+    /// The ways to the nodes and to the API.
+    pub ways: Arc<dyn Ways>,
+}
+
+/// How the outside world is reached: over SSH in the program, inside this process in the simulated cluster.
+pub trait Ways: Send + Sync {
+    /// The way to a node.
+    fn node(&self, session: &Session, node: &SpecNode) -> Arc<dyn Transport>;
+
+    /// The way to the cluster's API, which is connected to when it is first needed.
+    fn api(
+        &self,
+        cluster: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        authorities: &Arc<Authorities>,
+    ) -> Arc<dyn ClusterApi>;
+}
+
+/// The ways of the real world: the operator's `ssh`, and API servers through conversations with their nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct OverSsh;
+
+impl Ways for OverSsh {
+    fn node(&self, session: &Session, node: &SpecNode) -> Arc<dyn Transport> {
+        Arc::new(Ssh::new(
+            SshSettings::of(&session.cluster, node, &session.directory),
+            session.agents.clone(),
+        ))
+    }
+
+    fn api(
+        &self,
+        cluster: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        authorities: &Arc<Authorities>,
+    ) -> Arc<dyn ClusterApi> {
+        Arc::new(KubernetesApi::new(
+            cluster,
+            nodes.clone(),
+            Arc::clone(authorities),
+        ))
+    }
 }
 
 impl Session {
@@ -48,42 +93,60 @@ impl Session {
     /// # Errors
     /// When the version is not in the catalogue or the artifact source cannot be used.
     pub fn new(cluster: Cluster, directory: &Path, agents: Agents) -> Result<Self, Error> {
+        Self::with(
+            cluster,
+            directory,
+            agents,
+            Arc::new(Store::open_default()?),
+            Arc::new(OverSsh),
+        )
+    }
+
+    /// The same with a store and ways of one's own.
+    ///
+    /// # Errors
+    /// When the version is not in the catalogue or there is no randomness to be had.
+    pub fn with(
+        cluster: Cluster,
+        directory: &Path,
+        agents: Agents,
+        store: Arc<Store>,
+        ways: Arc<dyn Ways>,
+    ) -> Result<Self, Error> {
         let release = release(&cluster.kubernetes).ok_or_else(|| {
             Error::new(
                 Kind::User,
                 format!("Kubernetes {} is not in the catalogue", cluster.kubernetes),
             )
         })?;
-        let store = Store::open_default()?;
         let id = random::bytes::<6>().map_err(|error| Error::caused(Kind::Bug, "name the run", &error))?;
         Ok(Self {
             cluster,
             release,
             directory: directory.to_path_buf(),
-            store: Arc::new(store),
+            store,
             agents,
             run: format!(
                 "{:012x}",
                 u64::from_be_bytes([0, 0, id[0], id[1], id[2], id[3], id[4], id[5]])
             ),
             operator: operator(),
+            ways,
         })
     }
 
     /// The way to a node.
-    pub(crate) fn transport(&self, node: &SpecNode) -> Ssh {
-        Ssh::new(
-            SshSettings::of(&self.cluster, node, &self.directory),
-            self.agents.clone(),
-        )
+    pub(crate) fn transport(&self, node: &SpecNode) -> Arc<dyn Transport> {
+        self.ways.node(self, node)
     }
 
     /// Looks for what would make an apply fail.
     pub async fn check(&self, watch: Watch<'_>) -> Report {
-        let ways = self.cluster.nodes.iter().map(|node| {
-            let way: Arc<dyn Transport> = Arc::new(self.transport(node));
-            (node.name.to_string(), way)
-        });
+        let ways = self
+            .cluster
+            .nodes
+            .iter()
+            .map(|node| (node.name.to_string(), self.transport(node)));
         check(
             &self.cluster,
             &ways.collect(),

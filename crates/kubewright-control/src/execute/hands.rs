@@ -7,8 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kubewright_core::manifest::NodeObject;
+use kubewright_core::observed::{Observed, ObservedApi};
 use kubewright_core::plan::{Condition, Step};
 use kubewright_core::resource::ResourceId;
+use kubewright_core::spec::Cluster;
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::node::{Node, Progress, Services};
@@ -17,8 +21,20 @@ use crate::report::{Event, Reporter};
 /// A boxed future, so that [`ClusterApi`] can be another thing in tests.
 pub type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What steps ask of the Kubernetes API.
+/// The Kubernetes API as looking and steps use it.
 pub trait ClusterApi: Send + Sync {
+    /// Looks for an API server that is ready; whether there is one.
+    fn find<'a>(&'a self, observed: &'a Observed) -> Asking<'a, bool>;
+    /// What the API says of nodes, before anything is rendered.
+    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>>;
+    /// Says what the cluster is to have.
+    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error>;
+    /// Names of all objects the cluster is to have, in the order they are applied.
+    fn object_names(&self) -> Vec<String>;
+    /// How the API differs from what it is to have; nothing when there is none.
+    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>>;
+    /// A client of an API server that is ready, for what is no step.
+    fn client(&self) -> Asking<'_, Result<kube::Client, Error>>;
     /// Creates or completes the named Node objects.
     fn register_nodes<'a>(&'a self, nodes: &'a [String]) -> Asking<'a, Result<usize, Error>>;
     /// Applies the named objects.
@@ -34,7 +50,7 @@ pub struct Hands {
     /// Who answers what nodes ask for while they converge.
     pub services: Services,
     /// The cluster's API; connected to when the first step needs it.
-    pub api: Box<dyn ClusterApi>,
+    pub api: Arc<dyn ClusterApi>,
 }
 
 impl Hands {
