@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use similar::TextDiff;
 
 use super::{Disruption, Plan, PlannedStep, Step};
-use crate::observed::{Change, Difference, UnitAction};
+use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource, Stage};
 
 /// More nodes than this are counted instead of named.
@@ -245,6 +245,7 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             action,
             enable,
             reason,
+            found,
         } => {
             let sign = if before.is_none() && *enable { '+' } else { '~' };
             let act = match action {
@@ -260,9 +261,53 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             let change = before.as_deref().map_or_else(String::new, |before| {
                 diff(Some(before), resource.and_then(content))
             });
-            format!("  {sign} {name}{act}{because}\n{change}")
+            let found: String = found.iter().map(found_lines).collect();
+            format!("  {sign} {name}{act}{because}\n{change}{found}")
         }
     }
+}
+
+/// The lines that tell of something beside a unit's own file.
+fn found_lines(found: &UnitFinding) -> String {
+    match found {
+        UnitFinding::Override { path, content } => {
+            let content = content.as_deref().map_or_else(
+                || "      (content is not shown)\n".to_owned(),
+                |content| {
+                    content.lines().fold(String::new(), |mut text, line| {
+                        text.push_str(&indent(&format!("-{line}")));
+                        text
+                    })
+                },
+            );
+            let path = escaped(path);
+            format!("    - {path} (removed; the node's journal keeps it)\n{content}")
+        }
+        UnitFinding::Arguments { foreign, lacking } => {
+            let lines = |what: &str, words: &[String]| {
+                words.iter().fold(String::new(), |mut text, word| {
+                    let _ = writeln!(text, "      its process {what} {}", escaped(word));
+                    text
+                })
+            };
+            lines("was given", foreign) + &lines("lacks", lacking)
+        }
+        UnitFinding::Executable { path, running } => {
+            format!(
+                "      its process executes {}, not what is at {} now\n",
+                escaped(running),
+                escaped(path)
+            )
+        }
+    }
+}
+
+/// Text of a node made harmless for a terminal.
+fn escaped(text: &str) -> String {
+    text.escape_debug()
+        .to_string()
+        .replace("\\'", "'")
+        .replace("\\\"", "\"")
 }
 
 /// A resource by the name people know it by.
@@ -312,14 +357,7 @@ fn diff(before: Option<&str>, after: Option<&str>) -> String {
 
 fn indent(text: &str) -> String {
     text.lines().fold(String::new(), |mut indented, line| {
-        let _ = writeln!(
-            indented,
-            "      {}",
-            line.escape_debug()
-                .to_string()
-                .replace("\\'", "'")
-                .replace("\\\"", "\"")
-        );
+        let _ = writeln!(indented, "      {}", escaped(line));
         indented
     })
 }
