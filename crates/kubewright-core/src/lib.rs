@@ -20,5 +20,6 @@ pub mod plan;
 pub mod render;
 pub mod resource;
 pub mod secret;
+pub mod shown;
 pub mod spec;
 pub mod wire;

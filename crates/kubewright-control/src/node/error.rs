@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kubewright_core::shown::sentence;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::{LockHolder, NodeError};
 
@@ -102,7 +103,7 @@ impl NodeCallError {
             Self::TimedOut { node, .. } => Some(format!(
                 "see what {node} is busy with, then run the command again"
             )),
-            Self::Node { error, .. } => error.hint.clone(),
+            Self::Node { error, .. } => error.hint.as_deref().map(sentence),
             // Both sides are of one build, so this is a bug: there is nothing an operator could change.
             Self::Protocol { .. } => None,
             Self::Tunnel { node, address, .. } => {

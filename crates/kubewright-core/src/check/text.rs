@@ -1,39 +1,10 @@
-//! Words and figures of findings, and what makes text from a node harmless.
+//! Words and figures of findings.
 
-use std::fmt::Write as _;
+use crate::shown::LONGEST;
+pub(super) use crate::shown::{sentence, shown};
 
 /// More nodes than this are counted after the first ones.
 const NAMED_NODES: usize = 6;
-/// Longest text of a node that is repeated.
-const LONGEST: usize = 100;
-/// Longest cause or fix that somebody else worded.
-const LONGEST_SENTENCE: usize = 500;
-
-/// Makes text from a node harmless: control characters and such that turn the direction of text are escaped.
-pub(super) fn shown(text: &str) -> String {
-    cut(text, LONGEST)
-}
-
-/// The same for whole sentences.
-pub(super) fn sentence(text: &str) -> String {
-    cut(text, LONGEST_SENTENCE)
-}
-
-fn cut(text: &str, longest: usize) -> String {
-    let mut short = String::new();
-    for character in text.trim().chars().take(longest) {
-        let turns = matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if character.is_control() || turns {
-            let _ = write!(short, "{}", character.escape_default());
-        } else {
-            short.push(character);
-        }
-    }
-    if text.trim().chars().nth(longest).is_some() {
-        short.push('…');
-    }
-    short
-}
 
 /// Whether text from a node is a plain name or path, which means nothing to a shell.
 pub(super) fn is_plain(text: &str) -> bool {
@@ -117,12 +88,6 @@ pub(super) fn duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escapes_and_cuts_what_nodes_say() {
-        assert_eq!(shown("nginx\u{1b}[2J\u{202e}"), "nginx\\u{1b}[2J\\u{202e}");
-        assert_eq!(shown(&"x".repeat(1 << 20)).chars().count(), LONGEST + 1);
-    }
 
     #[test]
     fn puts_only_plain_names_into_commands() {

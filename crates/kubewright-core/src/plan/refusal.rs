@@ -1,10 +1,12 @@
 //! Why a plan is not made: the safety rules, each with a name that the operator can look up.
 
+use crate::shown::{sentence, shown};
+
 /// A safety rule said no. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The node says it belongs to another cluster.
-    #[error("node {node} belongs to cluster {cluster:?} (id {id})")]
+    #[error("node {node} belongs to cluster \"{}\" (id {})", shown(cluster), shown(id))]
     OtherCluster {
         /// The node.
         node: String,
@@ -14,7 +16,7 @@ pub enum Refusal {
         id: String,
     },
     /// The node says it is another node of this cluster.
-    #[error("node {node} was set up as {other:?}")]
+    #[error("node {node} was set up as \"{}\"", shown(other))]
     OtherNode {
         /// The node's name in cluster.yaml.
         node: String,
@@ -22,7 +24,7 @@ pub enum Refusal {
         other: String,
     },
     /// Two nodes are the same machine, or were cloned from one image.
-    #[error("nodes {first} and {second} have the same machine id {machine_id}")]
+    #[error("nodes {first} and {second} have the same machine id {}", shown(machine_id))]
     SameMachine {
         /// One node.
         first: String,
@@ -38,7 +40,7 @@ pub enum Refusal {
         node: String,
     },
     /// Something is in the way that kubewright does not remove by itself.
-    #[error("{resource} on node {node}: {reason}")]
+    #[error("{} on node {node}: {}", sentence(resource), sentence(reason))]
     Blocked {
         /// The node.
         node: String,
@@ -77,7 +79,8 @@ impl Refusal {
             ),
             Self::OtherNode { node, other } => {
                 format!(
-                    "give the node its old name ({other}) in cluster.yaml, or check the address of {node}"
+                    "give the node its old name ({}) in cluster.yaml, or check the address of {node}",
+                    shown(other)
                 )
             }
             Self::SameMachine { second, .. } => format!(

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::observed::{
-    Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction, UnitFinding,
-};
+use crate::observed::{Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction};
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
 use crate::spec::{Cluster, parse};
 
@@ -248,7 +246,6 @@ fn names_the_units_a_step_restarts() {
         enable: false,
         action: UnitAction::Restart,
         reason: "its configuration changed".to_owned(),
-        found: Vec::new(),
     };
     let difference = Difference {
         resource: ResourceId::new("unit", "kubelet.service"),
@@ -266,48 +263,6 @@ fn names_the_units_a_step_restarts() {
         Disruption::Restarts {
             units: vec!["kubelet.service".to_owned()]
         }
-    );
-}
-
-#[test]
-fn shows_what_overrides_a_unit_and_how_its_process_differs() {
-    let cluster = cluster(&NODES);
-    let mut observed = converged(&cluster);
-    let change = Change::Unit {
-        before: None,
-        enable: false,
-        action: UnitAction::Restart,
-        reason: "overridden".to_owned(),
-        found: vec![
-            UnitFinding::Override {
-                path: "/etc/systemd/system/kubelet.service.d/a.conf".to_owned(),
-                content: Some("[Service]\nExecStart=\u{1b}[2J\n".to_owned()),
-            },
-            UnitFinding::Arguments {
-                foreign: vec!["--v=9".to_owned()],
-                lacking: vec!["--v=2".to_owned()],
-            },
-            UnitFinding::Executable {
-                path: "/usr/local/bin/kubelet".to_owned(),
-                running: "/usr/local/bin/kubelet (deleted)".to_owned(),
-            },
-        ],
-    };
-    let resource = ResourceId::new("unit", "kubelet.service");
-    let differences = &mut observed.nodes.get_mut("w-1").unwrap().differences;
-    differences.push(Difference { resource, change });
-    let plan = plan_of(&cluster, &observed).unwrap();
-    let text = text::render(&plan, &BTreeMap::new(), &BTreeMap::new());
-    let (_, text) = text.split_once("  ~ unit:kubelet.service").unwrap();
-    assert_eq!(
-        text.split("\n\n").next().unwrap(),
-        ", restarts (overridden)
-    - /etc/systemd/system/kubelet.service.d/a.conf (removed; the node's journal keeps it)
-      -[Service]
-      -ExecStart=\\u{1b}[2J
-      its process was given --v=9
-      its process lacks --v=2
-      its process executes /usr/local/bin/kubelet (deleted), not what is at /usr/local/bin/kubelet now"
     );
 }
 
@@ -383,5 +338,81 @@ proptest! {
             allocate_pod_ranges(&one, &observed).unwrap(),
             allocate_pod_ranges(&other, &observed).unwrap()
         );
+    }
+}
+
+/// What a hostile node would like to have on the operator's terminal.
+const HOSTILE: &str = "\u{1b}[2J\r\n0 changes\u{202e}";
+
+#[test]
+fn nothing_a_node_says_becomes_a_line_or_a_command_of_its_own_in_the_plan() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    let said = HOSTILE.to_owned();
+    let changes = [
+        Change::Value {
+            before: said.clone(),
+            after: said.clone(),
+        },
+        Change::Certificate { reason: said.clone() },
+        Change::Unit {
+            before: None,
+            enable: true,
+            action: UnitAction::Restart,
+            reason: said.clone(),
+        },
+        Change::Surplus,
+    ];
+    let differences = changes.map(|change| Difference {
+        resource: ResourceId::new("unit", &said),
+        change,
+    });
+    observed
+        .nodes
+        .get_mut("w-1")
+        .unwrap()
+        .differences
+        .extend(differences);
+    let api = observed.api.as_mut().unwrap();
+    let object = format!("ConfigMap {HOSTILE}");
+    api.objects.insert(object, Some(said));
+    let plan = plan_of(&cluster, &observed).unwrap();
+    let text = text::render(&plan, &states(&cluster), &observed.api.unwrap().objects);
+    let harmful: Vec<char> = text
+        .chars()
+        .filter(|letter| *letter != '\n' && crate::shown::is_harmful(*letter))
+        .collect();
+    assert_eq!(harmful, [], "{text}");
+    assert!(!text.lines().any(|line| line.trim() == "0 changes"), "{text}");
+}
+
+#[test]
+fn nothing_a_node_says_becomes_a_line_of_its_own_in_a_refusal() {
+    let node = "cp-1".to_owned();
+    let said = HOSTILE.to_owned();
+    let refusals = [
+        Refusal::OtherCluster {
+            node: node.clone(),
+            cluster: said.clone(),
+            id: said.clone(),
+        },
+        Refusal::OtherNode {
+            node: node.clone(),
+            other: said.clone(),
+        },
+        Refusal::SameMachine {
+            first: node.clone(),
+            second: node.clone(),
+            machine_id: said.clone(),
+        },
+        Refusal::Blocked {
+            node,
+            resource: said.clone(),
+            reason: said,
+        },
+    ];
+    for refusal in refusals {
+        let text = format!("{refusal}{}", refusal.hint());
+        assert!(!text.contains(crate::shown::is_harmful), "{text:?}");
     }
 }

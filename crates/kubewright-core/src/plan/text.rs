@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use similar::TextDiff;
 
 use super::{Disruption, Plan, PlannedStep, Step};
-use crate::observed::{Change, Difference, UnitAction, UnitFinding};
+use crate::observed::{Change, Difference, UnitAction};
 use crate::resource::{NodeState, Resource, Stage};
+use crate::shown::{line, sentence, shown};
 
 /// More nodes than this are counted instead of named.
 const NAMED_NODES: usize = 6;
@@ -134,7 +135,10 @@ fn headline(group: &Group<'_>) -> String {
                 ""
             };
             let disturbs = match &planned.disruption {
-                Disruption::Restarts { units } => format!("; restarts {}{order}", units.join(", ")),
+                Disruption::Restarts { units } => {
+                    let units: Vec<String> = units.iter().map(|unit| shown(unit)).collect();
+                    format!("; restarts {}{order}", units.join(", "))
+                }
                 _ => String::new(),
             };
             format!(
@@ -200,17 +204,18 @@ fn body(
             .map(|difference| lines(difference, node, states))
             .collect(),
         Step::RegisterNodes { nodes } => nodes.iter().fold(String::new(), |mut text, node| {
-            let _ = writeln!(text, "  ~ Node {node}");
+            let _ = writeln!(text, "  ~ Node {}", shown(node));
             text
         }),
         Step::ApplyManifests { objects: names } => names.iter().fold(String::new(), |mut text, name| {
+            let shown_name = sentence(name);
             match objects.get(name) {
                 Some(Some(diff)) => {
-                    let _ = writeln!(text, "  ~ {name}");
+                    let _ = writeln!(text, "  ~ {shown_name}");
                     text.push_str(&indent(diff));
                 }
                 _ => {
-                    let _ = writeln!(text, "  + {name}");
+                    let _ = writeln!(text, "  + {shown_name}");
                 }
             }
             text
@@ -219,21 +224,21 @@ fn body(
     }
 }
 
-/// The lines that tell of one difference.
+/// The lines that tell of one difference. All of it may be a node's invention, but for what `states` has.
 fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeState>) -> String {
     let resource = states
         .get(node)
         .and_then(|state| state.get(&difference.resource))
         .map(|found| &found.resource);
-    let name = resource.map_or_else(|| difference.resource.to_string(), describe);
+    let name = resource.map_or_else(|| sentence(difference.resource.as_str()), describe);
     match &difference.change {
         Change::Missing => format!("  + {name}\n"),
         Change::Surplus => format!("  - {name}\n"),
         Change::Access { before, after } | Change::Value { before, after } => {
-            format!("  ~ {name}: {before} -> {after}\n")
+            format!("  ~ {name}: {} -> {}\n", sentence(before), sentence(after))
         }
-        Change::Certificate { reason } => format!("  ~ {name}: {reason}\n"),
-        Change::Blocked { reason } => format!("  ! {name}: {reason}\n"),
+        Change::Certificate { reason } => format!("  ~ {name}: {}\n", sentence(reason)),
+        Change::Blocked { reason } => format!("  ! {name}: {}\n", sentence(reason)),
         Change::Content { before } => {
             format!(
                 "  ~ {name}\n{}",
@@ -245,7 +250,6 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             action,
             enable,
             reason,
-            found,
         } => {
             let sign = if before.is_none() && *enable { '+' } else { '~' };
             let act = match action {
@@ -256,58 +260,14 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             let because = if reason.is_empty() {
                 String::new()
             } else {
-                format!(" ({reason})")
+                format!(" ({})", sentence(reason))
             };
             let change = before.as_deref().map_or_else(String::new, |before| {
                 diff(Some(before), resource.and_then(content))
             });
-            let found: String = found.iter().map(found_lines).collect();
-            format!("  {sign} {name}{act}{because}\n{change}{found}")
+            format!("  {sign} {name}{act}{because}\n{change}")
         }
     }
-}
-
-/// The lines that tell of something beside a unit's own file.
-fn found_lines(found: &UnitFinding) -> String {
-    match found {
-        UnitFinding::Override { path, content } => {
-            let content = content.as_deref().map_or_else(
-                || "      (content is not shown)\n".to_owned(),
-                |content| {
-                    content.lines().fold(String::new(), |mut text, line| {
-                        text.push_str(&indent(&format!("-{line}")));
-                        text
-                    })
-                },
-            );
-            let path = escaped(path);
-            format!("    - {path} (removed; the node's journal keeps it)\n{content}")
-        }
-        UnitFinding::Arguments { foreign, lacking } => {
-            let lines = |what: &str, words: &[String]| {
-                words.iter().fold(String::new(), |mut text, word| {
-                    let _ = writeln!(text, "      its process {what} {}", escaped(word));
-                    text
-                })
-            };
-            lines("was given", foreign) + &lines("lacks", lacking)
-        }
-        UnitFinding::Executable { path, running } => {
-            format!(
-                "      its process executes {}, not what is at {} now\n",
-                escaped(running),
-                escaped(path)
-            )
-        }
-    }
-}
-
-/// Text of a node made harmless for a terminal.
-fn escaped(text: &str) -> String {
-    text.escape_debug()
-        .to_string()
-        .replace("\\'", "'")
-        .replace("\\\"", "\"")
 }
 
 /// A resource by the name people know it by.
@@ -356,8 +316,8 @@ fn diff(before: Option<&str>, after: Option<&str>) -> String {
 }
 
 fn indent(text: &str) -> String {
-    text.lines().fold(String::new(), |mut indented, line| {
-        let _ = writeln!(indented, "      {}", escaped(line));
+    text.lines().fold(String::new(), |mut indented, one| {
+        let _ = writeln!(indented, "      {}", line(one));
         indented
     })
 }

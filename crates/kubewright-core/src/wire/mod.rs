@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::observed::{Counters, Difference, Facts};
 use crate::resource::{Digest, NodeState, ResourceId};
+use crate::shown::sentence;
 
 /// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
 pub const PROTOCOL: u32 = 1;
@@ -291,10 +292,10 @@ pub enum Reply {
     },
 }
 
-/// What went wrong on a node.
+/// What went wrong on a node; as text it is one line, whatever the node said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "camelCase")]
-#[error("{doing}: {cause}")]
+#[error("{}: {}", sentence(doing), sentence(cause))]
 pub struct NodeError {
     /// What was being done, as in `write /etc/kubernetes/admin.conf`.
     pub doing: String,

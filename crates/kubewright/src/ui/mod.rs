@@ -1,4 +1,6 @@
 //! The only place that prints: data to standard output, talk to standard error.
+//!
+//! Whatever was repeated from a node or an API, no text for people leaves here that could move the operator's cursor.
 
 // Printing takes a printer in hand, also where the printer has no choice.
 #![allow(clippy::unused_self)]
@@ -12,6 +14,7 @@ pub(crate) use progress::Progress;
 pub(crate) use table::table;
 
 use kubewright_core::secret::Secret;
+use kubewright_core::shown;
 
 use crate::failure::{Failure, Kind};
 use crate::settings::{GlobalFlags, Output};
@@ -59,8 +62,8 @@ impl Ui {
         let bug =
             |error: &dyn std::fmt::Display| Failure::new(Kind::Bug, format!("write the result: {error}"));
         match self.output {
-            Output::Text => self.data(&text()),
-            Output::Json => self.data(&serde_json::to_string_pretty(value).map_err(|error| bug(&error))?),
+            Output::Text => self.data(&shown::lines(&text())),
+            Output::Json => self.data(&json(value).map_err(|error| bug(&error))?),
             Output::Yaml => self.data(&serde_saphyr::to_string(value).map_err(|error| bug(&error))?),
         }
         Ok(())
@@ -75,17 +78,21 @@ impl Ui {
 
     /// Says something even when asked to be quiet.
     pub(crate) fn error_line(&self, text: &str) {
+        self.harmless_line(&shown::lines(text));
+    }
+
+    fn harmless_line(&self, text: &str) {
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         let _ = write!(io::stderr().lock(), "{text}{newline}");
     }
 
     /// Shows a failure.
     pub(crate) fn failure(&self, failure: &Failure) {
-        let text = failure.render();
+        let text = shown::lines(&failure.render());
         if self.fancy {
-            self.error_line(&text.replacen("error:", "\u{1b}[1;31merror:\u{1b}[0m", 1));
+            self.harmless_line(&text.replacen("error:", "\u{1b}[1;31merror:\u{1b}[0m", 1));
         } else {
-            self.error_line(&text);
+            self.harmless_line(&text);
         }
     }
 
@@ -111,5 +118,36 @@ impl Ui {
             .read_line(&mut answer)
             .map_err(|error| Failure::new(Kind::User, format!("read the answer: {error}")))?;
         Ok(matches!(answer.trim(), "yes" | "y"))
+    }
+}
+
+/// JSON in which also what JSON allows in text, but a terminal obeys, is escaped.
+fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    if !text.contains(|letter| letter != '\n' && shown::is_harmful(letter)) {
+        return Ok(text);
+    }
+    // Outside of strings there is none of them, and none is beyond the first 65536.
+    let escaped = |letter: char| match letter {
+        '\n' => "\n".to_owned(),
+        harmful if shown::is_harmful(harmful) => format!("\\u{:04x}", u32::from(harmful)),
+        harmless => harmless.to_string(),
+    };
+    Ok(text.chars().map(escaped).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json;
+
+    #[test]
+    fn json_shows_nothing_a_terminal_obeys_and_says_the_same() {
+        let said = "\u{1b}[2J \u{9b}2J \u{7f} \u{202e} \u{feff} ü\n";
+        let text = json(&[said]).unwrap();
+        assert_eq!(
+            text,
+            "[\n  \"\\u001b[2J \\u009b2J \\u007f \\u202e \\ufeff ü\\n\"\n]"
+        );
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [said]);
     }
 }

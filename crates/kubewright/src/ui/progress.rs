@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kubewright_control::report::{Event, Reporter};
+use kubewright_core::shown;
 
 /// The line of what concerns the cluster as a whole.
 const CLUSTER: &str = "cluster";
@@ -45,7 +46,7 @@ impl Progress {
 
     fn plain(&self, node: &str, text: &str) {
         if !self.quiet {
-            let _ = writeln!(std::io::stderr().lock(), "{node}: {text}");
+            let _ = writeln!(std::io::stderr().lock(), "{node}: {}", shown::line(text));
         }
     }
 
@@ -62,7 +63,7 @@ impl Progress {
             line.enable_steady_tick(Duration::from_millis(120));
             line
         });
-        line.set_message(text.to_owned());
+        line.set_message(shown::line(text));
     }
 
     fn note(&self, node: &str, text: &str) {
@@ -99,7 +100,7 @@ impl Reporter for Progress {
                 let node = node.as_deref().unwrap_or(CLUSTER);
                 match &self.live {
                     Some(live) => {
-                        let _ = live.all.println(format!("{node}: {error}"));
+                        let _ = live.all.println(format!("{node}: {}", shown::line(error)));
                     }
                     None => self.plain(node, error),
                 }
