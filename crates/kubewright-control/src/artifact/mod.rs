@@ -4,7 +4,7 @@
 //! or kept before its digest was compared with what the catalogue, the lock file or the directory's manifest says, and
 //! what is sent is compressed once, while its digest is computed again. The cache can be deleted at any time.
 
-mod archive;
+pub mod archive;
 mod cache;
 mod checked;
 mod directory;

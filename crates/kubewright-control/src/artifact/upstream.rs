@@ -5,8 +5,11 @@
 //! runtime pulls them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flate2::read::MultiGzDecoder;
 use kubewright_core::catalogue::{Artifact, Checksum, Format};
 use kubewright_core::render::Artifacts;
 use kubewright_core::resource::{Blob, Digest};
@@ -226,7 +229,7 @@ impl Source {
             .filter_map(|file| file.member.clone())
             .collect();
         let archive = name.clone();
-        spawn_blocking(move || unpack(&cache, &cache.path(sha256), &archive, &members, Limits::DEFAULT))
+        spawn_blocking(move || unpack_kept(&cache, sha256, &archive, &members))
             .await
             .map_err(|error| ArtifactError::Archive {
                 archive: name,
@@ -241,6 +244,21 @@ impl Source {
             None => url.to_owned(),
         }
     }
+}
+
+/// Takes the wanted members of a compressed archive in the cache into the cache.
+fn unpack_kept(
+    cache: &Cache,
+    sha256: Digest,
+    archive: &str,
+    wanted: &[String],
+) -> Result<BTreeMap<String, Blob>, ArtifactError> {
+    let path = cache.path(sha256);
+    let file = File::open(&path).map_err(|error| super::cache::file_error("read", &path, &error))?;
+    let tar = MultiGzDecoder::new(BufReader::new(file));
+    unpack(tar, archive, wanted, Limits::DEFAULT, |mut content| {
+        cache.keep(&mut content)
+    })
 }
 
 /// Finds a file's sum in what upstream publishes: a bare sum, or lines `sum  file name`.
