@@ -116,7 +116,8 @@ impl Journal {
         }
         // A run that comes back to a node goes on in its own file.
         let old = tree.read(path, LIMIT)?.unwrap_or_default();
-        self.sequence = entries(&old).last().map_or(0, |entry| entry.sequence + 1);
+        let last = entries(&old).last().map(|entry| entry.sequence);
+        self.sequence = last.map_or(0, |last| last.saturating_add(1));
         tree.write(path, whole_lines(&old), Owner::mine(0o600))?;
         tree.sync()?;
         self.file = Some(tree.append(path)?);
@@ -131,7 +132,7 @@ impl Journal {
             time: system.now(),
             event,
         };
-        self.sequence += 1;
+        self.sequence = self.sequence.saturating_add(1);
         serde_json::to_writer(&mut *lines, &entry).doing(|| "write the journal".to_owned())?;
         lines.push(b'\n');
         Ok(())

@@ -57,6 +57,21 @@ fn a_run_that_comes_back_goes_on_after_its_last_whole_line() {
 }
 
 #[test]
+fn a_run_goes_on_after_the_last_number_there_is() {
+    let system = TestSystem::new();
+    let tree = tree(&system);
+    named("run").record(system.as_ref(), &tree, done("/a")).unwrap();
+    let path = path_of("run");
+    let text = system
+        .get(&path)
+        .replace("\"sequence\":1", &format!("\"sequence\":{}", u64::MAX));
+    system.put(&path, &text);
+    named("run").record(system.as_ref(), &tree, done("/b")).unwrap();
+    let (_, entries) = runs(&tree).unwrap().pop().unwrap();
+    assert_eq!(entries.last().unwrap().sequence, u64::MAX);
+}
+
+#[test]
 fn only_the_newest_runs_are_kept_and_the_copies_they_name() {
     let system = TestSystem::new();
     let tree = tree(&system);

@@ -100,11 +100,9 @@ impl Worker {
     fn inspect(&mut self, state: NodeState, verify: bool) -> Result<Reply, NodeError> {
         let may_write = self.setting.may_change.is_ok();
         let (node, _, _) = self.node()?;
-        if verify {
-            node.hashes.read_everything();
-        }
+        node.hashes.distrust = verify;
         let differences = converge::inspect(node, &state);
-        node.hashes.trust();
+        node.hashes.distrust = false;
         let differences = differences?;
         if may_write {
             node.hashes.save(&node.tree)?;
