@@ -12,6 +12,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kubewright-agent", &["kubewright-core"]),
     ("kubewright-control", &["kubewright-core"]),
     ("kubewright", &["kubewright-core", "kubewright-control"]),
+    (
+        "kubewright-fuzz",
+        &["kubewright-core", "kubewright-agent", "kubewright-control"],
+    ),
     ("kubewright-lab", &[]),
     ("xtask", &["kubewright-core"]),
 ];

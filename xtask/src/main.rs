@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod dist;
+mod fuzz;
 
 use clap::{Parser, Subcommand};
 
@@ -18,11 +19,20 @@ enum Command {
     Boundaries,
     /// Build the static agent and the kubewright that carries it; prints where they are
     Dist,
+    /// Give the code inputs that a fuzzer invents, for a bounded time; needs cargo-fuzz
+    Fuzz {
+        /// Which targets (default: all, one after the other)
+        targets: Vec<String>,
+        /// How long for each
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Boundaries => boundaries::check(),
+        Command::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Command::Dist => dist::build().map(|built| {
             say(&format!("kubewright {}", built.program.display()));
             say(&format!(
