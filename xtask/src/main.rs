@@ -1,5 +1,6 @@
 //! The project's own automation: `cargo xtask COMMAND`.
 
+mod bench;
 mod boundaries;
 mod dist;
 mod fuzz;
@@ -15,6 +16,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure how long things take
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Check that crates depend on each other only as ARCHITECTURE.md allows
     Boundaries,
     /// Build the static agent and the kubewright that carries it; prints where they are
@@ -31,6 +35,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Bench(what) => bench::run(&what),
         Command::Boundaries => boundaries::check(),
         Command::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Command::Dist => dist::build().map(|built| {

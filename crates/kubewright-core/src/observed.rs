@@ -213,6 +213,18 @@ pub struct Counters {
     pub files_hashed: u64,
 }
 
+impl std::iter::Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |one, other| Self {
+            changed: one.changed + other.changed,
+            files_written: one.files_written + other.files_written,
+            unit_actions: one.unit_actions + other.unit_actions,
+            blob_bytes: one.blob_bytes + other.blob_bytes,
+            files_hashed: one.files_hashed + other.files_hashed,
+        })
+    }
+}
+
 /// Everything seen before planning: every node, and the API if it answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

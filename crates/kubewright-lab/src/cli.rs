@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::command::{down, exec, fault, list, up};
 use crate::lab::registry::Registry;
 use crate::lab::{Lab, LabName, MachineName};
-use crate::{cluster_file, component, machine, scenario, ui};
+use crate::{bench, cluster_file, component, machine, scenario, ui};
 
 /// Throw-away machines on this computer for trying kubewright and testing it.
 #[derive(Debug, Parser)]
@@ -69,6 +69,8 @@ enum Operation {
     Components(component::Arguments),
     /// Tell a whole story with the built binaries, on a lab of its own
     Scenario(scenario::Arguments),
+    /// Measure how long kubewright takes, on a lab of its own
+    Bench(bench::Arguments),
     /// Remove the lab with all its machines and data
     Down,
     /// Internal: becomes the process of one machine
@@ -127,6 +129,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             ui::data(component::ensure(&options)?.display());
         }
         Operation::Scenario(arguments) => scenario::run(&arguments)?,
+        Operation::Bench(arguments) => bench::run(&arguments)?,
         Operation::Down => down::run(&place)?,
         Operation::BootMachine { name } => {
             let lab = machine::boot::lab_of_helper(&place.lab, &place.directory()?)?;

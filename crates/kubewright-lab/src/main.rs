@@ -4,6 +4,7 @@
 //! keys, own network), takes their power or their cable away, and removes them without a trace. It knows nothing of
 //! the product's insides; scenarios drive the built binaries only.
 
+mod bench;
 mod cli;
 mod cluster_file;
 mod command;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_core::manifest::NodeObject;
-use kubewright_core::observed::{Observed, ObservedApi};
+use kubewright_core::observed::{Counters, Observed, ObservedApi};
 use kubewright_core::plan::{Condition, Step};
 use kubewright_core::resource::ResourceId;
 use kubewright_core::spec::Cluster;
@@ -54,6 +54,11 @@ pub struct Hands {
 }
 
 impl Hands {
+    /// The work of all nodes' agents in this run.
+    pub fn counters(&self) -> Counters {
+        self.nodes.values().map(Node::counters).sum()
+    }
+
     /// Does one step and says how many things it changed.
     pub(super) async fn perform(&self, step: &Step, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
         match step {

@@ -91,10 +91,13 @@ impl Node {
             Reply::Inspected {
                 differences,
                 counters,
-            } => Ok(Inspection {
-                differences,
-                counters,
-            }),
+            } => {
+                self.shared.state().counters = counters;
+                Ok(Inspection {
+                    differences,
+                    counters,
+                })
+            }
             _ => Err(self.unexpected(doing)),
         }
     }
@@ -217,7 +220,10 @@ impl Node {
             }
         };
         match self.checked(answer.reply)? {
-            Reply::Converged { changed, counters } => Ok(Work { changed, counters }),
+            Reply::Converged { changed, counters } => {
+                self.shared.state().counters = counters;
+                Ok(Work { changed, counters })
+            }
             _ => Err(self.unexpected(doing)),
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kubewright_core::observed::Counters;
 use kubewright_core::secret::Secret;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message, encode_data, encode_message};
@@ -84,6 +85,7 @@ pub(super) struct State {
     pub(super) tunnels: BTreeMap<StreamId, Tunnel>,
     pub(super) planned: Planned,
     pub(super) blobs: usize,
+    pub(super) counters: Counters,
     greeting: Option<oneshot::Sender<Greeting>>,
     is_leaving: bool,
     loss: Option<Loss>,

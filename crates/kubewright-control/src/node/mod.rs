@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kubewright_core::observed::Counters;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::{PROTOCOL, ToAgent};
 use tokio::time::timeout;
@@ -109,6 +110,11 @@ impl Node {
     /// The node's name.
     pub fn name(&self) -> &NodeName {
         &self.shared.node
+    }
+
+    /// The work of this conversation's agent, as it last told.
+    pub fn counters(&self) -> Counters {
+        self.shared.state().counters
     }
 
     /// Whether the conversation has ended.

@@ -219,6 +219,27 @@ async fn gives_each_question_its_own_answer() {
 }
 
 #[tokio::test]
+async fn remembers_what_the_agent_last_said_of_its_work() {
+    let node = talk(|mut agent| async move {
+        agent.inspected().await;
+        let (id, _) = agent.request().await;
+        let counters = Counters {
+            files_written: 3,
+            ..Counters::default()
+        };
+        let changed = Vec::new();
+        agent.reply(id, Reply::Converged { changed, counters }).await;
+        agent.hear().await;
+    })
+    .await;
+    node.inspect(&NodeState::default(), false).await.unwrap();
+    assert_eq!(node.counters(), Counters::default());
+    node.reset(quiet()).await.unwrap();
+    assert_eq!(node.counters().files_written, 3);
+    node.goodbye().await;
+}
+
+#[tokio::test]
 async fn tells_who_holds_the_lock() {
     let transport = transport(|mut agent| async move {
         agent.hear().await;

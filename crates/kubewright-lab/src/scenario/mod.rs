@@ -5,8 +5,15 @@
 //! could have found out. When a story fails, the machines' journals are kept beside its other files.
 
 mod dns;
+mod run;
 mod stage;
 
+#[path = "../../scenarios/canary/mod.rs"]
+mod canary;
+#[path = "../../scenarios/certificates/mod.rs"]
+mod certificates;
+#[path = "../../scenarios/faults.rs"]
+mod faults;
 #[path = "../../scenarios/ha_bootstrap.rs"]
 mod ha_bootstrap;
 #[path = "../../scenarios/power_cut.rs"]
@@ -18,7 +25,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-pub(crate) use stage::{Stage, step};
+pub(crate) use stage::{Stage, step, sweep};
 
 use crate::{tool, ui};
 
@@ -29,6 +36,17 @@ pub(crate) struct Arguments {
     #[arg(value_enum)]
     story: Story,
 
+    /// All variants of the story, not only the chosen ones
+    #[arg(long)]
+    full: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// The programs a stage uses and where it keeps its files.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
     /// The program under test
     #[arg(long, env = "KUBEWRIGHT", default_value = "kubewright")]
     kubewright: PathBuf,
@@ -41,7 +59,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "KUBEWRIGHT_COMPONENTS")]
     components: Option<PathBuf>,
 
-    /// Where the scenario keeps its files
+    /// Where files are kept
     #[arg(long, default_value = "target/scenario")]
     work_dir: PathBuf,
 
@@ -62,6 +80,8 @@ enum Story {
     HaBootstrap,
     /// The power of one control plane fails, then everybody's: the cluster comes back by itself
     PowerCut,
+    /// Kills, cuts, full disks and second runs during a bootstrap: applying again finishes the job
+    Faults,
 }
 
 impl Story {
@@ -69,28 +89,37 @@ impl Story {
         match self {
             Self::HaBootstrap => "ha-bootstrap",
             Self::PowerCut => "power-cut",
+            Self::Faults => "faults",
         }
     }
 
-    fn tell(self, stage: &Stage) -> Result<()> {
+    fn tell(self, stage: &Stage, full: bool) -> Result<()> {
         match self {
             Self::HaBootstrap => ha_bootstrap::tell(stage),
             Self::PowerCut => power_cut::tell(stage),
+            Self::Faults => faults::tell(stage, full),
         }
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let story = arguments.story;
+    on_stage(&arguments.place, story.word(), |stage| {
+        story.tell(stage, arguments.full)
+    })
+}
+
+/// Brings a lab up, does something with it, and takes it down.
+pub(crate) fn on_stage(place: &Place, word: &str, action: impl FnOnce(&Stage) -> Result<()>) -> Result<()> {
     tool::require_root()?;
     let begin = Instant::now();
-    let word = arguments.story.word();
-    stage::sweep(word)?;
-    let stage = Stage::build(arguments, word)?;
-    let told = stage.up().and_then(|()| arguments.story.tell(&stage));
+    sweep(word)?;
+    let stage = Stage::build(place, word)?;
+    let told = stage.up().and_then(|()| action(&stage));
     if told.is_err() {
         stage.collect_journals();
     }
-    if arguments.keep {
+    if place.keep {
         ui::say(format_args!(
             "kept in {}; `kubewright-lab --lab {} down` removes the lab",
             stage.directory().display(),
@@ -106,14 +135,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             ui::error(&error.context("take the lab down"));
         }
     }
-    told.with_context(|| {
-        format!(
-            "scenario {word}; its files are in {}",
-            stage.directory().display()
-        )
-    })?;
+    told.with_context(|| format!("{word}; its files are in {}", stage.directory().display()))?;
     ui::say(format_args!(
-        "scenario {word}: passed in {:.0} s",
+        "{word}: passed in {:.0} s",
         begin.elapsed().as_secs_f64()
     ));
     Ok(())

@@ -1,7 +1,9 @@
 //! What a scenario stands on: a lab of its own and the programs it uses.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Arguments, dns};
+use super::{Place, dns};
 use crate::cluster_file;
 use crate::lab::registry::Registry;
 use crate::lab::{Lab, LabName, Role};
@@ -19,6 +21,9 @@ use crate::machine::process::Process;
 use crate::machine::wait::{Limit, wait_until};
 use crate::root_image::remove_tree;
 use crate::{tool, ui};
+
+/// The API's own name in the cluster's DNS.
+const API_NAME: &str = "kubernetes.default.svc.cluster.local";
 
 /// A lab with a cluster file, and the programs to use on it.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(crate) struct Stage {
 }
 
 /// Removes the labs of earlier runs of a story that were interrupted; kept ones have another name.
-pub(super) fn sweep(story: &str) -> Result<()> {
+pub(crate) fn sweep(story: &str) -> Result<()> {
     for entry in Registry::of_this_computer().entries()? {
         let name = entry.name.to_string();
         let pid = name
@@ -58,7 +63,7 @@ pub(crate) fn step<T>(what: &str, action: impl FnOnce() -> Result<T>) -> Result<
 
 impl Stage {
     /// Prepares a stage for a story; no machine exists yet.
-    pub(super) fn build(arguments: &Arguments, story: &str) -> Result<Self> {
+    pub(crate) fn build(arguments: &Place, story: &str) -> Result<Self> {
         let prefix = if arguments.keep { "kept-" } else { "" };
         let lab: LabName = format!("{prefix}{story}-{}", std::process::id()).parse()?;
         let directory = std::path::absolute(&arguments.work_dir)?.join(lab.as_str());
@@ -79,34 +84,34 @@ impl Stage {
     }
 
     /// The lab's name.
-    pub(super) fn lab_name(&self) -> &LabName {
+    pub(crate) fn lab_name(&self) -> &LabName {
         &self.lab
     }
 
     /// Where all files of the scenario are.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Brings three control planes and two workers up and writes their cluster file.
-    pub(super) fn up(&self) -> Result<()> {
+    pub(crate) fn up(&self) -> Result<()> {
         self.lab(&["up"])?;
         let text = cluster_file::for_lab(&self.description()?, &self.cluster_file)?;
-        fs::write(self.directory.join("cluster.yaml"), text).context("write cluster.yaml")
+        fs::write(self.cluster_file(), text).context("write cluster.yaml")
     }
 
     /// Takes the lab down.
-    pub(super) fn down(&self) -> Result<()> {
+    pub(crate) fn down(&self) -> Result<()> {
         self.lab(&["down"])
     }
 
     /// Removes the scenario's own files.
-    pub(super) fn remove_files(&self) -> Result<()> {
+    pub(crate) fn remove_files(&self) -> Result<()> {
         remove_tree(&self.directory)
     }
 
     /// Keeps what the machines wrote to their journals. Best effort: the story has failed already.
-    pub(super) fn collect_journals(&self) {
+    pub(crate) fn collect_journals(&self) {
         let Ok(lab) = self.description() else { return };
         for machine in &lab.machines {
             let name = machine.name.as_str();
@@ -132,35 +137,6 @@ impl Stage {
     /// Runs a command of the lab on this stage's lab.
     pub(crate) fn lab(&self, arguments: &[&str]) -> Result<()> {
         this_program(&self.lab, &self.lab_directory(), arguments)
-    }
-
-    /// Runs `kubewright` on the stage's cluster file; returns all it said on both streams.
-    ///
-    /// Its working directory is the scenario's, so that whatever it writes beside the file stays here.
-    pub(crate) fn kubewright(&self, arguments: &[&str]) -> Result<String> {
-        let output = self
-            .start_kubewright(arguments)
-            .output()
-            .context("start kubewright")?;
-        let text = [output.stdout, output.stderr]
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .concat();
-        ensure!(
-            output.status.success(),
-            "kubewright {}: {}\n{}",
-            arguments.join(" "),
-            output.status,
-            text.trim_end()
-        );
-        Ok(text)
-    }
-
-    /// Runs `kubewright` for data: returns its standard output only.
-    pub(crate) fn kubewright_data(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = self.start_kubewright(arguments);
-        let output = command.output().context("start kubewright")?;
-        tool::check(&command, &output)?;
-        String::from_utf8(output.stdout).context("read what kubewright printed")
     }
 
     /// Fetches an admin kubeconfig for `kubectl`, anew each time: a new cluster has new keys.
@@ -235,7 +211,7 @@ impl Stage {
 
     /// Waits until each machine's own API proxy answers, on all of them at once.
     pub(crate) fn wait_for_proxies(&self, machines: &[String], limit: Limit) -> Result<()> {
-        let wait = |machine: &String| {
+        let wait = |machine: &str| {
             let mut last = String::new();
             wait_until(
                 &format!("the API to answer through the proxy of {machine}"),
@@ -247,28 +223,23 @@ impl Stage {
             )
             .with_context(|| format!("{machine} said {last:?}"))
         };
-        let results: Vec<Result<()>> = thread::scope(|scope| {
-            let threads: Vec<_> = machines
-                .iter()
-                .map(|machine| scope.spawn(move || wait(machine)))
-                .collect();
-            threads
-                .into_iter()
-                .filter_map(|thread| thread.join().ok())
-                .collect()
-        });
-        results.into_iter().collect()
+        Self::on_each(machines, wait).map(drop)
     }
 
     /// Waits until the cluster's DNS service, asked from a machine, knows the API's own name.
     pub(crate) fn wait_for_dns(&self, machine: &str, limit: Limit) -> Result<()> {
-        let name = "kubernetes.default.svc.cluster.local";
         wait_until(&format!("DNS to answer {machine}"), limit, || {
             // The API may be away again for a moment; that is not yet the end.
             Ok(self
-                .ask_dns(machine, name)
+                .ask_dns(machine, API_NAME)
                 .is_ok_and(|packet| dns::is_answer(&packet)))
         })
+    }
+
+    /// Whether a DNS service at an address, asked from a machine, knows the API's own name.
+    pub(crate) fn dns_answers(&self, machine: &str, address: &str) -> Result<bool> {
+        let packet = self.ask_dns_at(machine, address, API_NAME)?;
+        Ok(dns::is_answer(&packet))
     }
 
     fn ask_dns(&self, machine: &str, name: &str) -> Result<Vec<u8>> {
@@ -276,6 +247,10 @@ impl Stage {
         let address = service["spec"]["clusterIP"]
             .as_str()
             .context("service kube-dns has no address")?;
+        self.ask_dns_at(machine, address, name)
+    }
+
+    fn ask_dns_at(&self, machine: &str, address: &str, name: &str) -> Result<Vec<u8>> {
         let target = format!("UDP:{address}:53");
         self.on_machine(
             machine,
@@ -296,17 +271,76 @@ impl Stage {
         Ok(String::from_utf8_lossy(&self.on_machine(machine, &curl, b"")?).into_owned())
     }
 
-    fn start_kubewright(&self, arguments: &[&str]) -> Command {
-        let mut command = tool::command(&self.kubewright.to_string_lossy());
-        command
-            .arg("--file")
-            .arg(self.directory.join("cluster.yaml"))
-            .args(arguments);
-        command.env("NO_COLOR", "1").current_dir(&self.directory);
-        command
+    /// Runs a shell script on a machine, without its network if need be; returns what it printed.
+    pub(crate) fn script(&self, machine: &str, text: &str) -> Result<String> {
+        let mut child = self
+            .lab_command(&["exec", "--nsenter", machine, "--", "sh", "-eus"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start this program")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin
+                .write_all(text.as_bytes())
+                .with_context(|| format!("send a script to {machine}"))?;
+        }
+        let output = child.wait_with_output()?;
+        ensure!(
+            output.status.success(),
+            "a script on {machine}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    fn lab_command(&self, arguments: &[&str]) -> Command {
+    /// Does something with each machine, all at once; the first error is the result.
+    pub(crate) fn on_each<T: Send>(
+        machines: &[String],
+        action: impl Fn(&str) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let action = &action;
+        thread::scope(|scope| {
+            let threads: Vec<_> = machines
+                .iter()
+                .map(|machine| scope.spawn(move || action(machine).with_context(|| machine.clone())))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+                .collect()
+        })
+    }
+
+    /// The machines' addresses, by name.
+    pub(crate) fn addresses(&self) -> Result<BTreeMap<String, Ipv4Addr>> {
+        let lab = self.description()?;
+        let address = |machine: &crate::lab::MachineRecord| (machine.name.to_string(), machine.address);
+        Ok(lab.machines.iter().map(address).collect())
+    }
+
+    /// The cluster file.
+    pub(crate) fn cluster_file(&self) -> PathBuf {
+        self.directory.join("cluster.yaml")
+    }
+
+    /// The directory with the components.
+    pub(crate) fn components(&self) -> Option<PathBuf> {
+        self.cluster_file.source_dir.clone()
+    }
+
+    /// The Kubernetes client.
+    pub(crate) fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
+    /// The program under test.
+    pub(super) fn program(&self) -> &Path {
+        &self.kubewright
+    }
+
+    pub(crate) fn lab_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("/proc/self/exe");
         command
             .arg("--lab")
@@ -326,7 +360,8 @@ impl Stage {
         self.directory.join("lab")
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// Where the admin kubeconfig is, once fetched.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.directory.join("kubeconfig")
     }
 }

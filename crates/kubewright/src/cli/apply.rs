@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kubewright_control::execute::{Outcome, execute};
+use kubewright_control::execute::{Hands, Outcome, execute};
 use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
+use kubewright_core::observed::Counters;
 use kubewright_core::plan::{Plan, text};
 use tokio::sync::watch;
 
@@ -33,7 +34,9 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
             opened.file.cluster.name,
             flags.file.display()
         ));
-        return ui.result(&Summary::of(&Outcome::default()), || text::summary(&made));
+        return ui.result(&Summary::of(&Outcome::default(), &observation.hands), || {
+            text::summary(&made)
+        });
     }
     if !observation.observed.is_settled() {
         refuse_findings(&opened, ui).await?;
@@ -49,7 +52,9 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
         return Err(opened.with_log(stopped(&outcome, &made, flags)));
     }
     ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
-    ui.result(&Summary::of(&outcome), || text::count(outcome.changed, "change"))
+    ui.result(&Summary::of(&outcome, &observation.hands), || {
+        text::count(outcome.changed, "change")
+    })
 }
 
 /// What would make a first apply fail is told before anything is changed.
@@ -152,10 +157,12 @@ fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
 struct Summary {
     changed: usize,
     steps: std::collections::BTreeMap<String, f64>,
+    /// What the nodes' agents did, all together.
+    work: Counters,
 }
 
 impl Summary {
-    fn of(outcome: &Outcome) -> Self {
+    fn of(outcome: &Outcome, hands: &Hands) -> Self {
         let steps = outcome
             .finished
             .iter()
@@ -164,6 +171,7 @@ impl Summary {
         Self {
             changed: outcome.changed,
             steps,
+            work: hands.counters(),
         }
     }
 }

@@ -1,0 +1,198 @@
+//! Running the program under test: to its end, or in the background where something happens to it.
+//!
+//! Its working directory is the scenario's and its logs are kept there, so that whatever it writes can be looked at.
+//! Everything it says is also kept in `transcript.log`.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, ensure};
+
+use super::Stage;
+use crate::machine::wait::{Limit, wait_until};
+use crate::tool;
+
+/// The longest any run may take before it counts as hanging.
+const RUN: Limit = Limit::Seconds(600);
+
+/// How a run ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    what: String,
+}
+
+impl Said {
+    /// Both streams.
+    pub(crate) fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Refuses any other end than the one with this exit code.
+    pub(crate) fn expect(self, code: i32) -> Result<Self> {
+        ensure!(
+            self.status.code() == Some(code),
+            "{}: {}, not {code}\n{}",
+            self.what,
+            self.status,
+            self.all().trim_end()
+        );
+        Ok(self)
+    }
+
+    /// Refuses what does not say so.
+    pub(crate) fn mentions(self, words: &[&str]) -> Result<Self> {
+        for word in words {
+            ensure!(
+                self.all().contains(word),
+                "{} does not mention {word:?}:\n{}",
+                self.what,
+                self.all()
+            );
+        }
+        Ok(self)
+    }
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    what: String,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<()>,
+    lines: Arc<Mutex<Vec<String>>>,
+    transcript: PathBuf,
+}
+
+impl Stage {
+    /// Runs `kubewright` on the stage's cluster file; returns all it said on both streams.
+    pub(crate) fn kubewright(&self, arguments: &[&str]) -> Result<String> {
+        Ok(self.try_kubewright(arguments)?.expect(0)?.all())
+    }
+
+    /// Runs `kubewright` for data: returns its standard output only.
+    pub(crate) fn kubewright_data(&self, arguments: &[&str]) -> Result<String> {
+        Ok(self.try_kubewright(arguments)?.expect(0)?.stdout)
+    }
+
+    /// Runs `kubewright` to its end, whatever that is.
+    pub(crate) fn try_kubewright(&self, arguments: &[&str]) -> Result<Said> {
+        self.start_kubewright(arguments)?.finish()
+    }
+
+    /// An apply that must find nothing to do.
+    pub(crate) fn nothing_to_do(&self) -> Result<()> {
+        self.try_kubewright(&["--yes", "apply"])?
+            .expect(0)?
+            .mentions(&["0 changes"])
+            .map(drop)
+    }
+
+    /// Starts `kubewright`.
+    pub(crate) fn start_kubewright(&self, arguments: &[&str]) -> Result<Running> {
+        let mut command: Command = tool::command(&self.program().to_string_lossy());
+        command.arg("--file").arg(self.cluster_file()).args(arguments);
+        command
+            .env("NO_COLOR", "1")
+            .env("XDG_STATE_HOME", self.directory().join("state"))
+            .current_dir(self.directory())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("start kubewright")?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let said = Arc::clone(&lines);
+        Ok(Running {
+            child,
+            what: format!("kubewright {}", arguments.join(" ")),
+            stdout: thread::spawn(move || {
+                let mut text = Vec::new();
+                // What was read before an error is all there is.
+                let _ = stdout.map(|mut stream| stream.read_to_end(&mut text));
+                String::from_utf8_lossy(&text).into_owned()
+            }),
+            stderr: thread::spawn(move || {
+                let Some(stream) = stderr else { return };
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                }
+            }),
+            lines,
+            transcript: self.directory().join("transcript.log"),
+        })
+    }
+}
+
+impl Running {
+    /// What it has said on standard error so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until what it has said so far is as wanted; an error when it ends before.
+    pub(crate) fn wait_until(&mut self, condition: &str, holds: impl Fn(&[String]) -> bool) -> Result<()> {
+        wait_until(condition, RUN, || {
+            let ended = self.child.try_wait()?;
+            let lines = self.lines();
+            ensure!(
+                ended.is_none() || holds(&lines),
+                "{} ended before {condition}:\n{}",
+                self.what,
+                lines.join("\n")
+            );
+            Ok(holds(&lines))
+        })
+    }
+
+    /// Ends it with SIGKILL, wherever it is.
+    pub(crate) fn kill(mut self) -> Result<Said> {
+        self.child.kill().with_context(|| format!("kill {}", self.what))?;
+        self.finish()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Result<Said> {
+        let mut ended = None;
+        let waited = wait_until(&format!("{} to end", self.what), RUN, || {
+            ended = self.child.try_wait()?;
+            Ok(ended.is_some())
+        });
+        if waited.is_err() {
+            // It hangs: what it said so far is the news.
+            let _ = self.child.kill();
+        }
+        let status = match ended {
+            Some(status) => status,
+            None => self.child.wait()?,
+        };
+        // Children of a killed run may hold the streams open a little longer; they end with their connections.
+        let stdout = self.stdout.join().unwrap_or_default();
+        let _ = self.stderr.join();
+        let mut stderr = self
+            .lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .join("\n");
+        stderr.push('\n');
+        let mut transcript = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.transcript)
+            .with_context(|| format!("open {}", self.transcript.display()))?;
+        write!(transcript, "$ {}\n{stdout}{stderr}{status}\n\n", self.what).context("keep the transcript")?;
+        waited?;
+        Ok(Said {
+            status,
+            stdout,
+            stderr,
+            what: self.what,
+        })
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask bench`: how long things take, measured with the programs as users get them.
+//!
+//! Whatever needs machines is done by `kubewright-lab bench`; this builds the programs and hands over.
+
+mod lab;
+
+use clap::Subcommand;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// From blank machines to a cluster, next to a script that only copies the same files and starts the same processes
+    Build(lab::Build),
+    /// An apply that has nothing to do
+    Noop(lab::Noop),
+}
+
+/// Measures.
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Build(arguments) => lab::build(arguments),
+        Bench::Noop(arguments) => lab::noop(arguments),
+    }
+}
