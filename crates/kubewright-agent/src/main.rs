@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         [Some("serve")] => {
             harden();
             let system: Arc<dyn System> = Arc::new(RealSystem);
-            finish(serve(&system, std::io::stdin().lock(), std::io::stdout()))
+            finish(serve(&system, std::io::stdin(), std::io::stdout()))
         }
         [Some("api-proxy"), Some("--config"), _] => {
             finish(kubewright_agent::api_proxy::run(Path::new(&arguments[2])))

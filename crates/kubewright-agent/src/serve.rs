@@ -2,9 +2,11 @@
 //!
 //! One thread reads frames and never works: it hands requests that change or inspect the node to one worker, which does
 //! them in order; requests that only ask run beside it. Answers to the worker's questions and bytes of streams find
-//! their way by number. When the controller goes away (a frame that is none counts as that), the change at hand is
-//! finished, no other is begun, and the lock is freed by the end of the process.
+//! their way by number. When the controller goes away (a frame that is none counts as that, and so does a silence of
+//! [`Pulse::silence`]), the change at hand is finished, no other is begun, and the lock is freed by the end of the process.
+//! A controller that was only paused finds its pipes closed: none of its later words reaches anybody.
 
+mod arriving;
 mod controller;
 mod worker;
 
@@ -21,9 +23,10 @@ use base64::engine::general_purpose::STANDARD;
 use kubewright_core::secret::Secret;
 use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message};
 use kubewright_core::wire::{
-    FromAgent, LockHolder, NodeError, PROTOCOL, Reply, Request, RequestId, StreamId, ToAgent,
+    FromAgent, LockHolder, NodeError, PROTOCOL, Pulse, Reply, Request, RequestId, StreamId, ToAgent,
 };
 
+use self::arriving::{Arriving, Heard};
 use self::controller::Answer;
 use self::worker::Job;
 use crate::fault::fault;
@@ -39,6 +42,8 @@ use crate::{facts, probe, secrets, tunnel, wait};
 const JOBS: usize = 64;
 /// Answers the worker has not taken yet, at most.
 const ANSWERS: usize = 512;
+/// How long the last words to the controller may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Streams and asking requests at a time, at most; each takes a thread.
 const THREADS: usize = 128;
 /// How long a tunnel's far end may refuse to take bytes before the tunnel is given up for the sake of the others.
@@ -53,9 +58,9 @@ pub enum ServeError {
     /// A message came that has no place there.
     #[error("the controller said {0} out of turn")]
     OutOfTurn(&'static str),
-    /// The worker could not be started.
-    #[error("start the worker")]
-    Worker(#[source] std::io::Error),
+    /// A thread could not be started.
+    #[error("start a thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// Speaks with the controller until it says goodbye or goes away.
@@ -64,33 +69,55 @@ pub enum ServeError {
 /// When the controller does not speak as agreed; a controller that goes away is no error.
 pub fn serve(
     system: &Arc<dyn System>,
-    mut input: impl Read,
+    input: impl Read + Send + 'static,
     output: impl Write + Send + 'static,
 ) -> Result<(), ServeError> {
-    let link = Arc::new(Link::new(Box::new(output)));
+    serve_with(system, input, output, Pulse::default())
+}
+
+/// The same with another patience, for tests.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with(
+    system: &Arc<dyn System>,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+    pulse: Pulse,
+) -> Result<(), ServeError> {
+    let link = Arc::new(Link::new(output, pulse.every).map_err(ServeError::Thread)?);
     let mut conversation = None;
-    let result = listen(system, &link, &mut input, &mut conversation);
-    link.close();
+    let result = match Arriving::from(input, pulse) {
+        Ok(arriving) => listen(system, &link, &arriving, &mut conversation),
+        Err(error) => Err(ServeError::Thread(error)),
+    };
+    match &result {
+        Ok(End::Silence(silent)) => link.close_with(&FromAgent::GaveUp {
+            silent_seconds: silent.as_secs(),
+        }),
+        _ => link.close(),
+    }
     if let Some(conversation) = conversation {
         let said_goodbye = matches!(result, Ok(End::Goodbye));
         conversation.finish(said_goodbye);
     }
+    link.drain(LAST_WORDS);
     result.map(|_| ())
 }
 
 enum End {
     Goodbye,
     Gone,
+    Silence(Duration),
 }
 
 fn listen(
     system: &Arc<dyn System>,
     link: &Arc<Link>,
-    input: &mut impl Read,
+    arriving: &Arriving,
     conversation: &mut Option<Conversation>,
 ) -> Result<End, ServeError> {
     let mut decoder = Decoder::default();
-    let mut buffer = vec![0; 64 << 10];
     loop {
         while let Some(frame) = decoder.next_frame()? {
             match (frame, &mut *conversation) {
@@ -98,6 +125,7 @@ fn listen(
                 (Frame::Data { .. }, None) => return Err(ServeError::OutOfTurn("data")),
                 (Frame::Message(body), _) => match (decode_message(&body)?, &mut *conversation) {
                     (ToAgent::Goodbye, _) => return Ok(End::Goodbye),
+                    (ToAgent::Heartbeat, _) => {}
                     (hello @ ToAgent::Hello { .. }, None) => {
                         *conversation = Conversation::open(system, link, hello)?;
                         if conversation.is_none() {
@@ -110,9 +138,10 @@ fn listen(
                 },
             }
         }
-        match input.read(&mut buffer) {
-            Ok(0) | Err(_) => return Ok(End::Gone),
-            Ok(count) => decoder.push(&buffer[..count]),
+        match arriving.next(system.as_ref()) {
+            Heard::Bytes(bytes) => decoder.push(&bytes),
+            Heard::End => return Ok(End::Gone),
+            Heard::Silence(silent) => return Ok(End::Silence(silent)),
         }
         if link.is_gone() {
             return Ok(End::Gone);
@@ -198,7 +227,7 @@ impl Conversation {
         let worker = std::thread::Builder::new()
             .name("worker".to_owned())
             .spawn(move || worker::run(setting, &job_queue, answer_queue))
-            .map_err(ServeError::Worker)?;
+            .map_err(ServeError::Thread)?;
         Ok(Some(Self {
             system: Arc::clone(system),
             link: Arc::clone(link),
@@ -240,7 +269,7 @@ impl Conversation {
                 });
             }
             ToAgent::OpenTunnel { stream, address } => self.open_tunnel(stream, address),
-            ToAgent::Hello { .. } | ToAgent::Goodbye => {}
+            ToAgent::Hello { .. } | ToAgent::Heartbeat | ToAgent::Goodbye => {}
         }
         Ok(())
     }

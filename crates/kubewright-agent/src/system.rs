@@ -135,6 +135,13 @@ pub trait System: Send + Sync {
         None
     }
 
+    /// Time since the node was started, which nobody sets and which runs on while the node sleeps: how long the
+    /// controller has been silent.
+    fn boot_time(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+    }
+
     /// Called before each effect on the node; a test's system can refuse, as a power cut would.
     ///
     /// # Errors

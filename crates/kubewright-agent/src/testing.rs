@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use kubewright_core::resource::{AuthorityName, Blob, Digest, ResourceId};
 use kubewright_core::secret::Secret;
@@ -39,6 +40,8 @@ pub(crate) struct Simulated {
     pub(crate) images: BTreeMap<String, Digest>,
     /// What the clock says, if not [`NOW`].
     pub(crate) now: Option<i64>,
+    /// Time since the start; stands still unless a test moves it.
+    pub(crate) boot_time: Duration,
 }
 
 #[derive(Clone, Default)]
@@ -418,6 +421,10 @@ impl System for TestSystem {
 
     fn now(&self) -> i64 {
         self.simulated().now.unwrap_or(NOW)
+    }
+
+    fn boot_time(&self) -> Duration {
+        self.simulated().boot_time
     }
 
     fn effect(&self, doing: &str) -> io::Result<()> {

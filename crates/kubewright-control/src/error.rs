@@ -10,7 +10,7 @@ use kubewright_core::wire::NodeError;
 
 use crate::artifact::ArtifactError;
 use crate::authority::AuthorityError;
-use crate::node::NodeCallError;
+use crate::node::{NodeCallError, outcome};
 
 /// Whose matter an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,13 +146,25 @@ impl From<NodeCallError> for Error {
                 format!("{} is working on it (run {})", holder.operator, holder.run),
             ),
             NodeCallError::Lost {
-                doing, cause, stderr, ..
+                doing,
+                cause,
+                asked,
+                stderr,
+                ..
             } => Self {
                 log: stderr.lines().map(str::to_owned).collect(),
                 ..Self::new(Kind::Ssh, doing).because(format!(
-                    "the conversation was lost ({cause}); whether it was done is unknown"
+                    "the conversation was lost ({cause}); {}",
+                    outcome(asked)
                 ))
             },
+            NodeCallError::Fenced {
+                doing, silent, asked, ..
+            } => Self::new(Kind::Ssh, doing).because(format!(
+                "the conversation was given up after {} s of silence, and another run may have changed the node since; {}",
+                silent.as_secs(),
+                outcome(asked)
+            )),
             NodeCallError::TimedOut { doing, after, .. } => {
                 Self::new(Kind::Node, doing).because(format!("no answer within {} s", after.as_secs()))
             }

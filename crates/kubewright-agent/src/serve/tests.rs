@@ -18,19 +18,27 @@ use crate::testing::{TestController, TestSystem};
 
 /// The controller's end of a conversation with an agent on a thread.
 struct Talk {
-    socket: UnixStream,
+    input: UnixStream,
+    output: UnixStream,
     decoder: Decoder,
     agent: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Talk {
     fn begin(system: &Arc<TestSystem>) -> Self {
-        let (socket, other) = UnixStream::pair().unwrap();
+        // One for each way: like a pipe, each is closed by whoever ends.
+        let (input, agents_input) = UnixStream::pair().unwrap();
+        let (output, agents_output) = UnixStream::pair().unwrap();
         let system = Arc::clone(system) as Arc<dyn System>;
-        let output = other.try_clone().unwrap();
-        let agent = std::thread::spawn(move || serve(&system, other, output));
+        // Silence is measured by the simulated clock; this is only how often it is looked at.
+        let pulse = Pulse {
+            every: Duration::from_millis(5),
+            ..Pulse::default()
+        };
+        let agent = std::thread::spawn(move || serve_with(&system, agents_input, agents_output, pulse));
         Self {
-            socket,
+            input,
+            output,
             decoder: Decoder::default(),
             agent,
         }
@@ -65,7 +73,7 @@ impl Talk {
 
     fn write(&mut self, bytes: &[u8]) {
         // An agent that has hung up is what some of these tests are about.
-        let _ = self.socket.write_all(bytes);
+        let _ = self.input.write_all(bytes);
     }
 
     fn frame(&mut self) -> Option<Frame> {
@@ -74,7 +82,7 @@ impl Talk {
             if let Some(frame) = self.decoder.next_frame().unwrap() {
                 return Some(frame);
             }
-            match self.socket.read(&mut buffer) {
+            match self.output.read(&mut buffer) {
                 Ok(0) | Err(_) => return None,
                 Ok(count) => self.decoder.push(&buffer[..count]),
             }
@@ -82,9 +90,14 @@ impl Talk {
     }
 
     fn hear(&mut self) -> Option<FromAgent> {
-        match self.frame()? {
-            Frame::Message(body) => Some(decode_message(&body).unwrap()),
-            Frame::Data { .. } => panic!("data where a message was expected"),
+        loop {
+            match self.frame()? {
+                Frame::Message(body) => match decode_message(&body).unwrap() {
+                    FromAgent::Heartbeat => {}
+                    message => return Some(message),
+                },
+                Frame::Data { .. } => panic!("data where a message was expected"),
+            }
         }
     }
 
@@ -100,7 +113,8 @@ impl Talk {
     }
 
     fn end(self) -> Result<(), ServeError> {
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.input.shutdown(Shutdown::Both);
+        let _ = self.output.shutdown(Shutdown::Both);
         self.agent.join().unwrap()
     }
 }
@@ -394,6 +408,95 @@ fn a_controller_that_goes_away_in_the_middle_of_a_blob_leaves_the_old_file() {
         panic!()
     };
     assert_eq!(facts.unfinished_run.as_deref(), Some("run-1"));
+    talk.end().unwrap();
+}
+
+/// Lets time pass on the node, again and again, until the agent has said its last word.
+fn let_time_pass(system: &Arc<TestSystem>, talk: &mut Talk) -> Option<FromAgent> {
+    let (over, passing) = (Arc::new(AtomicUsize::new(0)), Arc::clone(system));
+    let is_over = Arc::clone(&over);
+    let clock = std::thread::spawn(move || {
+        while is_over.load(Ordering::SeqCst) == 0 {
+            passing.simulated().boot_time += Duration::from_secs(1);
+            std::thread::yield_now();
+        }
+    });
+    let mut last = None;
+    while let Some(message) = talk.hear() {
+        last = Some(message);
+    }
+    over.store(1, Ordering::SeqCst);
+    clock.join().unwrap();
+    last
+}
+
+#[test]
+fn a_controller_that_falls_silent_loses_the_lock_and_changes_nothing_any_more() {
+    let system = TestSystem::new();
+    system.put("/usr/local/bin/tool", "old");
+    let mut controller = TestController::new();
+    let mut state = NodeState::default();
+    let blob = controller.offer(b"new");
+    state.extend(Stage::Node, [binary(blob)]);
+    let (mut talk, _) = Talk::hello(&system, "run-1", true);
+    let verify = false;
+    let looked = state.clone();
+    talk.ask(
+        1,
+        Request::Inspect {
+            state: looked,
+            verify,
+        },
+    );
+    talk.ask(
+        2,
+        Request::Converge {
+            resources: ids(&state),
+        },
+    );
+    while !matches!(talk.hear(), Some(FromAgent::NeedBlob { .. })) {}
+    // Nothing more is said, and no connection ends: the controller is stopped, or the network cut.
+    let last = let_time_pass(&system, &mut talk);
+    assert!(
+        matches!(last, Some(FromAgent::GaveUp { silent_seconds: 15.. })),
+        "{last:?}"
+    );
+    let (second, locked_by) = Talk::hello(&system, "run-2", true);
+    assert_eq!(locked_by, None);
+    second.end().unwrap();
+    // It wakes and goes on as if nothing had happened.
+    for sha256 in controller.blobs.keys().copied() {
+        talk.say(&ToAgent::Blob { stream: 3, sha256 });
+        talk.write(&encode_data(3, &controller.blobs[&sha256]).unwrap());
+        talk.write(&encode_data(3, &[]).unwrap());
+    }
+    talk.ask(
+        3,
+        Request::Converge {
+            resources: ids(&state),
+        },
+    );
+    assert_eq!(talk.hear(), None);
+    talk.end().unwrap();
+    assert_eq!(system.get("/usr/local/bin/tool"), "old");
+}
+
+#[test]
+fn a_heartbeat_is_enough_to_be_there() {
+    let system = TestSystem::new();
+    let (mut talk, _) = Talk::hello(&system, "run-1", true);
+    for id in 1..5 {
+        system.simulated().boot_time += Duration::from_secs(14);
+        talk.say(&ToAgent::Heartbeat);
+        talk.ask(
+            id,
+            Request::Probe {
+                targets: Vec::new(),
+                timeout_ms: 1,
+            },
+        );
+        talk.reply(id).0.unwrap();
+    }
     talk.end().unwrap();
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use kubewright_agent::system::{Command, Output, System};
@@ -13,8 +14,10 @@ use kubewright_core::resource::{
     Access, AuthorityName, Binary, Certificate, File, NodeState, Resource, ResourceId, SharedSecret, Stage,
     Usage,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy};
+use kubewright_core::wire::Pulse;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
 
 use super::*;
 use crate::artifact::Store;
@@ -22,8 +25,8 @@ use crate::authority::Authorities;
 use crate::transport::{Agent, Agents, Memory};
 use kubewright_core::catalogue::Platform;
 
-/// A node on a temporary root, without programs.
-struct Root(tempfile::TempDir);
+/// A node on a temporary root, without programs; its clock stands still unless a test moves it.
+struct Root(tempfile::TempDir, AtomicU64);
 
 impl Root {
     fn new() -> Arc<Self> {
@@ -38,16 +41,26 @@ impl Root {
             format!("root:x:{}:\n", owner.gid()),
         )
         .unwrap();
-        Arc::new(Self(root))
+        Arc::new(Self(root, AtomicU64::new(0)))
     }
 
     fn transport(self: &Arc<Self>) -> Memory {
+        self.transport_while(watch::channel(true).1)
+    }
+
+    /// Carries bytes only while `open` is true.
+    fn transport_while(self: &Arc<Self>, open: watch::Receiver<bool>) -> Memory {
         let system: Arc<dyn System> = self.clone();
         Memory::new("n1".parse().unwrap(), move |input, output| {
-            let input = blocking(input);
-            let output = blocking(output);
+            let input = blocking(input, open.clone());
+            let output = blocking(output, open.clone());
             let system = system.clone();
-            std::thread::spawn(move || kubewright_agent::serve::serve(&system, input, output));
+            // Silence is measured by the node's clock; this is only how often it is looked at.
+            let pulse = Pulse {
+                every: Duration::from_millis(5),
+                ..Pulse::default()
+            };
+            std::thread::spawn(move || kubewright_agent::serve::serve_with(&system, input, output, pulse));
         })
     }
 }
@@ -73,25 +86,41 @@ impl System for Root {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         now.map_or(0, |now| now.as_secs() as i64)
     }
+
+    fn boot_time(&self) -> Duration {
+        Duration::from_secs(self.1.load(Ordering::SeqCst))
+    }
+}
+
+/// Copies until the end of input, as long as the way is open; what nobody opens again is gone.
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut open: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let _ = open.wait_for(|open| *open).await;
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+    let _ = open.wait_for(|open| *open).await;
+    let _ = to.shutdown().await;
 }
 
 /// The agent reads and writes as threads do.
-fn blocking(pipe: DuplexStream) -> StdStream {
+fn blocking(pipe: DuplexStream, open: watch::Receiver<bool>) -> StdStream {
     let (theirs, ours) = StdStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     let ours = UnixStream::from_std(ours).unwrap();
     tokio::spawn(async move {
-        let (mut from_agent, mut to_agent) = ours.into_split();
-        let (mut from_pipe, mut to_pipe) = tokio::io::split(pipe);
-        let inward = async {
-            let _ = copy(&mut from_pipe, &mut to_agent).await;
-            let _ = to_agent.shutdown().await;
-        };
-        let outward = async {
-            let _ = copy(&mut from_agent, &mut to_pipe).await;
-            let _ = to_pipe.shutdown().await;
-        };
-        tokio::join!(inward, outward);
+        let (from_agent, to_agent) = ours.into_split();
+        let (from_pipe, to_pipe) = tokio::io::split(pipe);
+        tokio::join!(
+            carry(from_pipe, to_agent, open.clone()),
+            carry(from_agent, to_pipe, open)
+        );
     });
     theirs
 }
@@ -229,6 +258,62 @@ async fn the_lock_goes_with_the_conversation() {
         .unwrap();
     second.facts().await.unwrap();
     second.goodbye().await;
+}
+
+/// A state of one file.
+fn greeting(content: &str) -> NodeState {
+    let mut state = NodeState::default();
+    let file = File {
+        path: "/etc/kubernetes/hello".to_owned(),
+        access: Access::root(0o644),
+        content: content.to_owned(),
+    };
+    state.extend(Stage::Host, [Resource::File(file)]);
+    state
+}
+
+#[tokio::test]
+async fn a_controller_that_was_paused_finds_its_conversation_fenced() {
+    let cache = tempfile::tempdir().unwrap();
+    let services = Services {
+        authorities: Arc::new(Authorities::generate(SystemTime::now()).unwrap()),
+        blobs: Arc::new(Store::open(cache.path().to_owned()).unwrap()),
+    };
+    let quiet = || -> Progress { Arc::new(|_, _| {}) };
+    let root = Root::new();
+    let (gate, open) = watch::channel(true);
+    let first = Node::connect(&root.transport_while(open), &introduction("run-1"))
+        .await
+        .unwrap();
+    let (old, new) = (greeting("first\n"), greeting("second\n"));
+    first.inspect(&old, false).await.unwrap();
+
+    gate.send(false).unwrap();
+    let second = loop {
+        root.1.fetch_add(1, Ordering::SeqCst);
+        match Node::connect(&root.transport(), &introduction("run-2")).await {
+            Ok(second) => break second,
+            Err(error) => assert!(matches!(error, NodeCallError::Locked { .. }), "{error}"),
+        }
+    };
+    second.inspect(&new, false).await.unwrap();
+    second.converge(all(&new), &services, quiet()).await.unwrap();
+    second.goodbye().await;
+
+    let waking = tokio::spawn({
+        let (first, old, services) = (first.clone(), all(&old), services.clone());
+        async move { first.converge(old, &services, Arc::new(|_, _| {})).await }
+    });
+    gate.send(true).unwrap();
+    let error = waking.await.unwrap().unwrap_err();
+    assert!(matches!(error, NodeCallError::Fenced { .. }), "{error}");
+    let error = first.converge(all(&old), &services, quiet()).await.unwrap_err();
+    assert!(
+        matches!(error, NodeCallError::Fenced { asked: false, .. }),
+        "{error}"
+    );
+    let content = std::fs::read_to_string(root.0.path().join("etc/kubernetes/hello")).unwrap();
+    assert_eq!(content, "second\n");
 }
 
 #[tokio::test]

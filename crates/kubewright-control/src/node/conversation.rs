@@ -3,6 +3,10 @@
 //! One task reads and writes. What is to be written waits in three queues, so that a gigabyte of images holds up
 //! neither a question nor a tunnel. The reading side never waits for the writing side: an agent that asks without
 //! reading the answers is cut off.
+//!
+//! A link that died without a word is noticed by its silence, [`Pulse`] tells after how long. The agent does the same and
+//! frees its lock, so a controller that was asleep for longer is too late: it finds the conversation given up, by the
+//! agent's last word or by its own clock, and says nothing more in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +17,7 @@ use kubewright_core::secret::Secret;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message, encode_data, encode_message};
 use kubewright_core::wire::{
-    FromAgent, LockHolder, NodeError, PROTOCOL, Reply, Request, RequestId, StreamId, ToAgent,
+    FromAgent, LockHolder, NodeError, PROTOCOL, Pulse, Reply, Request, RequestId, StreamId, ToAgent,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,9 +41,37 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How a conversation ended.
 #[derive(Clone, Debug)]
-pub(super) struct Loss {
-    cause: String,
+struct Loss {
+    end: End,
     stderr: Box<str>,
+}
+
+/// What ended a conversation.
+#[derive(Clone, Debug)]
+enum End {
+    /// The link, the agent or this side, as the text says.
+    Broken(String),
+    /// The agent, because this side said nothing for too long.
+    Fenced(Duration),
+}
+
+/// How long silence may last, and the clock it is measured by, which runs on while this computer sleeps.
+#[derive(Clone)]
+pub(super) struct Timing {
+    pub(super) pulse: Pulse,
+    pub(super) uptime: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            pulse: Pulse::default(),
+            uptime: Arc::new(|| {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+                Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+            }),
+        }
+    }
 }
 
 /// The agent's first word.
@@ -101,6 +133,9 @@ pub(super) struct Shared {
     state: Mutex<State>,
     ended: watch::Sender<bool>,
     active: Mutex<Instant>,
+    timing: Timing,
+    /// When this side last said something, by the clock of `timing`; nothing while it is being taken.
+    spoke: Mutex<Option<Duration>>,
 }
 
 /// Ends the conversation when the last handle goes.
@@ -127,7 +162,11 @@ struct Queues {
 }
 
 /// Starts a conversation over a channel; the agent's first word arrives on the receiver.
-pub(super) fn start(node: NodeName, channel: Channel) -> (Arc<Shared>, Guard, oneshot::Receiver<Greeting>) {
+pub(super) fn start(
+    node: NodeName,
+    channel: Channel,
+    timing: Timing,
+) -> (Arc<Shared>, Guard, oneshot::Receiver<Greeting>) {
     let (messages, messages_queue) = mpsc::channel(MESSAGES);
     let (tunnel_frames, tunnel_queue) = mpsc::channel(TUNNEL_FRAMES);
     let (blob_frames, blob_queue) = mpsc::channel(BLOB_FRAMES);
@@ -145,6 +184,8 @@ pub(super) fn start(node: NodeName, channel: Channel) -> (Arc<Shared>, Guard, on
         }),
         ended: watch::Sender::new(false),
         active: Mutex::new(Instant::now()),
+        spoke: Mutex::new(Some((timing.uptime)())),
+        timing,
     });
     let queues = Queues {
         messages: messages_queue,
@@ -161,33 +202,41 @@ async fn run(shared: Arc<Shared>, channel: Channel, queues: Queues, mut fatal: m
         writer,
         mut peer,
     } = channel;
-    let end = EndOnDrop(&shared);
-    let cause = {
+    let on_drop = EndOnDrop(&shared);
+    let end = {
         let reading = read(&shared, reader);
         tokio::pin!(reading);
         tokio::select! {
-            cause = &mut reading => cause,
-            Some(cause) = fatal.recv() => cause,
-            error = write(writer, queues) => {
+            end = &mut reading => end,
+            Some(cause) = fatal.recv() => End::Broken(cause),
+            written = write(&shared, writer, queues) => match written {
                 // What the agent said before it went may still be on its way.
-                let last = timeout(LAST_WORDS, &mut reading).await.ok();
-                last.unwrap_or_else(|| format!("write: {error}"))
-            }
+                Written::Failed(error) => timeout(LAST_WORDS, &mut reading)
+                    .await
+                    .unwrap_or_else(|_| End::Broken(format!("write: {error}"))),
+                Written::TooLate(silent) => End::Fenced(silent),
+            },
         }
     };
-    let ending = peer.ending(LAST_WORDS).await;
-    let last_line = ending
-        .stderr
-        .lines()
-        .last()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let cause = match last_line {
-        Some(line) => format!("{cause}; {line}"),
-        None => cause,
+    let end = match end {
+        End::Broken(cause) => {
+            let ending = peer.ending(LAST_WORDS).await;
+            let last_line = ending
+                .stderr
+                .lines()
+                .last()
+                .map(str::trim)
+                .filter(|line| !line.is_empty());
+            let cause = match last_line {
+                Some(line) => format!("{cause}; {line}"),
+                None => cause,
+            };
+            (End::Broken(cause), ending.stderr)
+        }
+        End::Fenced(silent) => (End::Fenced(silent), peer.stderr()),
     };
-    shared.lose(cause, ending.stderr.into());
-    drop(end);
+    shared.lose(end.0, end.1.into());
+    drop(on_drop);
 }
 
 /// Makes sure that nobody waits for ever, also when the task is aborted.
@@ -195,52 +244,86 @@ struct EndOnDrop<'a>(&'a Shared);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.lose("this side ended it".to_owned(), Box::default());
+        self.0
+            .lose(End::Broken("this side ended it".to_owned()), Box::default());
     }
 }
 
-/// Writes until writing fails.
-async fn write(mut writer: Writer, mut queues: Queues) -> std::io::Error {
+/// Why nothing more is written.
+enum Written {
+    Failed(std::io::Error),
+    /// Nothing was written for so long that the agent has given this side up.
+    TooLate(Duration),
+}
+
+/// Writes until writing fails, a heartbeat when there is nothing else.
+async fn write(shared: &Shared, mut writer: Writer, mut queues: Queues) -> Written {
+    let pulse = shared.timing.pulse;
     loop {
-        let frame = tokio::select! {
-            biased;
-            Some(frame) = queues.messages.recv() => frame,
-            Some(frame) = queues.tunnel_frames.recv() => frame,
-            Some(frame) = queues.blob_frames.recv() => frame,
-            else => return std::io::Error::other("nobody is left to write for"),
+        let next = async {
+            tokio::select! {
+                biased;
+                Some(frame) = queues.messages.recv() => Ok(frame),
+                Some(frame) = queues.tunnel_frames.recv() => Ok(frame),
+                Some(frame) = queues.blob_frames.recv() => Ok(frame),
+                else => Err(std::io::Error::other("nobody is left to write for")),
+            }
         };
-        if let Err(error) = writer.write_all(&frame).await {
-            return error;
+        let next = timeout(pulse.every, next).await;
+        let next = next.unwrap_or_else(|_| {
+            encode_message(&ToAgent::Heartbeat).map_err(|error| std::io::Error::other(error.to_string()))
+        });
+        let silent = shared.silent();
+        if silent >= pulse.silence {
+            return Written::TooLate(silent);
         }
-        if let Err(error) = writer.flush().await {
-            return error;
+        shared.speak(false);
+        let written = match next {
+            Ok(frame) => match writer.write_all(&frame).await {
+                Ok(()) => writer.flush().await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            return Written::Failed(error);
         }
+        shared.speak(true);
     }
 }
 
 /// Reads until the conversation ends, and tells why it did.
-async fn read(shared: &Arc<Shared>, mut reader: Reader) -> String {
+async fn read(shared: &Arc<Shared>, mut reader: Reader) -> End {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 64 << 10];
+    let silence = shared.timing.pulse.silence;
     loop {
-        match reader.read(&mut buffer).await {
-            Ok(0) => return "the agent has gone".to_owned(),
-            Ok(count) => decoder.push(&buffer[..count]),
-            Err(error) => return format!("read: {error}"),
+        match timeout(silence, reader.read(&mut buffer)).await {
+            Ok(Ok(0)) => return shared.broken("the agent has gone".to_owned()),
+            Ok(Ok(count)) => decoder.push(&buffer[..count]),
+            Ok(Err(error)) => return End::Broken(format!("read: {error}")),
+            Err(_) => return shared.broken(format!("nothing heard for {} s", silence.as_secs())),
         }
-        *shared.active.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         loop {
             let handled = match decoder.next_frame() {
                 Ok(None) => break,
                 Ok(Some(Frame::Message(body))) => match decode_message(&body) {
-                    Ok(message) => shared.hear(message),
+                    Ok(FromAgent::Heartbeat) => continue,
+                    Ok(FromAgent::GaveUp { silent_seconds }) => {
+                        let silent = Duration::from_secs(silent_seconds);
+                        return End::Fenced(silent.max(shared.silent()));
+                    }
+                    Ok(message) => {
+                        shared.mark_active();
+                        shared.hear(message)
+                    }
                     Err(error) => Err(error.to_string()),
                 },
                 Ok(Some(Frame::Data { stream, bytes })) => shared.take(stream, bytes).await,
                 Err(error) => Err(error.to_string()),
             };
             if let Err(cause) = handled {
-                return format!("the agent does not keep to the protocol: {cause}");
+                return End::Broken(format!("the agent does not keep to the protocol: {cause}"));
             }
         }
     }
@@ -251,7 +334,31 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the agent last said anything.
+    /// How long this side has said nothing.
+    fn silent(&self) -> Duration {
+        let spoke = *self.spoke.lock().unwrap_or_else(PoisonError::into_inner);
+        spoke.map_or(Duration::ZERO, |spoke| {
+            (self.timing.uptime)().saturating_sub(spoke)
+        })
+    }
+
+    /// Notes that this side is speaking, or has just spoken.
+    fn speak(&self, is_done: bool) {
+        let spoke = is_done.then(|| (self.timing.uptime)());
+        *self.spoke.lock().unwrap_or_else(PoisonError::into_inner) = spoke;
+    }
+
+    /// The end of the conversation for a reason that means something else to a side that was asleep.
+    fn broken(&self, cause: String) -> End {
+        let silent = self.silent();
+        if silent >= self.timing.pulse.silence {
+            End::Fenced(silent)
+        } else {
+            End::Broken(cause)
+        }
+    }
+
+    /// When the agent last said anything but that it is there.
     pub(super) fn last_active(&self) -> Instant {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,7 +375,7 @@ impl Shared {
             doing: doing.to_owned(),
             cause: error.to_string(),
         })?;
-        self.messages.try_send(frame).map_err(|_| self.lost(doing))
+        self.messages.try_send(frame).map_err(|_| self.not_asked(doing))
     }
 
     /// Answers the agent from the reading side.
@@ -285,7 +392,7 @@ impl Shared {
             let mut state = self.state();
             if state.loss.is_some() {
                 drop(state);
-                return Err(self.lost(doing));
+                return Err(self.not_asked(doing));
             }
             state.next_request += 1;
             let id = state.next_request;
@@ -327,14 +434,14 @@ impl Shared {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    fn lose(&self, cause: String, stderr: Box<str>) {
+    fn lose(&self, end: End, stderr: Box<str>) {
         let dropped = {
             let mut state = self.state();
             if state.loss.is_none() {
                 if !state.is_leaving {
-                    tracing::debug!(node = %self.node, %cause, "conversation lost");
+                    tracing::debug!(node = %self.node, ?end, "conversation lost");
                 }
-                state.loss = Some(Loss { cause, stderr });
+                state.loss = Some(Loss { end, stderr });
             }
             let pending = std::mem::take(&mut state.pending);
             let tunnels = std::mem::take(&mut state.tunnels);
@@ -346,16 +453,34 @@ impl Shared {
 
     /// The error for a call that the end of the conversation left without answer.
     pub(super) fn lost(&self, doing: &str) -> NodeCallError {
-        let state = self.state();
-        let (cause, stderr) = match &state.loss {
-            Some(loss) => (loss.cause.clone(), loss.stderr.clone()),
-            None => ("the agent does not read".to_owned(), Box::default()),
+        self.ended_before(doing, true)
+    }
+
+    /// The error for a call that came after the end of the conversation.
+    fn not_asked(&self, doing: &str) -> NodeCallError {
+        self.ended_before(doing, false)
+    }
+
+    fn ended_before(&self, doing: &str, asked: bool) -> NodeCallError {
+        let (node, doing) = (self.node.clone(), doing.to_owned());
+        let (end, stderr) = match &self.state().loss {
+            Some(loss) => (loss.end.clone(), loss.stderr.clone()),
+            None => (End::Broken("the agent does not read".to_owned()), Box::default()),
         };
-        NodeCallError::Lost {
-            node: self.node.clone(),
-            doing: doing.to_owned(),
-            cause,
-            stderr,
+        match end {
+            End::Broken(cause) => NodeCallError::Lost {
+                node,
+                doing,
+                cause,
+                asked,
+                stderr,
+            },
+            End::Fenced(silent) => NodeCallError::Fenced {
+                node,
+                doing,
+                silent,
+                asked,
+            },
         }
     }
 
@@ -403,6 +528,7 @@ impl Shared {
             FromAgent::NeedSecret { name } => self.serve_secret(name)?,
             FromAgent::Secret { name, content } => self.receive_secret(name, content)?,
             FromAgent::Tunnel { stream, error } => self.hear_of_tunnel(stream, error)?,
+            FromAgent::Heartbeat | FromAgent::GaveUp { .. } => {}
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ pub enum NodeCallError {
         /// Who has the lock.
         holder: Box<LockHolder>,
     },
-    /// The conversation ended before the answer; whether it was done is unknown.
-    #[error("node {node}: {doing}: conversation lost ({cause}); whether it was done is unknown")]
+    /// The conversation ended before the answer; when it was asked at all, whether it was done is unknown.
+    #[error("node {node}: {doing}: conversation lost ({cause}); {}", outcome(*asked))]
     Lost {
         /// The node.
         node: NodeName,
@@ -31,8 +31,27 @@ pub enum NodeCallError {
         doing: String,
         /// How the conversation ended.
         cause: String,
+        /// Whether it was asked before the end.
+        asked: bool,
         /// The last lines on stderr, escaped.
         stderr: Box<str>,
+    },
+    /// The agent gave this side up and freed the lock; another run may have changed the node since.
+    #[error(
+        "node {node}: {doing}: the conversation was given up after {} s of silence, and another run may have changed the \
+         node since; {}",
+        silent.as_secs(),
+        outcome(*asked)
+    )]
+    Fenced {
+        /// The node.
+        node: NodeName,
+        /// What was asked.
+        doing: String,
+        /// How long this side had said nothing.
+        silent: Duration,
+        /// Whether it was asked before the end.
+        asked: bool,
     },
     /// The node took too long; it may still be at it.
     #[error("node {node}: {doing}: no answer within {} s", after.as_secs())]
@@ -75,6 +94,15 @@ pub enum NodeCallError {
     },
 }
 
+/// What is known of a request that has no answer.
+pub(crate) fn outcome(asked: bool) -> &'static str {
+    if asked {
+        "whether it was done is unknown"
+    } else {
+        "it was not begun"
+    }
+}
+
 impl NodeCallError {
     /// Which node.
     pub fn node(&self) -> &NodeName {
@@ -82,6 +110,7 @@ impl NodeCallError {
             Self::Transport(error) => &error.node,
             Self::Locked { node, .. }
             | Self::Lost { node, .. }
+            | Self::Fenced { node, .. }
             | Self::TimedOut { node, .. }
             | Self::Node { node, .. }
             | Self::Protocol { node, .. }
@@ -97,7 +126,7 @@ impl NodeCallError {
                 "wait until {} is done; the lock goes with the connection of run {}",
                 holder.operator, holder.run
             )),
-            Self::Lost { node, .. } => Some(format!(
+            Self::Lost { node, .. } | Self::Fenced { node, .. } => Some(format!(
                 "run the command again: it looks at {node} anew and goes on from there"
             )),
             Self::TimedOut { node, .. } => Some(format!(
@@ -114,6 +143,9 @@ impl NodeCallError {
 
     /// Whether what was asked may have been done, although there is no answer.
     pub fn is_outcome_unknown(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Lost { asked: true, .. } | Self::Fenced { asked: true, .. } | Self::TimedOut { .. }
+        )
     }
 }

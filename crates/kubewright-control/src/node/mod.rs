@@ -24,11 +24,12 @@ use tokio::time::timeout;
 pub use blob::{BlobOpening, Blobs, NoBlob};
 pub use calls::{Inspection, Work};
 pub use error::NodeCallError;
+pub(crate) use error::outcome;
 pub use service::{Progress, Services};
 pub use tunnel::{Forward, TunnelStream};
 
 use crate::transport::{Transport, TransportError};
-use conversation::{Guard, Shared};
+use conversation::{Guard, Shared, Timing};
 
 /// How long an agent has to answer the first word.
 const HELLO: Duration = Duration::from_secs(20);
@@ -71,11 +72,19 @@ impl Node {
         transport: &dyn Transport,
         introduction: &Introduction,
     ) -> Result<Self, NodeCallError> {
+        Self::connect_with(transport, introduction, Timing::default()).await
+    }
+
+    async fn connect_with(
+        transport: &dyn Transport,
+        introduction: &Introduction,
+        timing: Timing,
+    ) -> Result<Self, NodeCallError> {
         let channel = transport
             .open()
             .await
             .map_err(|error: TransportError| NodeCallError::Transport(Box::new(error)))?;
-        let (shared, guard, greeting) = conversation::start(transport.node().clone(), channel);
+        let (shared, guard, greeting) = conversation::start(transport.node().clone(), channel, timing);
         let node = Self {
             shared,
             guard: Arc::new(guard),

@@ -10,7 +10,7 @@ use kubewright_core::resource::{
     Stage, Usage,
 };
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_data, encode_message};
-use kubewright_core::wire::{FromAgent, LockHolder, NodeError, Reply, Request, SecretText};
+use kubewright_core::wire::{FromAgent, LockHolder, NodeError, Pulse, Reply, Request, SecretText};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
@@ -39,9 +39,14 @@ impl Agent {
     }
 
     async fn hear(&mut self) -> Option<ToAgent> {
-        match self.frame().await? {
-            Frame::Message(body) => Some(decode_message(&body).unwrap()),
-            Frame::Data { stream, .. } => panic!("data of stream {stream}"),
+        loop {
+            match self.frame().await? {
+                Frame::Message(body) => match decode_message(&body).unwrap() {
+                    ToAgent::Heartbeat => {}
+                    message => return Some(message),
+                },
+                Frame::Data { stream, .. } => panic!("data of stream {stream}"),
+            }
         }
     }
 
@@ -113,6 +118,25 @@ async fn talk<F>(play: impl Fn(Agent) -> F + Send + Sync + Clone + 'static) -> N
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    talk_with(Timing::default(), play).await
+}
+
+/// Less patience than a real link needs.
+fn hasty() -> Timing {
+    let pulse = Pulse {
+        every: Duration::from_millis(20),
+        silence: Duration::from_secs(1),
+    };
+    Timing {
+        pulse,
+        ..Timing::default()
+    }
+}
+
+async fn talk_with<F>(timing: Timing, play: impl Fn(Agent) -> F + Send + Sync + Clone + 'static) -> Node
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let transport = transport(move |mut agent| {
         let play = play.clone();
         async move {
@@ -120,7 +144,9 @@ where
             play(agent).await;
         }
     });
-    Node::connect(&transport, &introduction()).await.unwrap()
+    Node::connect_with(&transport, &introduction(), timing)
+        .await
+        .unwrap()
 }
 
 struct OneBlob(Vec<u8>);
@@ -278,7 +304,107 @@ async fn open_calls_end_with_an_unknown_outcome_when_the_agent_goes() {
         "node n1: gather facts: conversation lost (the agent has gone); whether it was done is unknown"
     );
     assert!(node.is_lost());
-    assert!(node.facts().await.unwrap_err().is_outcome_unknown());
+    let error = node.facts().await.unwrap_err();
+    assert!(!error.is_outcome_unknown());
+    assert_eq!(
+        error.to_string(),
+        "node n1: gather facts: conversation lost (the agent has gone); it was not begun"
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_died_without_a_word_is_noticed() {
+    let node = talk_with(hasty(), |mut agent| async move {
+        agent.request().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let error = node.facts().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "node n1: gather facts: conversation lost (nothing heard for 1 s); whether it was done is unknown"
+    );
+}
+
+#[tokio::test]
+async fn long_work_is_no_silence_while_the_agent_beats() {
+    let node = talk_with(hasty(), |mut agent| async move {
+        let (id, _) = agent.request().await;
+        for _ in 0..15 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            agent.say(&FromAgent::Heartbeat).await;
+        }
+        agent.reply(id, Reply::Done {}).await;
+        agent.hear().await;
+    })
+    .await;
+    node.settle().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_controller_with_nothing_to_say_beats() {
+    let (beaten, beat) = tokio::sync::oneshot::channel();
+    let beaten = Arc::new(Mutex::new(Some(beaten)));
+    let _node = talk_with(hasty(), move |mut agent| {
+        let beaten = beaten.clone();
+        async move {
+            for _ in 0..3 {
+                match agent.frame().await.unwrap() {
+                    Frame::Message(body) => {
+                        assert_eq!(decode_message::<ToAgent>(&body).unwrap(), ToAgent::Heartbeat);
+                    }
+                    Frame::Data { stream, .. } => panic!("data of stream {stream}"),
+                }
+                agent.say(&FromAgent::Heartbeat).await;
+            }
+            beaten.lock().unwrap().take().unwrap().send(()).unwrap();
+            agent.frame().await;
+        }
+    })
+    .await;
+    beat.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_gave_this_side_up_is_asked_nothing_more() {
+    let node = talk(|mut agent| async move {
+        agent.request().await;
+        agent.say(&FromAgent::GaveUp { silent_seconds: 15 }).await;
+    })
+    .await;
+    let error = node.settle().await.unwrap_err();
+    assert!(error.is_outcome_unknown());
+    assert_eq!(
+        error.to_string(),
+        "node n1: settle the bootstrap: the conversation was given up after 15 s of silence, and another run may have \
+         changed the node since; whether it was done is unknown"
+    );
+    let error = node.settle().await.unwrap_err();
+    assert!(!error.is_outcome_unknown());
+    assert!(error.to_string().ends_with("it was not begun"), "{error}");
+}
+
+#[tokio::test]
+async fn a_controller_that_slept_too_long_knows_it_before_it_speaks() {
+    let uptime = Arc::new(Mutex::new(Duration::ZERO));
+    let clock = uptime.clone();
+    let timing = Timing {
+        uptime: Arc::new(move || *clock.lock().unwrap()),
+        ..Timing::default()
+    };
+    let transport = transport(|mut agent| async move {
+        agent.greet().await;
+        assert_eq!(agent.hear().await, None);
+    });
+    let node = Node::connect_with(&transport, &introduction(), timing)
+        .await
+        .unwrap();
+    *uptime.lock().unwrap() = Duration::from_secs(60);
+    let error = node.settle().await.unwrap_err();
+    assert!(
+        matches!(&error, NodeCallError::Fenced { silent, .. } if silent.as_secs() == 60),
+        "{error}"
+    );
 }
 
 #[tokio::test]

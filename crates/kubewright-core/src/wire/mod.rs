@@ -5,9 +5,13 @@
 //! bytes end the stream). Both sides refuse a frame larger than [`MAX_MESSAGE_BYTES`] or [`MAX_DATA_BYTES`] before they
 //! allocate for it, so that neither a broken nor a hostile peer can exhaust the other's memory.
 //!
+//! Each side says something at least every few seconds, and gives the other up when nothing was heard for longer
+//! ([`Pulse`]): a link that died without a word is noticed, and the node's lock is not held for nobody.
+//!
 //! A secret crosses only in [`ToAgent::Secret`] and [`FromAgent::Secret`], whose `Debug` does not show it.
 
 pub mod frame;
+mod pulse;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +23,10 @@ use crate::observed::{Counters, Difference, Facts};
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
 
+pub use pulse::Pulse;
+
 /// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Largest JSON message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Largest payload of a data frame, in bytes.
@@ -87,6 +93,8 @@ pub enum ToAgent {
         /// As in `127.0.0.1:6443`.
         address: String,
     },
+    /// Says nothing but that the controller is there; sent when there is nothing else to say.
+    Heartbeat,
     /// Ends the conversation: the agent releases the lock and exits.
     Goodbye,
 }
@@ -241,6 +249,14 @@ pub enum FromAgent {
         stream: StreamId,
         /// Why it could not be opened.
         error: Option<String>,
+    },
+    /// Says nothing but that the agent is there; sent when there is nothing else to say.
+    Heartbeat,
+    /// The last word of an agent that heard nothing for too long: it begins no other change, and the lock is free as
+    /// soon as the change at hand is finished. A controller that was only paused learns so that it is too late.
+    GaveUp {
+        /// How long nothing was heard.
+        silent_seconds: u64,
     },
 }
 
