@@ -204,7 +204,10 @@ impl From<ArtifactError> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let hint = refusal.hint();
-        Self::new(Kind::Refused, refusal.to_string())
+        let own = Self::new(Kind::Refused, refusal.to_string());
+        let details = refusal.details().iter().cloned();
+        details
+            .fold(own, Self::because)
             .because(format!("safety rule {}", refusal.rule()))
             .hint(hint)
     }

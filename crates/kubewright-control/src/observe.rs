@@ -3,6 +3,7 @@
 //! Two exchanges with every node, all nodes at once: who are you and what do you hold; then, with the desired states
 //! rendered from the answers, how do you differ. What an operator's machine keeps from earlier runs is never asked.
 
+mod comparable;
 mod every_node;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use kubewright_core::catalogue::Platform;
 use kubewright_core::manifest::{manifests, node_objects};
 use kubewright_core::observed::{Facts, Observed, ObservedNode};
 use kubewright_core::pki;
-use kubewright_core::plan::allocate_pod_ranges;
+use kubewright_core::plan::{MadeFrom, Sources, allocate_pod_ranges};
 use kubewright_core::render::{NodePlatform, RenderContext, render};
 use kubewright_core::resource::NodeState;
 use kubewright_core::secret::Secret;
@@ -27,6 +28,7 @@ use crate::execute::{ClusterApi, Hands};
 use crate::node::Node;
 use crate::report::{Event, Reporter};
 use crate::session::{Purpose, Session};
+use comparable::Comparable;
 use every_node::every_node;
 
 /// Everything that was seen, and the open conversations it was seen through.
@@ -43,6 +45,21 @@ pub struct Observation {
     pub api: Arc<dyn ClusterApi>,
     /// The cluster's authorities, new ones if there were none.
     pub authorities: Arc<Authorities>,
+    /// What the nodes and the cluster are to have, as far as it is the same at every look.
+    comparable: Comparable,
+}
+
+impl Observation {
+    /// Everything a plan is made from, for one that is saved.
+    pub fn made_from(&self, session: &Session) -> MadeFrom {
+        MadeFrom::of(&Sources {
+            cluster: &session.cluster,
+            release: &session.release,
+            states: self.comparable.states.as_ref().unwrap_or(&self.states),
+            objects: &self.comparable.objects,
+            observed: &self.observed,
+        })
+    }
 }
 
 /// Why not everything could be seen: one error per node.
@@ -121,14 +138,11 @@ pub async fn observe(
         agents: &session.store.add_agents(&session.agents),
         etcd_bootstrap: !observed.is_settled(),
     };
-    let mut states = BTreeMap::new();
-    for node in &cluster.nodes {
-        let state = render(&context, node.name.as_str())
-            .map_err(|error| Error::caused(Kind::User, "work out what the node is to have", &error))?;
-        states.insert(node.name.to_string(), state);
-    }
+    let states = render_nodes(&context)?;
+    let addons = addon::objects(cluster, &session.directory)?;
+    let comparable = Comparable::of(&context, &authorities, &addons)?;
     let mut objects = manifests(&context);
-    objects.extend(addon::objects(cluster, &session.directory)?);
+    objects.extend(addons);
     api.set_desired(objects, node_objects(&context))?;
     let inspections = every_node(&nodes, |name, node| {
         let state = states.get(&name).cloned().unwrap_or_default();
@@ -157,7 +171,18 @@ pub async fn observe(
         }),
         api,
         authorities,
+        comparable,
     })
+}
+
+/// Works out what every node is to have.
+fn render_nodes(context: &RenderContext<'_>) -> Result<BTreeMap<String, NodeState>, Error> {
+    let state = |node: &kubewright_core::spec::Node| {
+        let state = render(context, node.name.as_str())
+            .map_err(|error| Error::caused(Kind::User, "work out what the node is to have", &error))?;
+        Ok((node.name.to_string(), state))
+    };
+    context.cluster.nodes.iter().map(state).collect()
 }
 
 /// Opens a conversation with every node at once.

@@ -4,10 +4,11 @@
 //! operator's machine keeps no copy. A certificate that was read keeps exactly its bytes. Nothing here can be
 //! printed: keys are [`Secret`]s, and the types around them show names only.
 
+mod lasting;
 mod merge;
 mod sign;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -18,6 +19,7 @@ use kubewright_core::resource::{AuthorityCertificates, AuthorityName, Digest};
 use kubewright_core::secret::Secret;
 use rcgen::{Issuer, KeyPair, PublicKeyData as _};
 
+pub use lasting::Lasting;
 pub use merge::{merge_certificates, merge_secrets};
 pub use sign::ClientCredentials;
 
@@ -111,6 +113,8 @@ pub struct Authorities {
     by_name: BTreeMap<AuthorityName, Authority>,
     secrets: BTreeMap<String, Secret>,
     service_account_public: String,
+    /// Names of the secrets that no node holds yet: they were made by this run, the next run would make others.
+    made: BTreeSet<String>,
 }
 
 impl fmt::Debug for Authorities {
@@ -158,6 +162,7 @@ impl Authorities {
             by_name,
             service_account_public: service_account.public_key_pem(),
             secrets,
+            made: BTreeSet::new(),
         })
     }
 
@@ -169,22 +174,29 @@ impl Authorities {
         mut certificates: AuthorityCertificates,
         now: SystemTime,
     ) -> Result<Self, AuthorityError> {
+        let mut made = BTreeSet::new();
         for name in AuthorityName::ALL {
             if !secrets.contains_key(name.secret_name()) || !certificates.contains_key(&name) {
                 let key = new_key(name.secret_name())?;
                 certificates.insert(name, sign::self_signed(name, &key, now)?);
                 secrets.insert(name.secret_name().to_owned(), pem_of(&key));
+                made.insert(name.secret_name().to_owned());
             }
         }
         if !secrets.contains_key(SERVICE_ACCOUNT_SECRET) {
             let key = new_key(SERVICE_ACCOUNT_SECRET)?;
             secrets.insert(SERVICE_ACCOUNT_SECRET.to_owned(), pem_of(&key));
+            made.insert(SERVICE_ACCOUNT_SECRET.to_owned());
         }
         if !secrets.contains_key(ENCRYPTION_SECRET) {
             let key = Secret::new(random::bytes::<32>()?.to_vec());
             secrets.insert(ENCRYPTION_SECRET.to_owned(), encryption_configuration(&key));
+            made.insert(ENCRYPTION_SECRET.to_owned());
         }
-        Self::from_secrets(secrets, &certificates)
+        Ok(Self {
+            made,
+            ..Self::from_secrets(secrets, &certificates)?
+        })
     }
 
     /// The authorities' certificates, PEM, exactly as they are on disk.

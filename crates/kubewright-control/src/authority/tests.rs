@@ -288,3 +288,30 @@ fn shows_no_secret_when_printed() {
     let shown = format!("{authorities:?}");
     assert!(shown.contains("etcd-ca-key") && !shown.contains("PRIVATE"));
 }
+
+#[test]
+fn what_two_looks_share_is_what_nodes_hold_and_nothing_that_was_just_made() {
+    let new = Authorities::generate(now()).unwrap().lasting().unwrap();
+    assert!(new.certificates.is_empty() && new.digests.is_empty() && new.service_account_public.is_empty());
+
+    let first = Authorities::generate(now()).unwrap();
+    let held = |name: &str| {
+        (
+            name.to_owned(),
+            Secret::new(first.secret(name).unwrap().expose().to_vec()),
+        )
+    };
+    let some = [held("etcd-ca-key"), held(SERVICE_ACCOUNT_SECRET)]
+        .into_iter()
+        .collect();
+    let taken_up = Authorities::complete(some, first.certificates(), now()).unwrap();
+    let lasting = taken_up.lasting().unwrap();
+    let names: Vec<_> = lasting.certificates.keys().copied().collect();
+    assert_eq!(names, [AuthorityName::Etcd]);
+    assert_eq!(lasting.digests.len(), 2);
+    assert_eq!(lasting.service_account_public, first.service_account_public());
+
+    let all = shared_secrets().into_iter().map(|(name, _)| held(name)).collect();
+    let settled = Authorities::from_secrets(all, &first.certificates()).unwrap();
+    assert!(settled.lasting().is_none());
+}

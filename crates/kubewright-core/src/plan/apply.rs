@@ -140,11 +140,14 @@ impl Recipe<'_> {
         for node in self.cluster.control_planes() {
             let name = node.name.as_str();
             let mut after = vec![stage_id(name, Stage::Host)];
-            after.extend(last.clone());
-            self.converge(graph, name, Stage::Etcd, after.clone());
+            if self.converge(graph, name, Stage::Etcd, after.clone()).is_some() {
+                graph.take_turns(last.clone());
+            }
             self.wait_for_etcd(graph, name, vec![stage_id(name, Stage::Etcd)]);
             after.push(StepId(etcd_ready_id(name)));
-            self.converge(graph, name, Stage::ControlPlane, after);
+            if self.converge(graph, name, Stage::ControlPlane, after).is_some() {
+                graph.take_turns(last.clone());
+            }
             last = self
                 .wait_for_api(graph, name, "the next control plane is touched only then")
                 .or(last);
@@ -240,6 +243,12 @@ impl Recipe<'_> {
             .control_planes()
             .map(|node| StepId(api_ready_id(node.name.as_str())))
             .collect();
+        // Where an API answers already, its servers are only left in peace while they change.
+        let needed = if self.observed.api.is_some() {
+            Vec::new()
+        } else {
+            after.clone()
+        };
         let (nodes, objects) = match &self.observed.api {
             Some(api) => (
                 api.nodes_to_register.clone(),
@@ -256,11 +265,13 @@ impl Recipe<'_> {
         };
         if !nodes.is_empty() {
             let why = "kubelets find their node, its labels, taints and pod range";
-            graph.add(REGISTER, Step::RegisterNodes { nodes }, why, after.clone());
+            graph.add(REGISTER, Step::RegisterNodes { nodes }, why, needed.clone());
+            graph.take_turns(after.clone());
         }
         if !objects.is_empty() {
             let why = "permissions, DNS and metrics, as cluster.yaml asks for";
-            graph.add(OBJECTS, Step::ApplyManifests { objects }, why, after);
+            graph.add(OBJECTS, Step::ApplyManifests { objects }, why, needed);
+            graph.take_turns(after);
         }
     }
 
@@ -331,7 +342,7 @@ impl Recipe<'_> {
 }
 
 const REGISTER: &str = "cluster/nodes";
-const OBJECTS: &str = "cluster/objects";
+pub(super) const OBJECTS: &str = "cluster/objects";
 
 fn stage_id(node: &str, stage: Stage) -> StepId {
     let stage = match stage {
@@ -398,8 +409,10 @@ fn fingerprint(
     objects: &[String],
     observed: &Observed,
 ) -> Digest {
+    // Authorities that do not exist yet are made anew by every look, so states that hold them say nothing.
     let states: BTreeMap<&String, Digest> = states
         .iter()
+        .filter(|_| observed.is_settled())
         .map(|(node, state)| (node, state.digest()))
         .collect();
     let nodes: BTreeMap<&String, (&str, &Vec<Difference>)> = observed

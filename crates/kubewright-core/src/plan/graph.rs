@@ -31,10 +31,24 @@ impl Graph {
             step,
             why: why.into(),
             after: after.into_iter().collect(),
+            in_turn: Vec::new(),
             disruption,
         });
         self.known.insert(id.clone());
         id
+    }
+
+    /// Makes the last step come after others that it needs nothing of, so that it does not run beside them.
+    pub(super) fn take_turns(&mut self, after: impl IntoIterator<Item = StepId>) {
+        let Some(last) = self.steps.last_mut() else { return };
+        for id in after {
+            if self.known.contains(&id) && id != last.id && !last.after.contains(&id) {
+                last.after.push(id.clone());
+                last.in_turn.push(id);
+            }
+        }
+        last.after.sort();
+        last.in_turn.sort();
     }
 
     /// The steps, in order.

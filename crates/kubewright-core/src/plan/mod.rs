@@ -1,20 +1,29 @@
 //! What will be done, as a value: the same object is printed, asked about, saved, executed and verified.
 
 mod apply;
+mod explain;
 mod graph;
+mod only;
+mod origin;
 mod pod_ranges;
 mod refusal;
 mod reset;
 mod safety;
+mod saved;
 mod step;
 pub mod text;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use apply::plan_apply;
+pub use explain::explain;
+pub use only::restrict;
+pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
 pub use refusal::Refusal;
 pub use reset::plan_reset;
+pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
 pub use step::{Condition, Disruption, PlannedStep, Step, StepId};
 
 #[cfg(test)]
@@ -23,7 +32,7 @@ mod tests;
 use crate::resource::Digest;
 
 /// What the operator asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Operation {
     /// Make the cluster what cluster.yaml says.
@@ -33,7 +42,7 @@ pub enum Operation {
 }
 
 /// An ordered graph of steps, and the digest of everything it was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// What was asked for.

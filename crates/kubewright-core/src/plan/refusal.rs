@@ -49,6 +49,24 @@ pub enum Refusal {
         /// What is in the way.
         reason: String,
     },
+    /// What a saved plan was made from is no longer so.
+    #[error("the plan made at {made_at} is out of date")]
+    StalePlan {
+        /// When the plan was made.
+        made_at: String,
+        /// What changed since.
+        changes: Vec<String>,
+    },
+    /// A step that was left out has to come before one that was chosen.
+    #[error("{chosen} needs {needed}, which is left out")]
+    LeftOut {
+        /// The chosen step.
+        chosen: String,
+        /// The step it needs.
+        needed: String,
+        /// The node that step is on.
+        node: String,
+    },
     /// There are more nodes than pod ranges.
     #[error("no pod range is left for node {node} in {pod_cidr}")]
     NoPodRange {
@@ -66,7 +84,17 @@ impl Refusal {
             Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => "node-identity",
             Self::MemberWithoutData { .. } => "remove-before-add",
             Self::Blocked { .. } => "nothing-lost",
+            Self::StalePlan { .. } => "stale-plan",
+            Self::LeftOut { .. } => "left-out-step",
             Self::NoPodRange { .. } => "pod-ranges",
+        }
+    }
+
+    /// What exactly is in the way, one line each, where there is more to say than the message.
+    pub fn details(&self) -> &[String] {
+        match self {
+            Self::StalePlan { changes, .. } => changes,
+            _ => &[],
         }
     }
 
@@ -91,6 +119,11 @@ impl Refusal {
                  cannot do yet; restore its /var/lib/etcd, or remove the node from cluster.yaml"
             ),
             Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
+            Self::LeftOut { node, .. } => format!("choose {node}, too, or apply the whole plan"),
+            Self::StalePlan { .. } => {
+                "look at the new plan: kubewright plan --out FILE, then kubewright apply --plan FILE"
+                    .to_owned()
+            }
             Self::NoPodRange { .. } => {
                 "pod ranges cannot grow under a live cluster; use fewer nodes".to_owned()
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::observed::Difference;
@@ -9,7 +10,7 @@ use crate::resource::Stage;
 use crate::wire::NodeCondition;
 
 /// Names a step within its plan, as in `cp-1/etcd`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct StepId(pub String);
 
@@ -20,7 +21,7 @@ impl fmt::Display for StepId {
 }
 
 /// A step with its reason, its place in the graph and what it disturbs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedStep {
     /// The step's name.
@@ -31,12 +32,16 @@ pub struct PlannedStep {
     pub why: String,
     /// Steps that must have succeeded before.
     pub after: Vec<StepId>,
+    /// Those of `after` that only take turns with this one: it does not need what they do, but must not run beside
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_turn: Vec<StepId>,
     /// What it disturbs.
     pub disruption: Disruption,
 }
 
 /// What the cluster does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Step {
     /// Makes a stage of a node what it is to be.
@@ -105,7 +110,7 @@ impl Step {
 }
 
 /// What a step waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Condition {
     /// Something its agent can see on a node.
@@ -143,7 +148,7 @@ impl fmt::Display for Condition {
 }
 
 /// What a step disturbs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Disruption {
     /// Nothing.

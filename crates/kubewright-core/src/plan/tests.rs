@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+mod only;
+mod saved;
+
 use super::*;
 use crate::observed::{Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction};
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};

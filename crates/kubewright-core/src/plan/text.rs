@@ -58,6 +58,42 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// Nodes by name, or counted when they are many.
+pub(super) fn names_of(nodes: &[String]) -> String {
+    if nodes.len() > NAMED_NODES {
+        count(nodes.len(), "node")
+    } else {
+        nodes.join(", ")
+    }
+}
+
+/// What a step does, in a few words and without its node.
+pub(super) fn what(step: &Step) -> String {
+    match step {
+        Step::Converge {
+            stage, differences, ..
+        } => format!("{} ({})", stage.title(), count(differences.len(), "change")),
+        Step::Wait {
+            condition: super::Condition::OnNode { condition, .. },
+            ..
+        } => format!("wait until {condition}"),
+        Step::Wait { condition, .. } => format!("wait until {condition}"),
+        Step::Settle { .. } => "remember that etcd is bootstrapped".to_owned(),
+        Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
+        Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
+        Step::ResetNode { .. } => "remove everything kubewright put there, data included".to_owned(),
+    }
+}
+
+/// What a step disturbs.
+pub(super) fn disturbs(disruption: &Disruption) -> String {
+    match disruption {
+        Disruption::None => "nothing".to_owned(),
+        Disruption::Restarts { units } => format!("restarts {}", units.join(", ")),
+        Disruption::Destroys => "all data of the node is lost".to_owned(),
+    }
+}
+
 /// Steps of several nodes that read the same.
 struct Group<'a> {
     steps: Vec<&'a PlannedStep>,
@@ -118,11 +154,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
 
 fn headline(group: &Group<'_>) -> String {
     let planned = group.steps[0];
-    let nodes = if group.nodes.len() > NAMED_NODES {
-        count(group.nodes.len(), "node")
-    } else {
-        group.nodes.join(", ")
-    };
+    let nodes = names_of(&group.nodes);
     match &planned.step {
         Step::Converge {
             stage, differences, ..

@@ -10,13 +10,14 @@ mod node_state;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use digest::{Digest, ParseDigestError};
 pub use node_state::{NodeState, Stage, StagedResource};
 
 /// Names one resource on one node, `kind:what`, as in `file:/etc/kubernetes/admin.conf`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ResourceId(String);
 

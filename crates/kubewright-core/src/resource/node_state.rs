@@ -1,11 +1,12 @@
 //! Everything one node is to have, in the order it converges.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AuthorityCertificates, Digest, Resource, ResourceId};
 
 /// A part of a node's state that becomes one step of a plan; the order is the order of convergence on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The operating system: users, directories, kernel settings, swap, journal.

@@ -1,39 +1,54 @@
 //! `kubewright apply`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kubewright_control::execute::{Hands, Outcome, execute};
+use kubewright_control::observe::Observation;
 use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
 use kubewright_core::observed::Counters;
-use kubewright_core::plan::{Plan, text};
+use kubewright_core::plan::{Plan, Refusal, SavedPlan, explain, text};
 use tokio::sync::watch;
 
-use super::{check, plan, session};
+use super::question::Question;
+use super::{check, plan, saved_plan, session};
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
 /// Arguments of `apply`.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Apply exactly the plan that kubewright plan --out saved, or refuse and say what changed since
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Apply to these nodes only, with what of the cluster's own steps they need
+    #[arg(long, value_name = "NODE,…", value_delimiter = ',', conflicts_with = "plan")]
+    only: Vec<String>,
+}
 
 /// How many of the slowest steps the closing words name.
 const SLOWEST: usize = 5;
 
 /// Looks, plans, asks, does.
-pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let begun = Instant::now();
     let opened = session::open("apply", flags, ui)?;
+    let saved = arguments.plan.as_deref().map(saved_plan::read).transpose()?;
     let observation = opened.observe(Purpose::Change).await?;
-    let made = plan::make(&opened.file.cluster, &observation)?;
+    let (all, mut made) = choose(arguments, saved.as_ref(), &opened, &observation)?;
     if made.steps.is_empty() {
-        ui.say(&format!(
-            "cluster {} is as {} says",
-            opened.file.cluster.name,
-            flags.file.display()
-        ));
+        ui.say(&if all.steps.is_empty() {
+            format!(
+                "cluster {} is as {} says",
+                opened.file.cluster.name,
+                flags.file.display()
+            )
+        } else {
+            format!("nothing is to be done on {}", arguments.only.join(", "))
+        });
         return ui.result(&Summary::of(&Outcome::default(), &observation.hands), || {
             text::summary(&made)
         });
@@ -42,10 +57,12 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
         refuse_findings(&opened, ui).await?;
     }
     if !flags.yes {
-        ui.say(&plan::show(&made, &observation));
-        if !ui.confirm(&format!("Apply this to cluster {}?", opened.file.cluster.name))? {
-            return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
-        }
+        let question = Question {
+            cluster: &opened.file.cluster,
+            show: &|plan| plan::show(plan, &observation),
+            explain: &explain,
+        };
+        made = question.ask(&all, made, ui)?;
     }
     let outcome = perform(&made, &observation.hands, &opened).await;
     if !outcome.is_complete() {
@@ -55,6 +72,29 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     ui.result(&Summary::of(&outcome, &observation.hands), || {
         text::count(outcome.changed, "change")
     })
+}
+
+/// The whole plan, and the part of it that was asked for: the saved one, if it still holds.
+fn choose(
+    arguments: &Arguments,
+    saved: Option<&SavedPlan>,
+    opened: &session::Opened,
+    observation: &Observation,
+) -> Result<(Plan, Plan), Failure> {
+    let cluster = &opened.file.cluster;
+    let all = plan::make(cluster, observation)?;
+    let Some(saved) = saved else {
+        let part = plan::only(all.clone(), &arguments.only, cluster)?;
+        return Ok((all, part));
+    };
+    let refused = |refusal: Refusal| session::failure(&refusal.into());
+    let now = observation.made_from(&opened.session);
+    saved.refuse_changed(&now).map_err(refused)?;
+    let planned = plan::only(all, &saved.only, cluster)?;
+    saved
+        .refuse_other(&planned, env!("CARGO_PKG_VERSION"))
+        .map_err(refused)?;
+    Ok((saved.plan.clone(), saved.plan.clone()))
 }
 
 /// What would make a first apply fail is told before anything is changed.

@@ -7,8 +7,10 @@ mod completion;
 mod init;
 mod kubeconfig;
 mod plan;
+mod question;
 mod reset;
 mod run_log;
+mod saved_plan;
 mod schema;
 mod session;
 mod smoke;
@@ -17,6 +19,8 @@ mod token;
 mod version;
 
 use std::process::ExitCode;
+
+pub(crate) use question::Person;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -91,7 +95,7 @@ fn run(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
         }
         Command::Schema => schema::run(ui),
         Command::Version => version::run(ui),
-        Command::Plan(arguments) if arguments.offline => plan::run_offline(flags, ui),
+        Command::Plan(arguments) if arguments.offline => plan::run_offline(arguments, flags, ui),
         Command::Plan(arguments) => block_on(plan::run(arguments, flags, ui)),
         Command::Check(arguments) => block_on(check::run(arguments, flags, ui)),
         Command::Apply(arguments) => block_on(apply::run(arguments, flags, ui)),

@@ -1,13 +1,16 @@
 //! `kubewright plan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use kubewright_control::observe::Observation;
 use kubewright_control::session::Purpose;
-use kubewright_core::plan::{Plan, plan_apply, text};
+use kubewright_core::observed::Marker;
+use kubewright_core::plan::{Making, Plan, PlanDocument, SavedPlan, plan_apply, restrict, text};
+use kubewright_core::spec::Cluster;
 use kubewright_core::{catalogue, offline};
 
-use super::{cluster_file, session};
+use super::{cluster_file, saved_plan, session};
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -18,33 +21,60 @@ pub(crate) struct Arguments {
     /// Show what a blank set of machines would get, without talking to any
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Save the plan, for kubewright apply --plan FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    out: Option<PathBuf>,
+    /// Plan for these nodes only, and for what of the cluster's own steps they need
+    #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// Plans for machines nobody has looked at.
-pub(crate) fn run_offline(flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let file = cluster_file::read(flags, ui)?;
-    let release = catalogue::release(&file.cluster.kubernetes)
+pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let cluster = cluster_file::read(flags, ui)?.cluster;
+    let release = catalogue::release(&cluster.kubernetes)
         .ok_or_else(|| Failure::new(Kind::User, "this Kubernetes version is not in the catalogue"))?;
     let blank =
-        offline::blank(&file.cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
-    let plan = plan_apply(&file.cluster, &blank.states, &blank.objects, &blank.observed)
+        offline::blank(&cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
+    let plan = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed)
         .map_err(|refusal| session::failure(&refusal.into()))?;
-    ui.result(&plan, || text::render(&plan, &blank.states, &BTreeMap::new()))
+    let plan = only(plan, &arguments.only, &cluster)?;
+    ui.result(&document(&plan, &cluster, &arguments.only), || {
+        text::render(&plan, &blank.states, &BTreeMap::new())
+    })
 }
 
 /// Plans for the machines as they are.
-pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("plan", flags, ui)?;
+    let cluster = &opened.file.cluster;
     let observation = opened.observe(Purpose::Read).await?;
-    let plan = make(&opened.file.cluster, &observation)?;
-    ui.result(&plan, || show(&plan, &observation))
+    let plan = only(make(cluster, &observation)?, &arguments.only, cluster)?;
+    ui.result(&document(&plan, cluster, &arguments.only), || {
+        show(&plan, &observation)
+    })?;
+    let Some(path) = &arguments.out else {
+        return Ok(());
+    };
+    let making = Making {
+        kubewright: env!("CARGO_PKG_VERSION"),
+        cluster: cluster.name.as_str(),
+        cluster_id: cluster_id(&observation),
+        at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        by: &opened.session.operator,
+        only: &arguments.only,
+    };
+    let made_from = observation.made_from(&opened.session);
+    saved_plan::write(path, &SavedPlan::new(plan, made_from, making))?;
+    ui.say(&format!(
+        "saved in {0}; kubewright apply --plan {0} applies exactly this",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// Makes the plan of an apply.
-pub(crate) fn make(
-    cluster: &kubewright_core::spec::Cluster,
-    observation: &Observation,
-) -> Result<Plan, Failure> {
+pub(crate) fn make(cluster: &Cluster, observation: &Observation) -> Result<Plan, Failure> {
     plan_apply(
         cluster,
         &observation.states,
@@ -52,6 +82,26 @@ pub(crate) fn make(
         &observation.observed,
     )
     .map_err(|refusal| session::failure(&refusal.into()))
+}
+
+/// Restricts a plan to the named nodes, if any are named.
+pub(crate) fn only(plan: Plan, names: &[String], cluster: &Cluster) -> Result<Plan, Failure> {
+    if names.is_empty() {
+        return Ok(plan);
+    }
+    let known = |name: &&String| cluster.node(name).is_none();
+    if let Some(unknown) = names.iter().find(known) {
+        let known: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+        return Err(Failure::new(Kind::User, format!("there is no node {unknown:?}"))
+            .hint(format!("nodes of the cluster are: {}", known.join(", "))));
+    }
+    let nodes: BTreeSet<String> = names.iter().cloned().collect();
+    restrict(&plan, &nodes).map_err(|refusal| session::failure(&refusal.into()))
+}
+
+/// The plan for programs.
+fn document(plan: &Plan, cluster: &Cluster, only: &[String]) -> PlanDocument {
+    PlanDocument::new(plan, cluster.name.as_str(), only)
 }
 
 /// The plan as text.
@@ -63,4 +113,16 @@ pub(crate) fn show(plan: &Plan, observation: &Observation) -> String {
         .map(|api| api.objects.clone())
         .unwrap_or_default();
     text::render(plan, &observation.states, &objects)
+}
+
+/// The cluster's id, as the nodes remember it.
+fn cluster_id(observation: &Observation) -> Option<String> {
+    let markers = observation
+        .observed
+        .nodes
+        .values()
+        .filter_map(|node| node.facts.marker.as_ref());
+    markers
+        .map(|marker: &Marker| marker.cluster_id.clone())
+        .find(|id| !id.is_empty())
 }

@@ -16,6 +16,7 @@ pub(crate) use table::table;
 use kubewright_core::secret::Secret;
 use kubewright_core::shown;
 
+use crate::cli::Person;
 use crate::failure::{Failure, Kind};
 use crate::settings::{GlobalFlags, Output};
 
@@ -102,22 +103,38 @@ impl Ui {
     }
 
     /// Asks a question that needs a plain yes.
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        let answer = self.answer(&format!("{question} [yes/no]"))?;
+        Ok(matches!(answer.trim(), "yes" | "y"))
+    }
+
+    /// Asks a question and gives the line that is answered.
     ///
     /// Without a terminal nobody can answer, so that is a failure that names the flag.
-    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
+    fn answer(&self, question: &str) -> Result<String, Failure> {
         if !io::stdin().is_terminal() {
             return Err(
                 Failure::new(Kind::User, format!("{question} nobody is there to answer"))
                     .hint("run it in a terminal, or add --yes when you have read the plan"),
             );
         }
-        let _ = write!(io::stderr().lock(), "{question} [yes/no] ");
+        let _ = write!(io::stderr().lock(), "{question} ");
         let mut answer = String::new();
         io::stdin()
             .lock()
             .read_line(&mut answer)
             .map_err(|error| Failure::new(Kind::User, format!("read the answer: {error}")))?;
-        Ok(matches!(answer.trim(), "yes" | "y"))
+        Ok(answer)
+    }
+}
+
+impl Person for Ui {
+    fn show(&self, text: &str) {
+        self.error_line(text);
+    }
+
+    fn ask(&self, question: &str) -> Result<String, Failure> {
+        self.answer(question)
     }
 }
 

@@ -1,0 +1,193 @@
+//! The one question before an apply: yes, no, explain, or only some of the nodes.
+//!
+//! Whatever part of the plan is chosen is shown before it is asked about again, so that the answer yes is always about
+//! what was last on the screen.
+
+use kubewright_core::plan::Plan;
+use kubewright_core::spec::Cluster;
+
+use super::plan;
+use crate::failure::{Failure, Kind};
+
+/// What can be answered.
+const ANSWERS: &str = "[yes / no / explain / only NODE,…]";
+
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+    Explain,
+    /// These nodes; all when none is named.
+    Only(Vec<String>),
+    Unclear,
+}
+
+impl Answer {
+    fn of(line: &str) -> Self {
+        let mut words = line
+            .split(|letter: char| letter.is_whitespace() || letter == ',')
+            .filter(|word| !word.is_empty());
+        match words.next() {
+            Some("yes" | "y") if words.next().is_none() => Self::Yes,
+            None | Some("no" | "n") => Self::No,
+            Some("explain") => Self::Explain,
+            Some("only") => Self::Only(words.map(str::to_owned).collect()),
+            Some(_) => Self::Unclear,
+        }
+    }
+}
+
+/// Somebody who can be shown things and asked.
+pub(crate) trait Person {
+    /// Shows something.
+    fn show(&self, text: &str);
+    /// Asks; no answer at all is an empty one.
+    fn ask(&self, question: &str) -> Result<String, Failure>;
+}
+
+/// How a plan is put before somebody.
+pub(crate) struct Question<'a> {
+    /// The cluster it is about.
+    pub(crate) cluster: &'a Cluster,
+    /// Shows a plan.
+    pub(crate) show: &'a dyn Fn(&Plan) -> String,
+    /// Explains a plan.
+    pub(crate) explain: &'a dyn Fn(&Plan) -> String,
+}
+
+impl Question<'_> {
+    /// Shows `first` (of the whole plan `all`) and asks until the answer is yes or no; gives what is to be applied.
+    pub(crate) fn ask(&self, all: &Plan, first: Plan, person: &dyn Person) -> Result<Plan, Failure> {
+        let mut chosen = first;
+        person.show(&(self.show)(&chosen));
+        loop {
+            let question = format!("Apply this to cluster {}? {ANSWERS}", self.cluster.name);
+            match Answer::of(&person.ask(&question)?) {
+                Answer::Yes => return Ok(chosen),
+                Answer::No => {
+                    return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
+                }
+                Answer::Explain => person.show(&(self.explain)(&chosen)),
+                Answer::Only(names) => match plan::only(all.clone(), &names, self.cluster) {
+                    Ok(part) if part.steps.is_empty() => {
+                        person.show(&format!("nothing is to be done on {}", names.join(", ")));
+                    }
+                    Ok(part) => {
+                        chosen = part;
+                        person.show(&(self.show)(&chosen));
+                    }
+                    Err(failure) => person.show(&failure.render()),
+                },
+                Answer::Unclear => person.show(
+                    "yes applies what is shown above, no leaves everything as it is, explain tells of every step \
+                     why it is done, what it disturbs and what it waits for, only cp-1,w-2 restricts the plan to \
+                     these nodes (only alone: the whole plan again)",
+                ),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fmt::Write as _;
+
+    use kubewright_core::offline;
+    use kubewright_core::plan::{plan_apply, text};
+    use kubewright_core::spec::parse;
+
+    use super::*;
+
+    struct Script {
+        answers: RefCell<Vec<&'static str>>,
+        heard: RefCell<String>,
+    }
+
+    impl Person for Script {
+        fn show(&self, text: &str) {
+            let _ = writeln!(self.heard.borrow_mut(), "{}", text.trim_end());
+        }
+
+        fn ask(&self, question: &str) -> Result<String, Failure> {
+            let answer = self.answers.borrow_mut().remove(0);
+            let _ = writeln!(self.heard.borrow_mut(), "{question} {answer}");
+            Ok(answer.to_owned())
+        }
+    }
+
+    const FILE: &str = "apiVersion: kubewright/v1alpha1
+kind: Cluster
+metadata: { name: small }
+spec:
+  nodes:
+    - { name: cp-1, address: 192.0.2.11, roles: [control-plane] }
+    - { name: w-1, address: 192.0.2.21, roles: [worker] }
+";
+
+    /// Answers the question about a bootstrap; gives the ids of what is to be applied and what was heard.
+    fn answer(answers: &[&'static str]) -> (Result<Vec<String>, Failure>, String) {
+        let cluster = parse(FILE, "cluster.yaml").unwrap().spec;
+        let release = kubewright_core::catalogue::release(&cluster.kubernetes).unwrap();
+        let blank = offline::blank(&cluster, &release).unwrap();
+        let all = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed).unwrap();
+        let person = Script {
+            answers: RefCell::new(answers.to_vec()),
+            heard: RefCell::default(),
+        };
+        let question = Question {
+            cluster: &cluster,
+            show: &|plan| text::summary(plan),
+            explain: &|_| "because".to_owned(),
+        };
+        let chosen = question
+            .ask(&all, all.clone(), &person)
+            .map(|plan| plan.steps.iter().map(|planned| planned.id.to_string()).collect());
+        (chosen, person.heard.into_inner())
+    }
+
+    #[test]
+    fn only_a_plain_yes_is_a_yes() {
+        for line in ["yes", "y", " yes "] {
+            assert_eq!(Answer::of(line), Answer::Yes);
+        }
+        for line in ["", "no", "n", "no way"] {
+            assert_eq!(Answer::of(line), Answer::No);
+        }
+        for line in ["yes please", "yep", "ok"] {
+            assert_eq!(Answer::of(line), Answer::Unclear);
+        }
+        let both = Answer::Only(vec!["cp-1".to_owned(), "w-2".to_owned()]);
+        assert_eq!(Answer::of("only cp-1,w-2"), both);
+        assert_eq!(Answer::of("only cp-1, w-2"), both);
+    }
+
+    #[test]
+    fn no_changes_nothing() {
+        assert!(answer(&["no"]).0.is_err());
+        assert!(answer(&[""]).0.is_err());
+    }
+
+    #[test]
+    fn a_part_is_shown_and_asked_about_again() {
+        let (chosen, heard) = answer(&["explain", "only cp-1", "yes"]);
+        let chosen = chosen.unwrap();
+        assert!(chosen.iter().any(|id| id == "cp-1/etcd"), "{chosen:?}");
+        assert!(chosen.iter().all(|id| !id.starts_with("w-1/")), "{chosen:?}");
+        assert_eq!(heard.matches("Apply this to cluster small?").count(), 3);
+        assert!(heard.contains("because\n"), "{heard}");
+        assert!(
+            heard.contains("on 2 nodes\n") && heard.contains("on 1 node\n"),
+            "{heard}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_left_out_is_named_and_the_whole_plan_stays() {
+        let (chosen, heard) = answer(&["only w-1", "only nobody", "what", "yes"]);
+        assert!(chosen.unwrap().iter().any(|id| id == "cp-1/etcd"));
+        assert!(heard.contains("which is left out"), "{heard}");
+        assert!(heard.contains("there is no node \"nobody\""), "{heard}");
+    }
+}
