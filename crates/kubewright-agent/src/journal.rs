@@ -243,9 +243,12 @@ fn prune(tree: &Tree, current: &str) -> Result<(), NodeError> {
 }
 
 fn path_of(run: &str) -> String {
-    // A run's id comes from the controller: only what is harmless in a file name is taken from it.
-    let name: String = run
-        .chars()
+    format!("{DIRECTORY}/{}.jsonl", file_name(run))
+}
+
+/// A name from the controller: only what is harmless in a file name is taken from it.
+pub(crate) fn file_name(text: &str) -> String {
+    text.chars()
         .map(|letter| {
             if letter.is_ascii_alphanumeric() || "-_.".contains(letter) {
                 letter
@@ -254,8 +257,7 @@ fn path_of(run: &str) -> String {
             }
         })
         .take(100)
-        .collect();
-    format!("{DIRECTORY}/{name}.jsonl")
+        .collect()
 }
 
 fn copy_of(sha256: Digest) -> String {

@@ -20,6 +20,7 @@ pub mod link;
 pub mod lock;
 pub mod mounts;
 pub mod node;
+pub mod operations;
 pub mod peer;
 pub mod pipe;
 pub mod probe;

@@ -36,7 +36,7 @@ use crate::lock::{self, Lock};
 use crate::pipe::Pipe;
 use crate::resource::unit;
 use crate::system::System;
-use crate::{facts, probe, secrets, tunnel, wait};
+use crate::{facts, operations, probe, secrets, tunnel, wait};
 
 /// Requests that wait for the worker, at most.
 const JOBS: usize = 64;
@@ -159,6 +159,8 @@ struct Conversation {
     streams: BTreeMap<StreamId, Stream>,
     threads: Arc<AtomicUsize>,
     listeners: Arc<Mutex<Vec<TcpListener>>>,
+    /// Whether the lock is held; otherwise why nothing may be changed.
+    may_change: Result<(), NodeError>,
     lock: Option<Lock>,
 }
 
@@ -222,7 +224,7 @@ impl Conversation {
             system: Arc::clone(system),
             link: Arc::clone(link),
             run,
-            may_change,
+            may_change: may_change.clone(),
         };
         let worker = std::thread::Builder::new()
             .name("worker".to_owned())
@@ -237,6 +239,7 @@ impl Conversation {
             streams: BTreeMap::new(),
             threads: Arc::default(),
             listeners: Arc::default(),
+            may_change,
             lock,
         }))
     }
@@ -320,6 +323,19 @@ impl Conversation {
             Request::Probe { targets, timeout_ms } => self.beside(id, move |_, _| {
                 let targets = probe::probe(&targets, Duration::from_millis(timeout_ms))?;
                 Ok(Reply::Probed { targets })
+            }),
+            Request::RecordOperation { name, begins, lines } => {
+                if let Err(error) = &self.may_change {
+                    return self.link.reply(id, Err(error.clone()));
+                }
+                self.beside(id, move |system, _| {
+                    operations::record(system, &name, begins, &lines)?;
+                    Ok(Reply::Done {})
+                });
+            }
+            Request::ReadOperations { run } => self.beside(id, move |system, _| {
+                let operations = operations::read(system, run.as_deref())?;
+                Ok(Reply::Operations { operations })
             }),
             Request::UnitLog { unit, lines } => self.beside(id, move |system, _| {
                 let lines = unit::log(system.as_ref(), &unit, lines)?;

@@ -16,6 +16,7 @@ pub mod kube;
 pub mod node;
 pub mod node_access;
 pub mod observe;
+pub mod operation_log;
 pub mod random;
 pub mod report;
 pub mod session;

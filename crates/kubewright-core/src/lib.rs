@@ -15,6 +15,7 @@ pub mod journal;
 pub mod manifest;
 pub mod observed;
 pub mod offline;
+pub mod operation_log;
 pub mod pki;
 pub mod plan;
 pub mod render;

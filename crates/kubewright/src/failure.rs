@@ -48,6 +48,7 @@ impl Kind {
 pub(crate) struct Failure {
     kind: Kind,
     what: String,
+    details: Vec<String>,
     causes: Vec<String>,
     hints: Vec<String>,
     log: Vec<String>,
@@ -60,6 +61,7 @@ impl Failure {
         Self {
             kind,
             what: what.into(),
+            details: Vec::new(),
             causes: Vec::new(),
             hints: Vec::new(),
             log: Vec::new(),
@@ -84,6 +86,12 @@ impl Failure {
     /// Adds what the operator can do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds a line that says more of what happened.
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
         self
     }
 
@@ -121,6 +129,9 @@ impl Failure {
     /// The text, without colour.
     pub(crate) fn render(&self) -> String {
         let mut text = format!("error: {}\n", self.what);
+        for detail in &self.details {
+            let _ = writeln!(text, "  {detail}");
+        }
         for cause in &self.causes {
             let _ = writeln!(text, "  because: {cause}");
         }

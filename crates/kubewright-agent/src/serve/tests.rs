@@ -348,6 +348,15 @@ fn nothing_is_changed_without_the_lock() {
     talk.ask(1, Request::Reset {});
     let error = talk.reply(1).0.unwrap_err();
     assert_eq!(error.cause, "its lock was not asked for");
+    let record = Request::RecordOperation {
+        name: "run-1".to_owned(),
+        begins: true,
+        lines: "{}\n".to_owned(),
+    };
+    talk.ask(2, record);
+    let error = talk.reply(2).0.unwrap_err();
+    assert_eq!(error.cause, "its lock was not asked for");
+    assert!(!system.has(crate::operations::DIRECTORY));
     talk.end().unwrap();
 }
 

@@ -105,6 +105,12 @@ impl Hands {
         }
     }
 
+    /// Ends the conversations after a run that is complete: the nodes note that it ended, and free their locks.
+    pub async fn goodbye(&self) {
+        let leaving = self.nodes.values().map(|node| node.clone().goodbye());
+        futures::future::join_all(leaving).await;
+    }
+
     fn node(&self, name: &str) -> Result<&Node, Error> {
         self.nodes
             .get(name)

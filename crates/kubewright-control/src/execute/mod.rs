@@ -8,4 +8,5 @@ mod hands;
 mod runner;
 
 pub use hands::{Asking, ClusterApi, Hands};
+pub(crate) use runner::title;
 pub use runner::{Outcome, StepFailure, execute};

@@ -26,10 +26,10 @@ use crate::transport::{Agent, Agents, Memory};
 use kubewright_core::catalogue::Platform;
 
 /// A node on a temporary root, without programs; its clock stands still unless a test moves it.
-struct Root(tempfile::TempDir, AtomicU64);
+pub(crate) struct Root(pub(crate) tempfile::TempDir, AtomicU64);
 
 impl Root {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let root = tempfile::tempdir().unwrap();
         let owner = std::fs::metadata(root.path()).unwrap();
         std::fs::create_dir_all(root.path().join("etc")).unwrap();
@@ -44,7 +44,7 @@ impl Root {
         Arc::new(Self(root, AtomicU64::new(0)))
     }
 
-    fn transport(self: &Arc<Self>) -> Memory {
+    pub(crate) fn transport(self: &Arc<Self>) -> Memory {
         self.transport_while(watch::channel(true).1)
     }
 
@@ -125,7 +125,7 @@ fn blocking(pipe: DuplexStream, open: watch::Receiver<bool>) -> StdStream {
     theirs
 }
 
-fn introduction(run: &str) -> Introduction {
+pub(crate) fn introduction(run: &str) -> Introduction {
     Introduction {
         run: run.to_owned(),
         cluster: "prod".to_owned(),
@@ -135,7 +135,7 @@ fn introduction(run: &str) -> Introduction {
 }
 
 /// A state with one of everything an agent asks the controller for.
-fn state(authorities: &Authorities, agents: &Agents) -> NodeState {
+pub(crate) fn state(authorities: &Authorities, agents: &Agents) -> NodeState {
     let mut state = NodeState {
         authorities: authorities.certificates(),
         ..NodeState::default()

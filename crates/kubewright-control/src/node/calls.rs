@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kubewright_core::observed::{Counters, Difference, Facts};
+use kubewright_core::operation_log::Operation;
 use kubewright_core::resource::{NodeState, ResourceId};
 use kubewright_core::secret::Secret;
 use kubewright_core::wire::{NodeCondition, Reply, Request};
@@ -185,6 +186,30 @@ impl Node {
             unit: unit.to_owned(),
         };
         self.done(&format!("kill {unit}"), request, QUICK).await
+    }
+
+    /// Adds whole lines to a run's record in the node's operation log; they are durable when this returns.
+    pub async fn record_operation(
+        &self,
+        name: &str,
+        begins: bool,
+        lines: String,
+    ) -> Result<(), NodeCallError> {
+        let request = Request::RecordOperation {
+            name: name.to_owned(),
+            begins,
+            lines,
+        };
+        self.done("write the operation log", request, QUICK).await
+    }
+
+    /// What the node's operation log has: all runs without their steps, or those whose id begins with `run`, whole.
+    pub async fn read_operations(&self, run: Option<String>) -> Result<Vec<Operation>, NodeCallError> {
+        let doing = "read the operation log";
+        match self.quick(doing, Request::ReadOperations { run }, QUICK).await? {
+            Reply::Operations { operations } => Ok(operations),
+            _ => Err(self.unexpected(doing)),
+        }
     }
 
     async fn done(&self, doing: &str, request: Request, patience: Duration) -> Result<(), NodeCallError> {

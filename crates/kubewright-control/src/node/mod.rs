@@ -141,6 +141,6 @@ impl Node {
 }
 
 #[cfg(test)]
-mod agent_tests;
+pub(crate) mod agent_tests;
 #[cfg(test)]
 mod tests;

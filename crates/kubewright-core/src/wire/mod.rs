@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::observed::{Counters, Difference, Facts};
+use crate::operation_log::Operation;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
 
@@ -164,6 +165,20 @@ pub enum Request {
     },
     /// Stops and removes everything kubewright put on the node; answered by [`Reply::Converged`].
     Reset {},
+    /// Adds lines to the record of a run in the operation log and makes them durable; answered by [`Reply::Done`].
+    RecordOperation {
+        /// The record's name; names sort by when runs began.
+        name: String,
+        /// They are the record's first lines: it is made for them. Others are for a record that is there.
+        begins: bool,
+        /// Whole lines, JSON ([`crate::operation_log`]).
+        lines: String,
+    },
+    /// What the operation log has; answered by [`Reply::Operations`].
+    ReadOperations {
+        /// The run's id or its beginning; `None` asks for all, without their steps.
+        run: Option<String>,
+    },
 }
 
 /// A condition an agent can wait for on its node.
@@ -306,6 +321,11 @@ pub enum Reply {
     Log {
         /// The lines, oldest first.
         lines: Vec<String>,
+    },
+    /// Answers [`Request::ReadOperations`].
+    Operations {
+        /// The runs, oldest first.
+        operations: Vec<Operation>,
     },
 }
 

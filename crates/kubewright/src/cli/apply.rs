@@ -8,12 +8,13 @@ use kubewright_control::execute::{Hands, Outcome, execute};
 use kubewright_control::observe::Observation;
 use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
-use kubewright_core::observed::Counters;
+use kubewright_core::observed::{Counters, Observed};
 use kubewright_core::plan::{Plan, Refusal, SavedPlan, explain, text};
 use tokio::sync::watch;
 
 use super::question::Question;
-use super::{check, plan, saved_plan, session};
+use super::stopped::{self, stopped};
+use super::{check, operations, plan, saved_plan, session};
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -53,6 +54,9 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
             text::summary(&made)
         });
     }
+    for line in operations::unfinished(&observation.hands, &observation.observed, &opened).await {
+        ui.say(&line);
+    }
     if !observation.observed.is_settled() {
         refuse_findings(&opened, ui).await?;
     }
@@ -64,10 +68,10 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         };
         made = question.ask(&all, made, ui)?;
     }
-    let outcome = perform(&made, &observation.hands, &opened).await;
-    if !outcome.is_complete() {
-        return Err(opened.with_log(stopped(&outcome, &made, flags)));
-    }
+    // A saved plan does not hold any more once part of it is done: the rest is planned anew, for the same nodes.
+    let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
+    let again = stopped::command("apply", &opened.file.path, only);
+    let outcome = perform(&made, &observation.hands, &observation.observed, &opened, &again).await?;
     ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
     ui.result(&Summary::of(&outcome, &observation.hands), || {
         text::count(outcome.changed, "change")
@@ -113,13 +117,16 @@ async fn refuse_findings(opened: &session::Opened, ui: &Ui) -> Result<(), Failur
     Ok(())
 }
 
-/// Runs a plan; the first interrupt lets the steps at hand finish, the second ends the program.
+/// Runs a plan and keeps its log; `again` is the command that continues it. The first interrupt lets the steps at hand finish, the second ends the program.
 pub(crate) async fn perform(
     plan: &Plan,
-    hands: &Arc<kubewright_control::execute::Hands>,
+    hands: &Arc<Hands>,
+    observed: &Observed,
     opened: &session::Opened,
-) -> Outcome {
-    let (stop, stopped) = watch::channel(false);
+    again: &str,
+) -> Result<Outcome, Failure> {
+    let log = operations::begin(plan, hands, observed, opened).await;
+    let (stop, is_asked) = watch::channel(false);
     let signals = tokio::spawn(async move {
         interrupted().await;
         let _ = stop.send(true);
@@ -127,11 +134,22 @@ pub(crate) async fn perform(
         // The second one is an order: nothing of ours runs on nodes longer than the change at hand.
         std::process::abort();
     });
-    let reporter: Arc<dyn Reporter> = opened.progress.clone();
-    let outcome = execute(plan, Arc::clone(hands), reporter, stopped).await;
+    let reporter: Arc<dyn Reporter> = match &log {
+        Some(log) => Arc::clone(log) as Arc<dyn Reporter>,
+        None => opened.progress.clone(),
+    };
+    let outcome = execute(plan, Arc::clone(hands), reporter, is_asked).await;
     signals.abort();
+    if let Some(log) = &log {
+        log.end(plan, &outcome).await;
+    }
     opened.progress.finish();
-    outcome
+    if outcome.is_complete() {
+        hands.goodbye().await;
+        return Ok(outcome);
+    }
+    let run = log.is_some().then_some(opened.session.run.as_str());
+    Err(opened.with_log(stopped(&outcome, plan, again, run)))
 }
 
 /// Waits for an interrupt or a request to end.
@@ -144,32 +162,6 @@ async fn interrupted() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-}
-
-/// What a run that did not finish says.
-pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, flags: &GlobalFlags) -> Failure {
-    let done = outcome.finished.len();
-    let reason = if outcome.was_stopped && outcome.failed.is_empty() {
-        "stopped as asked"
-    } else {
-        "stopped part-way"
-    };
-    let head = Failure::new(
-        Kind::Stopped,
-        format!(
-            "{reason}: {done} of {} are done",
-            text::count(plan.steps.len(), "step")
-        ),
-    )
-    .hint(format!(
-        "nothing is lost; continue with: kubewright apply --file {}",
-        flags.file.display()
-    ));
-    let mut failures = outcome.failed.iter();
-    let Some(first) = failures.next() else { return head };
-    let own = |failed: &kubewright_control::execute::StepFailure| session::failure(&failed.error);
-    let first = own(first).stopping();
-    failures.map(own).fold(first, Failure::and).and(head)
 }
 
 /// What was done and where the time went.

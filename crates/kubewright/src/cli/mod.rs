@@ -6,6 +6,8 @@ mod cluster_file;
 mod completion;
 mod init;
 mod kubeconfig;
+mod logs;
+mod operations;
 mod plan;
 mod question;
 mod reset;
@@ -15,6 +17,7 @@ mod schema;
 mod session;
 mod smoke;
 mod status;
+mod stopped;
 mod token;
 mod version;
 
@@ -62,6 +65,8 @@ enum Command {
     Token(token::Arguments),
     /// Prove that the cluster works
     Smoke(smoke::Arguments),
+    /// Show who changed the cluster, when and with what outcome
+    Logs(logs::Arguments),
     /// Take the cluster down and leave the machines reusable
     Reset(reset::Arguments),
     /// Print the shell completion script
@@ -103,6 +108,7 @@ fn run(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Smoke(arguments) => block_on(smoke::run(arguments, flags, ui)),
         Command::Kubeconfig(arguments) => block_on(kubeconfig::run(arguments, flags, ui)),
         Command::Token(arguments) => block_on(token::run(arguments, flags, ui)),
+        Command::Logs(arguments) => block_on(logs::run(arguments, flags, ui)),
         Command::Reset(arguments) => block_on(reset::run(arguments, flags, ui)),
     }
 }

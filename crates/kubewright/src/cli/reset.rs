@@ -4,7 +4,7 @@ use kubewright_control::session::Purpose;
 use kubewright_core::plan::{plan_reset, text};
 use std::sync::Arc;
 
-use super::{apply, session};
+use super::{apply, session, stopped};
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -18,6 +18,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     let opened = session::open("reset", flags, ui)?;
     let cluster = &opened.file.cluster;
     let look = opened.first_look(Purpose::Change).await?;
+    let observed = look.observed.clone();
     let hands = Arc::new(look.into_hands(&opened.session));
     let plan = plan_reset(cluster);
     if !flags.yes {
@@ -31,10 +32,8 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
             return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
         }
     }
-    let outcome = apply::perform(&plan, &hands, &opened).await;
-    if !outcome.is_complete() {
-        return Err(opened.with_log(apply::stopped(&outcome, &plan, flags)));
-    }
+    let again = stopped::command("reset", &opened.file.path, &[]);
+    let outcome = apply::perform(&plan, &hands, &observed, &opened, &again).await?;
     ui.say("the machines can be used again: kubewright apply builds a new cluster on them");
     ui.result(&outcome.changed, || text::count(outcome.changed, "change"))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{World, said};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "init",
     "check",
     "plan",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 12] = [
     "kubeconfig",
     "token",
     "smoke",
+    "logs",
     "reset",
     "completion",
     "schema",

@@ -1,0 +1,196 @@
+//! What a run that did not finish says: what is done on each node, what failed, what was not begun, and how to go on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kubewright_control::execute::{Outcome, StepFailure};
+use kubewright_core::plan::{Plan, text};
+
+use super::session;
+use crate::failure::{Failure, Kind};
+
+/// More nodes than this are counted instead of named.
+const NAMED_NODES: usize = 6;
+
+/// A run that did not finish, as a failure with exit code 10.
+pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&str>) -> Failure {
+    let reason = if outcome.was_stopped && outcome.failed.is_empty() {
+        "stopped as asked"
+    } else {
+        "stopped part-way"
+    };
+    let head = format!(
+        "{reason}: {} of {} are done",
+        outcome.finished.len(),
+        text::count(plan.steps.len(), "step")
+    );
+    let mut head = progress(outcome, plan)
+        .into_iter()
+        .fold(Failure::new(Kind::Stopped, head), Failure::detail)
+        .hint(format!("nothing is lost; continue with: {again}"));
+    if let Some(run) = run {
+        head = head.hint(format!("every step of it: kubewright logs show {run}"));
+    }
+    let mut failures = outcome.failed.iter();
+    let Some(first) = failures.next() else { return head };
+    let own = |failed: &StepFailure| session::failure(&failed.error);
+    let first = own(first).stopping();
+    failures.map(own).fold(first, Failure::and).and(head)
+}
+
+/// The command that does the rest: the same verb, for the same file and nodes.
+pub(crate) fn command(verb: &str, file: &Path, only: &[String]) -> String {
+    let mut command = format!("kubewright {verb} --file {}", quoted(&file.display().to_string()));
+    if !only.is_empty() {
+        command.push_str(" --only ");
+        command.push_str(&quoted(&only.join(",")));
+    }
+    command
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@+,%=".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// One line for each node, or for several that are equally far; the cluster's own steps come last.
+fn progress(outcome: &Outcome, plan: &Plan) -> Vec<String> {
+    let failed: Vec<_> = outcome.failed.iter().map(|failed| &failed.step).collect();
+    let mut nodes: BTreeMap<(bool, &str), [Vec<&str>; 3]> = BTreeMap::new();
+    for planned in &plan.steps {
+        let (place, step) = planned.id.0.split_once('/').unwrap_or(("cluster", &planned.id.0));
+        let how = if outcome.finished.contains_key(&planned.id) {
+            0
+        } else if failed.contains(&&planned.id) {
+            1
+        } else {
+            2
+        };
+        let is_cluster = planned.step.node().is_none();
+        nodes.entry((is_cluster, place)).or_default()[how].push(step);
+    }
+    let mut lines: Vec<(Vec<&str>, String)> = Vec::new();
+    for ((_, place), [done, failed, left]) in nodes {
+        let parts = [("done", done), ("failed", failed), ("not begun", left)];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(_, steps)| !steps.is_empty())
+            .map(|(word, steps)| format!("{word} {}", steps.join(", ")))
+            .collect();
+        let text = parts.join("; ");
+        match lines.iter_mut().find(|(_, known)| *known == text) {
+            Some((places, _)) => places.push(place),
+            None => lines.push((vec![place], text)),
+        }
+    }
+    lines
+        .into_iter()
+        .map(|(places, text)| {
+            if places.len() > NAMED_NODES {
+                format!("{}: {text}", text::count(places.len(), "node"))
+            } else {
+                format!("{}: {text}", places.join(", "))
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kubewright_control::error::{Error, Kind as ErrorKind};
+    use kubewright_core::plan::{Disruption, Operation, PlannedStep, Step, StepId};
+    use kubewright_core::resource::Digest;
+
+    fn plan(operation: Operation, steps: &[&str]) -> Plan {
+        let step = |id: &&str| {
+            let node = id.split_once('/').unwrap().0.to_owned();
+            PlannedStep {
+                id: StepId((*id).to_owned()),
+                step: if node == "cluster" {
+                    Step::RegisterNodes { nodes: Vec::new() }
+                } else {
+                    Step::ResetNode { node }
+                },
+                why: String::new(),
+                after: Vec::new(),
+                disruption: Disruption::None,
+                in_turn: Vec::new(),
+            }
+        };
+        Plan {
+            operation,
+            steps: steps.iter().map(step).collect(),
+            made_from: Digest::of(b""),
+        }
+    }
+
+    #[test]
+    fn a_failed_run_tells_of_each_node_and_how_to_go_on() {
+        let plan = plan(
+            Operation::Apply,
+            &[
+                "cp-1/host",
+                "cp-1/etcd",
+                "w-1/host",
+                "w-2/host",
+                "cp-1/node",
+                "cluster/nodes",
+            ],
+        );
+        let outcome = Outcome {
+            finished: ["cp-1/host", "w-1/host", "w-2/host"]
+                .map(|id| (StepId(id.to_owned()), 1.0))
+                .into(),
+            failed: vec![StepFailure {
+                step: StepId("cp-1/etcd".to_owned()),
+                node: Some("cp-1".to_owned()),
+                title: "etcd".to_owned(),
+                error: Error::new(ErrorKind::Node, "write /etc/x")
+                    .because("no space left")
+                    .on("cp-1"),
+            }],
+            ..Outcome::default()
+        };
+        let again = command(
+            "apply",
+            Path::new("my cluster.yaml"),
+            &["cp-1".to_owned(), "w-1".to_owned()],
+        );
+        let failure = stopped(&outcome, &plan, &again, Some("0a1b"));
+        assert_eq!(failure.exit_code(), 10);
+        insta::assert_snapshot!(failure.render(), @r"
+        error: node cp-1: write /etc/x
+          because: no space left
+        error: stopped part-way: 3 of 6 steps are done
+          cp-1: done host; failed etcd; not begun node
+          w-1, w-2: done host
+          cluster: not begun nodes
+          hint: nothing is lost; continue with: kubewright apply --file 'my cluster.yaml' --only cp-1,w-1
+          hint: every step of it: kubewright logs show 0a1b
+        ");
+    }
+
+    #[test]
+    fn a_reset_that_was_stopped_is_continued_by_a_reset() {
+        let plan = plan(Operation::Reset, &["w-1/reset", "cp-1/reset"]);
+        let outcome = Outcome {
+            finished: [(StepId("w-1/reset".to_owned()), 1.0)].into(),
+            was_stopped: true,
+            ..Outcome::default()
+        };
+        let again = command("reset", Path::new("cluster.yaml"), &[]);
+        let failure = stopped(&outcome, &plan, &again, None);
+        insta::assert_snapshot!(failure.render(), @r"
+        error: stopped as asked: 1 of 2 steps are done
+          cp-1: not begun reset
+          w-1: done reset
+          hint: nothing is lost; continue with: kubewright reset --file cluster.yaml
+        ");
+    }
+}
