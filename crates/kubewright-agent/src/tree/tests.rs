@@ -1,6 +1,9 @@
 //! Files are written whole or not at all, seen by nobody too early, and never through a link.
 
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use rustix::fs::FileType;
 
 use super::*;
 use crate::testing::TestSystem;
