@@ -290,7 +290,7 @@ impl Run<'_> {
         if differing.is_empty() {
             return Ok(());
         }
-        let mut intents = Vec::new();
+        let (mut intents, mut removed) = (Vec::new(), Vec::new());
         for (unit, change) in &differing {
             let resource = Resource::Unit((*unit).clone());
             refuse_blocked(&resource.id(), change)?;
@@ -299,12 +299,24 @@ impl Run<'_> {
             self.announced.insert(resource.id());
             let resource = resource.id();
             intents.push(Event::Intended { resource, undo });
+            let overrides = unit::record_overrides(self.node, change)?;
+            if !overrides.is_empty() {
+                // Once they are gone, it would look as if its process had never known them.
+                self.node.ledger.started.remove(&unit.name);
+            }
+            for (resource, undo) in overrides {
+                removed.push(Event::Done {
+                    resource: resource.clone(),
+                });
+                intents.push(Event::Intended { resource, undo });
+            }
         }
         self.node.ledger.save(&self.node.tree)?;
         self.node.tree.sync()?;
         self.record(intents)?;
         let changes: Vec<_> = differing.iter().map(|(unit, change)| (*unit, change)).collect();
-        unit::install(self.node, &changes)
+        unit::install(self.node, &changes)?;
+        self.record(removed)
     }
 
     fn bring_up(&mut self, work: &mut Work<'_>, unit: &Unit) -> Result<(), NodeError> {

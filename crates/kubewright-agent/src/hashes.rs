@@ -34,8 +34,8 @@ pub struct Hashes {
     dirty: bool,
     /// How many files had to be read.
     pub computed: u64,
-    /// Believe nothing that was remembered before this conversation.
-    pub distrust: bool,
+    /// What was read since [`Hashes::read_everything`]; `None` when what is remembered is believed.
+    read: Option<BTreeMap<String, Known>>,
 }
 
 impl Hashes {
@@ -46,6 +46,16 @@ impl Hashes {
             known: serde_json::from_slice(&kept).unwrap_or_default(),
             ..Self::default()
         }
+    }
+
+    /// Believes nothing that is remembered until [`Hashes::trust`]: every file is read, once.
+    pub fn read_everything(&mut self) {
+        self.read = Some(BTreeMap::new());
+    }
+
+    /// Believes what is remembered again.
+    pub fn trust(&mut self) {
+        self.read = None;
     }
 
     /// Keeps what was learned, if anything.
@@ -73,8 +83,7 @@ impl Hashes {
         let Look::There(before) = tree.look(path)? else {
             return Ok(None);
         };
-        if !self.distrust
-            && let Some(known) = self.known.get(path)
+        if let Some(known) = self.read.as_ref().unwrap_or(&self.known).get(path)
             && known.stamp == before.stamp
         {
             return Ok(Some(known.sha256));
@@ -94,6 +103,10 @@ impl Hashes {
         let sha256 = Digest::from_bytes(hasher.finalize().into());
         let settled = newest().is_some_and(|now| now - before.stamp.changed > CLOCK_STEP);
         let unchanged = matches!(tree.look(path)?, Look::There(after) if after.stamp == before.stamp);
+        if unchanged && let Some(read) = &mut self.read {
+            let stamp = before.stamp;
+            read.insert(path.to_owned(), Known { stamp, sha256 });
+        }
         if settled && unchanged {
             self.insert(path, before.stamp, sha256);
         }

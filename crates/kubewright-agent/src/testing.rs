@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use kubewright_core::carrier::systemd::process_words;
 use kubewright_core::resource::{AuthorityName, Blob, Digest, ResourceId};
 use kubewright_core::secret::Secret;
 use kubewright_core::wire::NodeError;
@@ -49,6 +50,8 @@ pub(crate) struct SimulatedUnit {
     pub(crate) active: String,
     pub(crate) enabled: bool,
     pub(crate) starts: u32,
+    /// Its process in `/proc`, 0 when there is none.
+    pub(crate) main_pid: u32,
     loaded: Option<String>,
 }
 
@@ -189,7 +192,8 @@ impl TestSystem {
                         let load = if unit.loaded.is_some() { "loaded" } else { "not-found" };
                         let reload = if stale { "yes" } else { "no" };
                         format!(
-                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState=running\nUnitFileState={enabled}\nNeedDaemonReload={reload}\n"
+                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState=running\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\n",
+                            unit.main_pid
                         )
                     })
                     .collect();
@@ -232,6 +236,7 @@ impl TestSystem {
                         return failed(&format!("Unit {name} not found."));
                     }
                     unit.starts += 1;
+                    self.spawn(unit);
                     unit.active = match (broken, ask) {
                         (true, false) => "failed",
                         (_, true) => "activating",
@@ -245,12 +250,27 @@ impl TestSystem {
             }
             "stop" | "reset-failed" => {
                 for name in names {
-                    "inactive".clone_into(&mut simulated.units.entry(name.clone()).or_default().active);
+                    let unit = simulated.units.entry(name.clone()).or_default();
+                    "inactive".clone_into(&mut unit.active);
+                    unit.main_pid = 0;
                 }
             }
             other => panic!("systemctl {other} is not simulated"),
         }
         said("")
+    }
+
+    /// Gives a unit a process with the arguments its file has, and its program as what it executes.
+    fn spawn(&self, unit: &mut SimulatedUnit) {
+        let Some(words) = unit.loaded.as_deref().and_then(process_words) else {
+            return;
+        };
+        let pid = (4000..5000)
+            .find(|pid| !self.path(&format!("/proc/{pid}")).exists())
+            .unwrap();
+        self.put(&format!("/proc/{pid}/cmdline"), &(words.join("\0") + "\0"));
+        std::os::unix::fs::symlink(self.path(&words[0]), self.path(&format!("/proc/{pid}/exe"))).unwrap();
+        unit.main_pid = pid;
     }
 
     fn account(&self, program: &str, arguments: &[String]) -> Output {

@@ -176,6 +176,9 @@ pub enum Change {
         action: UnitAction,
         /// Why, as in `not running` or `/etc/kubernetes/audit.yaml changed`.
         reason: String,
+        /// What overrides its file, and how its process differs from it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        found: Vec<UnitFinding>,
     },
     /// kubewright put it there and no longer wants it: it will be removed.
     Surplus,
@@ -183,6 +186,33 @@ pub enum Change {
     Blocked {
         /// What, as in `a directory is where the file should be`.
         reason: String,
+    },
+}
+
+/// Something about a unit that its own file and state do not show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum UnitFinding {
+    /// A file of somebody else changes the unit's settings: a drop-in, or a unit file that goes before its own.
+    Override {
+        /// Where it is. Converging removes it; the node's journal keeps what was in it.
+        path: String,
+        /// What is in it, when it is text, not secret and not large.
+        content: Option<String>,
+    },
+    /// The running process was given other arguments than the unit's file gives.
+    Arguments {
+        /// Words it was given and its file does not have; secret values are left out.
+        foreign: Vec<String>,
+        /// Words its file has and it was not given.
+        lacking: Vec<String>,
+    },
+    /// The running process executes another file than the one that is at its path now.
+    Executable {
+        /// The program's path in the unit's file.
+        path: String,
+        /// What it executes, as the kernel names it, as in `/usr/local/bin/kubelet (deleted)`.
+        running: String,
     },
 }
 

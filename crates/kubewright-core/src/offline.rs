@@ -75,6 +75,7 @@ fn missing(resource: &Resource) -> Difference {
             enable: true,
             action: UnitAction::Start,
             reason: "new".to_owned(),
+            found: Vec::new(),
         },
         _ => Change::Missing,
     };

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod content;
+mod drift;
 mod in_the_way;
 mod interrupted;
 mod kernel;
@@ -53,13 +54,17 @@ impl Bench {
     }
 
     fn converge_all(&mut self) -> Result<Vec<ResourceId>, NodeError> {
+        self.converge_as("run-1")
+    }
+
+    fn converge_as(&mut self, run: &str) -> Result<Vec<ResourceId>, NodeError> {
         let mut node = Node::open(Arc::clone(&self.system) as Arc<dyn System>)?;
         let named: Vec<_> = inspect(&mut node, &self.state)?
             .into_iter()
             .map(|found| found.resource)
             .collect();
         let mut journal = Journal::new(JournalRun {
-            id: "run-1".to_owned(),
+            id: run.to_owned(),
             operator: "ada@workstation".to_owned(),
             cluster: "prod".to_owned(),
         });

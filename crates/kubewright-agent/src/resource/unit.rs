@@ -1,14 +1,18 @@
 //! systemd units: the file, whether it is enabled, and that it runs with its present inputs.
 //!
 //! What a unit was started with is remembered as one fingerprint over its file and its inputs. A unit whose fingerprint
-//! differs is restarted; one that does not run is started; everything else is left alone.
+//! differs is restarted; one that does not run is started; everything else is left alone. What somebody put beside the
+//! file ([`overrides`]) is removed, and a process that is not what the file says ([`process`]) is restarted.
+
+mod overrides;
+mod process;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use kubewright_core::journal::Undo;
-use kubewright_core::observed::{Change, UnitAction};
+use kubewright_core::observed::{Change, UnitAction, UnitFinding};
 use kubewright_core::resource::{Digest, NodeState, ResourceId, Start, Unit};
 use kubewright_core::wire::NodeError;
 
@@ -42,6 +46,8 @@ pub struct Status {
     pub file: String,
     /// The file on disk is not what systemd has read.
     pub needs_reload: bool,
+    /// `MainPID`; 0 when there is none.
+    pub main_pid: u32,
 }
 
 impl Status {
@@ -72,7 +78,7 @@ pub fn statuses(system: &dyn System, names: &[&str]) -> Result<BTreeMap<String, 
     }
     let mut arguments = vec![
         "show",
-        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload",
+        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID",
         "--",
     ];
     arguments.extend(names);
@@ -97,6 +103,7 @@ fn parse(block: &str) -> Status {
             "SubState" => value.clone_into(&mut status.sub),
             "UnitFileState" => value.clone_into(&mut status.file),
             // A unit others refer to is remembered as not found, also when its file has come since.
+            "MainPID" => status.main_pid = value.parse().unwrap_or_default(),
             "LoadState" => status.needs_reload |= value == "not-found",
             "NeedDaemonReload" => status.needs_reload |= value == "yes",
             _ => {}
@@ -145,6 +152,17 @@ pub(crate) fn inspect(
             }
         }
     };
+    let overrides = overrides::find(node, &unit.name)?;
+    if let Some(reason) = overrides.blocked {
+        return Ok(Some(Change::Blocked { reason }));
+    }
+    let mut found = overrides.removable;
+    // Before it is up, the process may be systemd's own, about to become the program.
+    if status.main_pid > 0 && matches!(status.active.as_str(), "active" | "reloading") {
+        found.extend(process::inspect(node.system.as_ref(), unit, status.main_pid));
+    }
+    reasons.extend(found.iter().map(because));
+    restart |= !found.is_empty();
     if let Some(reason) = &rewrite {
         restart |= !reason.contains("owner");
         reasons.push(reason.clone());
@@ -184,7 +202,41 @@ pub(crate) fn inspect(
         enable,
         action,
         reason: reasons.join("; "),
+        found,
     }))
+}
+
+fn because(found: &UnitFinding) -> String {
+    match found {
+        UnitFinding::Override { path, .. } => format!("{path} overrides it"),
+        UnitFinding::Arguments { .. } => "its process has other arguments".to_owned(),
+        UnitFinding::Executable { path, .. } => format!("its process is not what is at {path} now"),
+    }
+}
+
+/// What overrides a unit, of what was found about it: with how to put it back.
+pub(crate) fn record_overrides(
+    node: &mut Node,
+    change: &Change,
+) -> Result<Vec<(ResourceId, Undo)>, NodeError> {
+    overridden_by(change)
+        .into_iter()
+        .map(|path| Ok((ResourceId::new("override", path), overrides::record(node, path)?)))
+        .collect()
+}
+
+/// The paths of what overrides a unit.
+fn overridden_by(change: &Change) -> Vec<&str> {
+    let Change::Unit { found, .. } = change else {
+        return Vec::new();
+    };
+    found
+        .iter()
+        .filter_map(|found| match found {
+            UnitFinding::Override { path, .. } => Some(path.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A unit nobody enables is static; systemd could not say "enabled" of it.
@@ -249,6 +301,10 @@ pub(crate) fn install(node: &mut Node, units: &[(&Unit, &Change)]) -> Result<(),
             reload = true;
         }
         reload |= reason.contains("not read");
+        for path in overridden_by(change) {
+            node.tree.remove(path)?;
+            reload = true;
+        }
         if *enables {
             enable.push(&unit.name);
             reload = true;

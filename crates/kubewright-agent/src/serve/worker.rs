@@ -100,9 +100,11 @@ impl Worker {
     fn inspect(&mut self, state: NodeState, verify: bool) -> Result<Reply, NodeError> {
         let may_write = self.setting.may_change.is_ok();
         let (node, _, _) = self.node()?;
-        node.hashes.distrust = verify;
+        if verify {
+            node.hashes.read_everything();
+        }
         let differences = converge::inspect(node, &state);
-        node.hashes.distrust = false;
+        node.hashes.trust();
         let differences = differences?;
         if may_write {
             node.hashes.save(&node.tree)?;

@@ -244,9 +244,61 @@ fn quote(word: &str) -> String {
     quoted
 }
 
+/// The words a unit's file starts its process with, as the process is given them; nothing when the file has no single
+/// such line, or one this program would not have written.
+pub fn process_words(content: &str) -> Option<Vec<String>> {
+    let joined = content.replace("\\\n", " ");
+    let mut lines = joined.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    let line = lines.next()?;
+    if lines.next().is_some() || !line.starts_with('/') {
+        return None;
+    }
+    unquote(line)
+}
+
+/// Reads words back that [`quote`] wrote.
+fn unquote(line: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut characters = line.chars().peekable();
+    loop {
+        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        let Some(first) = characters.peek() else {
+            return Some(words);
+        };
+        let is_quoted = *first == '"';
+        if is_quoted {
+            characters.next();
+        }
+        let mut word = String::new();
+        loop {
+            match characters.next() {
+                None if is_quoted => return None,
+                None => break,
+                Some('"') if is_quoted => break,
+                Some('\\') => word.push(match characters.next()? {
+                    'n' => '\n',
+                    't' => '\t',
+                    'u' => {
+                        let digits: String = characters.by_ref().take(4).collect();
+                        char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
+                    }
+                    other => other,
+                }),
+                Some(c) if c.is_whitespace() && !is_quoted => break,
+                Some(c @ ('%' | '$')) => {
+                    characters.next_if_eq(&c)?;
+                    word.push(c);
+                }
+                Some(c) => word.push(c),
+            }
+        }
+        words.push(word);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use super::{process_words, quote};
 
     #[test]
     fn words_reach_the_program_unchanged() {
@@ -262,6 +314,20 @@ mod tests {
             ("line\nbreak", "\"line\\nbreak\""),
         ] {
             assert_eq!(quote(word), written);
+            let content = format!("ExecStart=/bin/a \\\n    {written} \\\n    {written}\n");
+            assert_eq!(process_words(&content).unwrap(), ["/bin/a", word, word]);
+        }
+    }
+
+    #[test]
+    fn a_command_of_another_kind_has_no_words() {
+        for content in [
+            "",
+            "ExecStart=-/bin/a\n",
+            "ExecStart=/bin/a $HOME\n",
+            "ExecStart=/a\nExecStart=/b\n",
+        ] {
+            assert_eq!(process_words(content), None, "{content}");
         }
     }
 }

@@ -8,7 +8,9 @@ mod only;
 mod saved;
 
 use super::*;
-use crate::observed::{Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction};
+use crate::observed::{
+    Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction, UnitFinding,
+};
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
 use crate::spec::{Cluster, parse};
 
@@ -249,6 +251,7 @@ fn names_the_units_a_step_restarts() {
         enable: false,
         action: UnitAction::Restart,
         reason: "its configuration changed".to_owned(),
+        found: Vec::new(),
     };
     let difference = Difference {
         resource: ResourceId::new("unit", "kubelet.service"),
@@ -266,6 +269,48 @@ fn names_the_units_a_step_restarts() {
         Disruption::Restarts {
             units: vec!["kubelet.service".to_owned()]
         }
+    );
+}
+
+#[test]
+fn shows_what_overrides_a_unit_and_how_its_process_differs() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    let change = Change::Unit {
+        before: None,
+        enable: false,
+        action: UnitAction::Restart,
+        reason: "overridden".to_owned(),
+        found: vec![
+            UnitFinding::Override {
+                path: "/etc/systemd/system/kubelet.service.d/a.conf".to_owned(),
+                content: Some("[Service]\nExecStart=\u{1b}[2J\n".to_owned()),
+            },
+            UnitFinding::Arguments {
+                foreign: vec!["--v=9".to_owned()],
+                lacking: vec!["--v=2".to_owned()],
+            },
+            UnitFinding::Executable {
+                path: "/usr/local/bin/kubelet".to_owned(),
+                running: "/usr/local/bin/kubelet (deleted)".to_owned(),
+            },
+        ],
+    };
+    let resource = ResourceId::new("unit", "kubelet.service");
+    let differences = &mut observed.nodes.get_mut("w-1").unwrap().differences;
+    differences.push(Difference { resource, change });
+    let plan = plan_of(&cluster, &observed).unwrap();
+    let text = text::render(&plan, &BTreeMap::new(), &BTreeMap::new());
+    let (_, text) = text.split_once("  ~ unit:kubelet.service").unwrap();
+    assert_eq!(
+        text.split("\n\n").next().unwrap(),
+        ", restarts (overridden)
+    - /etc/systemd/system/kubelet.service.d/a.conf (removed; the node's journal keeps it)
+      -[Service]
+      -ExecStart=\\u{1b}[2J
+      its process was given --v=9
+      its process lacks --v=2
+      its process executes /usr/local/bin/kubelet (deleted), not what is at /usr/local/bin/kubelet now"
     );
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use similar::TextDiff;
 
 use super::{Disruption, Plan, PlannedStep, Step};
-use crate::observed::{Change, Difference, UnitAction};
+use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource, Stage};
 use crate::shown::{line, sentence, shown};
 
@@ -282,6 +282,7 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             action,
             enable,
             reason,
+            found,
         } => {
             let sign = if before.is_none() && *enable { '+' } else { '~' };
             let act = match action {
@@ -297,7 +298,43 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             let change = before.as_deref().map_or_else(String::new, |before| {
                 diff(Some(before), resource.and_then(content))
             });
-            format!("  {sign} {name}{act}{because}\n{change}")
+            let found: String = found.iter().map(found_lines).collect();
+            format!("  {sign} {name}{act}{because}\n{change}{found}")
+        }
+    }
+}
+
+/// The lines that tell of something beside a unit's own file.
+fn found_lines(found: &UnitFinding) -> String {
+    match found {
+        UnitFinding::Override { path, content } => {
+            let content = content.as_deref().map_or_else(
+                || "      (content is not shown)\n".to_owned(),
+                |content| {
+                    content.lines().fold(String::new(), |mut text, line| {
+                        text.push_str(&indent(&format!("-{line}")));
+                        text
+                    })
+                },
+            );
+            let path = sentence(path);
+            format!("    - {path} (removed; the node's journal keeps it)\n{content}")
+        }
+        UnitFinding::Arguments { foreign, lacking } => {
+            let lines = |what: &str, words: &[String]| {
+                words.iter().fold(String::new(), |mut text, word| {
+                    let _ = writeln!(text, "      its process {what} {}", sentence(word));
+                    text
+                })
+            };
+            lines("was given", foreign) + &lines("lacks", lacking)
+        }
+        UnitFinding::Executable { path, running } => {
+            format!(
+                "      its process executes {}, not what is at {} now\n",
+                sentence(running),
+                sentence(path)
+            )
         }
     }
 }
