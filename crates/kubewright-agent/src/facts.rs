@@ -3,6 +3,7 @@
 //! It only reads, mostly the kernel's own files. What cannot be found out is left at its empty value: judging is the
 //! controller's.
 
+mod certificates;
 mod leftovers;
 mod listening;
 
@@ -96,6 +97,7 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         leftovers: leftovers::find(system, &tree, &ledger, has_etcd_data && marker.is_none()),
         marker,
         authority_certificates: authority_certificates(&tree),
+        certificates: certificates::find(&tree, &ledger),
         has_etcd_data,
         is_settled: settled::is_settled(&tree)?,
         unfinished_run: unfinished_run(&tree)?,

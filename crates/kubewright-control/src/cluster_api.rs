@@ -20,7 +20,7 @@ use crate::execute::{Asking, ClusterApi};
 use crate::kube::kind::ObjectName;
 use crate::kube::nodes;
 use crate::kube::objects::{self, ObjectChange};
-use crate::kube::{connect, wait};
+use crate::kube::{connect, surplus, wait};
 use crate::node::{Forward, Node};
 
 /// Where every control plane's API server listens on its own node.
@@ -33,6 +33,7 @@ const IDENTITY_LIFETIME: Duration = Duration::from_secs(4 * 3600);
 
 /// The cluster's API.
 pub struct KubernetesApi {
+    cluster: String,
     control_planes: Vec<String>,
     nodes: BTreeMap<String, Node>,
     authorities: Arc<Authorities>,
@@ -57,6 +58,7 @@ impl KubernetesApi {
     /// An API that is connected to when it is first needed.
     pub fn new(cluster: &Cluster, nodes: BTreeMap<String, Node>, authorities: Arc<Authorities>) -> Self {
         Self {
+            cluster: cluster.name.to_string(),
             control_planes: cluster
                 .control_planes()
                 .map(|node| node.name.to_string())
@@ -158,6 +160,7 @@ impl ClusterApi for KubernetesApi {
                 } else if !node.ready {
                     seen.nodes_not_ready.push(node.name.clone());
                 }
+                seen.kubelet_versions.insert(node.name.clone(), node.version);
                 if let Some(range) = node.pod_cidr {
                     seen.pod_cidrs.insert(node.name, range);
                 }
@@ -168,7 +171,8 @@ impl ClusterApi for KubernetesApi {
 
     fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
         let mut desired = Desired::default();
-        for (position, object) in objects.into_iter().enumerate() {
+        for (position, mut object) in objects.into_iter().enumerate() {
+            surplus::mark(&mut object, &self.cluster);
             let name = ObjectName::of(&object, position)
                 .map_err(|error| Error::caused(Kind::User, "read the objects", &error))?
                 .to_string();
@@ -194,10 +198,11 @@ impl ClusterApi for KubernetesApi {
             let Some(mut seen) = seen else { return Ok(None) };
             let client = self.client().await?;
             let (wanted_objects, wanted_nodes) = self.wanted(None, None);
-            let (objects, nodes, dns) = tokio::join!(
+            let (objects, nodes, dns, surplus) = tokio::join!(
                 objects::diff_objects(&client, &wanted_objects),
                 nodes::diff_nodes(&client, &wanted_nodes),
                 wait::unavailable_deployments(&client, &[("kube-system", "coredns")]),
+                surplus::find(&client, &self.cluster, &wanted_objects),
             );
             let objects = objects.map_err(|error| Error::caused(Kind::Api, "compare the objects", &error))?;
             let nodes = nodes.map_err(|error| Error::caused(Kind::Api, "compare the nodes", &error))?;
@@ -212,6 +217,10 @@ impl ClusterApi for KubernetesApi {
             seen.nodes_to_register = nodes.into_iter().map(|difference| difference.name).collect();
             let dns = dns.map_err(|error| Error::caused(Kind::Api, "look at the deployments", &error))?;
             seen.deployments_unavailable = dns.into_keys().collect();
+            let surplus = surplus
+                .map_err(|error| Error::caused(Kind::Api, "look for objects no longer wanted", &error))?;
+            seen.surplus = surplus.deletable.into_keys().collect();
+            seen.kept = surplus.kept;
             Ok(Some(seen))
         })
     }
@@ -227,6 +236,19 @@ impl ClusterApi for KubernetesApi {
                 .await
                 .map_err(|error| Error::caused(Kind::Api, "register the nodes", &error))?;
             Ok(changed.len())
+        })
+    }
+
+    fn delete_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            let client = self.client().await?;
+            let (objects, _) = self.wanted(None, Some(&[]));
+            let surplus = surplus::find(&client, &self.cluster, &objects)
+                .await
+                .map_err(|error| Error::caused(Kind::Api, "look for objects no longer wanted", &error))?;
+            surplus::delete(&client, surplus, names)
+                .await
+                .map_err(|(name, error)| Error::caused(Kind::Api, format!("delete {name}"), &error))
         })
     }
 

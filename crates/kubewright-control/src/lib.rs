@@ -9,6 +9,7 @@ pub mod artifact;
 pub mod authority;
 pub mod check;
 pub mod cluster_api;
+pub mod drift;
 pub mod error;
 pub mod etcd;
 pub mod execute;

@@ -10,6 +10,8 @@
 
 #[path = "api/control_plane.rs"]
 mod control_plane;
+#[path = "api/surplus.rs"]
+mod surplus;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -11,6 +11,7 @@ pub mod carrier;
 pub mod catalogue;
 pub mod check;
 pub mod component;
+pub mod drift;
 pub mod journal;
 pub mod manifest;
 pub mod observed;

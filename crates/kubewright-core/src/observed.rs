@@ -63,12 +63,26 @@ pub struct Facts {
     pub marker: Option<Marker>,
     /// Public certificates found on the node (`/etc/kubernetes/pki/ca.crt`, …), PEM, by path.
     pub authority_certificates: BTreeMap<String, String>,
+    /// Certificates kubewright put on the node, and those that replaced them, by path.
+    pub certificates: Vec<CertificateFact>,
     /// etcd's data directory holds a member.
     pub has_etcd_data: bool,
     /// The node remembers a finished bootstrap ([`crate::wire::Request::Settle`]).
     pub is_settled: bool,
     /// A last run that did not finish, by its id.
     pub unfinished_run: Option<String>,
+}
+
+/// A certificate on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateFact {
+    /// Where it is.
+    pub path: String,
+    /// Whose it is.
+    pub common_name: String,
+    /// When it ends, seconds since the epoch.
+    pub not_after: i64,
 }
 
 /// Free space where a directory lives.
@@ -176,7 +190,7 @@ pub enum Change {
         action: UnitAction,
         /// Why, as in `not running` or `/etc/kubernetes/audit.yaml changed`.
         reason: String,
-        /// What overrides its file, and how its process differs from it.
+        /// The reasons one by one, as far as they are not `enable` or the changes of its inputs.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         found: Vec<UnitFinding>,
     },
@@ -189,10 +203,17 @@ pub enum Change {
     },
 }
 
-/// Something about a unit that its own file and state do not show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Something about a unit, in a form programs can tell apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum UnitFinding {
+    /// The unit's own file is not as it should be.
+    File {
+        /// How, as in `its file differs`.
+        problem: String,
+    },
+    /// The process was started with other inputs than are on disk now.
+    Inputs {},
     /// A file of somebody else changes the unit's settings: a drop-in, or a unit file that goes before its own.
     Override {
         /// Where it is. Converging removes it; the node's journal keeps what was in it.
@@ -297,6 +318,15 @@ pub struct ObservedApi {
     pub pod_cidrs: BTreeMap<String, String>,
     /// `Kind namespace/name` of the objects that are missing or differ, with the difference as a unified diff.
     pub objects: BTreeMap<String, Option<String>>,
+    /// Versions that kubelets report, by node, as in `v1.36.3`; empty for one that has not reported.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kubelet_versions: BTreeMap<String, String>,
+    /// `Kind namespace/name` of objects kubewright applied and no longer wants, which applying deletes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<String>,
+    /// Objects kubewright no longer wants and does not delete, and what it would take along.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, String>,
     /// Deployments of ours that are not available, as `namespace/name`.
     pub deployments_unavailable: Vec<String>,
 }

@@ -161,13 +161,17 @@ pub(crate) fn inspect(
     if status.main_pid > 0 && matches!(status.active.as_str(), "active" | "reloading") {
         found.extend(process::inspect(node.system.as_ref(), unit, status.main_pid));
     }
-    reasons.extend(found.iter().map(because));
+    reasons.extend(found.iter().filter_map(because));
     restart |= !found.is_empty();
     if let Some(reason) = &rewrite {
         restart |= !reason.contains("owner");
-        reasons.push(reason.clone());
-    } else if status.needs_reload {
-        reasons.push("systemd has not read its file".to_owned());
+    }
+    let unread = status
+        .needs_reload
+        .then(|| "systemd has not read its file".to_owned());
+    if let Some(problem) = rewrite.or(unread) {
+        reasons.push(problem.clone());
+        found.push(UnitFinding::File { problem });
     }
     let enable = is_installable(unit) && !matches!(status.file.as_str(), "enabled" | "enabled-runtime");
     if enable {
@@ -187,6 +191,7 @@ pub(crate) fn inspect(
         if !restart && node.ledger.started.get(&unit.name) != Some(&present) {
             restart = true;
             reasons.push("started with other inputs".to_owned());
+            found.push(UnitFinding::Inputs {});
         }
         if restart {
             UnitAction::Restart
@@ -206,11 +211,12 @@ pub(crate) fn inspect(
     }))
 }
 
-fn because(found: &UnitFinding) -> String {
+fn because(found: &UnitFinding) -> Option<String> {
     match found {
-        UnitFinding::Override { path, .. } => format!("{path} overrides it"),
-        UnitFinding::Arguments { .. } => "its process has other arguments".to_owned(),
-        UnitFinding::Executable { path, .. } => format!("its process is not what is at {path} now"),
+        UnitFinding::Override { path, .. } => Some(format!("{path} overrides it")),
+        UnitFinding::Arguments { .. } => Some("its process has other arguments".to_owned()),
+        UnitFinding::Executable { path, .. } => Some(format!("its process is not what is at {path} now")),
+        UnitFinding::File { .. } | UnitFinding::Inputs {} => None,
     }
 }
 

@@ -39,6 +39,8 @@ pub trait ClusterApi: Send + Sync {
     fn register_nodes<'a>(&'a self, nodes: &'a [String]) -> Asking<'a, Result<usize, Error>>;
     /// Applies the named objects.
     fn apply_objects<'a>(&'a self, objects: &'a [String]) -> Asking<'a, Result<usize, Error>>;
+    /// Deletes the named objects, as far as kubewright applied them and they are not wanted.
+    fn delete_objects<'a>(&'a self, objects: &'a [String]) -> Asking<'a, Result<usize, Error>>;
     /// Waits until the condition holds.
     fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> Asking<'a, Result<(), Error>>;
 }
@@ -98,6 +100,7 @@ impl Hands {
             }
             Step::RegisterNodes { nodes } => self.api.register_nodes(nodes).await,
             Step::ApplyManifests { objects } => self.api.apply_objects(objects).await,
+            Step::PruneObjects { objects } => self.api.delete_objects(objects).await,
             Step::ResetNode { node } => {
                 let work = self.node(node)?.reset(tell(node, reporter)).await?;
                 Ok(work.changed.len())

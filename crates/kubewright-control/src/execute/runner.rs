@@ -194,6 +194,7 @@ pub(crate) fn title(step: &Step) -> String {
         Step::Settle { .. } => "settle etcd".to_owned(),
         Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
         Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
+        Step::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
         Step::ResetNode { .. } => "reset".to_owned(),
     }
 }

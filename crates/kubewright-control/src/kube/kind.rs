@@ -289,6 +289,20 @@ pub fn known(api_version: &str, kind: &str) -> Option<Kind> {
         })
 }
 
+/// Every kind in the table: `apiVersion`, kind, and how it is addressed.
+pub(super) fn all_known() -> Vec<(String, String, Kind)> {
+    KNOWN
+        .iter()
+        .map(|row| {
+            let kind = Kind {
+                plural: row.2.to_owned(),
+                is_namespaced: row.3,
+            };
+            (row.0.to_owned(), row.1.to_owned(), kind)
+        })
+        .collect()
+}
+
 /// Finds kinds, remembering what the server said.
 pub struct Kinds {
     client: Client,
@@ -313,14 +327,23 @@ impl Kinds {
         if let Some(found) = discovered.get(api_version).and_then(|kinds| kinds.get(kind)) {
             return Ok(Some(found.clone()));
         }
-        let kinds = discover(&self.client, api_version).await?;
+        let kinds = discover(&self.client, api_version, "get").await?;
         let found = kinds.get(kind).cloned();
         discovered.insert(api_version.to_owned(), kinds);
         Ok(found)
     }
+
+    /// Every kind of one `apiVersion` whose objects can be listed, as the server says.
+    pub(super) async fn listed(&self, api_version: &str) -> Result<BTreeMap<String, Kind>, RequestError> {
+        discover(&self.client, api_version, "list").await
+    }
 }
 
-async fn discover(client: &Client, api_version: &str) -> Result<BTreeMap<String, Kind>, RequestError> {
+async fn discover(
+    client: &Client,
+    api_version: &str,
+    verb: &str,
+) -> Result<BTreeMap<String, Kind>, RequestError> {
     let answer = RetryPolicy::default()
         .run(|| async {
             if api_version.contains('/') {
@@ -339,7 +362,7 @@ async fn discover(client: &Client, api_version: &str) -> Result<BTreeMap<String,
         .resources
         .into_iter()
         // `deployments/scale` is a part of an object, not a kind of its own.
-        .filter(|resource| !resource.name.contains('/'))
+        .filter(|resource| !resource.name.contains('/') && resource.verbs.iter().any(|can| can == verb))
         .map(|resource| {
             let kind = Kind {
                 plural: resource.name,

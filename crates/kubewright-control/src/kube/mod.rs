@@ -12,6 +12,7 @@ pub mod kubeconfig;
 pub mod nodes;
 pub mod objects;
 pub mod retry;
+pub mod surplus;
 pub mod token;
 pub mod wait;
 

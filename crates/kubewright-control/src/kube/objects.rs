@@ -237,7 +237,7 @@ fn items(objects: &[Value]) -> Result<Vec<Item>, ObjectsError> {
     Ok(items)
 }
 
-fn stage(name: &ObjectName) -> usize {
+pub(super) fn stage(name: &ObjectName) -> usize {
     match name.kind.as_str() {
         "Namespace" | "CustomResourceDefinition" | "PriorityClass" => 0,
         "ServiceAccount" | "ConfigMap" | "Secret" | "ClusterRole" | "ClusterRoleBinding" | "Role"
@@ -247,7 +247,7 @@ fn stage(name: &ObjectName) -> usize {
 }
 
 /// Returns the kinds a CustomResourceDefinition makes the server serve.
-fn defined_kinds(object: &Value) -> Vec<(String, String)> {
+pub(super) fn defined_kinds(object: &Value) -> Vec<(String, String)> {
     if object.get("kind").and_then(Value::as_str) != Some("CustomResourceDefinition") {
         return Vec::new();
     }
@@ -371,7 +371,7 @@ async fn established(client: &Client, name: &str) -> Result<(), ObjectFailureCau
     })
 }
 
-async fn get(client: &Client, kind: &Kind, name: &ObjectName) -> Result<Value, RequestError> {
+pub(super) async fn get(client: &Client, kind: &Kind, name: &ObjectName) -> Result<Value, RequestError> {
     let collection = kube::core::Request::new(kind.collection(name));
     RetryPolicy::default()
         .run(|| async {

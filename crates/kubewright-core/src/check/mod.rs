@@ -20,7 +20,7 @@ mod ports;
 mod quantity;
 mod reference;
 mod report;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 mod tests;

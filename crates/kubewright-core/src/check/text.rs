@@ -7,18 +7,18 @@ pub(super) use crate::shown::{sentence, shown};
 const NAMED_NODES: usize = 6;
 
 /// Whether text from a node is a plain name or path, which means nothing to a shell.
-pub(super) fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let fits = |character: char| character.is_ascii_alphanumeric() || "@:_./-".contains(character);
     !text.is_empty() && text.len() <= LONGEST && !text.starts_with('-') && text.chars().all(fits)
 }
 
 /// Text from a node as a word of a command shown for copying, or a placeholder if it could mean something else.
-pub(super) fn word<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
+pub(crate) fn word<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
     if is_plain(text) { text } else { placeholder }
 }
 
 /// `a, b, c`.
-pub(super) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items
         .into_iter()
         .map(|item| item.to_string())
@@ -27,7 +27,7 @@ pub(super) fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
 }
 
 /// `a, b, c` or, when they are many, `a, b, c, d, e, f and 14 more`.
-pub(super) fn names(items: &[&str]) -> String {
+pub(crate) fn names(items: &[&str]) -> String {
     let (first, rest) = items.split_at(items.len().min(NAMED_NODES));
     let first = list(first);
     match rest {
@@ -38,7 +38,7 @@ pub(super) fn names(items: &[&str]) -> String {
 }
 
 /// A number and its noun.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
     } else {
@@ -48,7 +48,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 
 /// Bytes in the largest unit that leaves a number above one: `512 MiB`, `3.2 GiB`. Rounded down, so that a figure
 /// below a limit never reads as the limit.
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [(&str, u64); 4] = [
         ("TiB", 1 << 40),
         ("GiB", 1 << 30),
@@ -70,7 +70,7 @@ pub(super) fn bytes(number: u64) -> String {
 }
 
 /// A length of time as people say it: `0.35 s`, `10 min 2 s`, `3 h 10 min`, `2 days`.
-pub(super) fn duration(milliseconds: u64) -> String {
+pub(crate) fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     let two = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{large} {large_unit}"),

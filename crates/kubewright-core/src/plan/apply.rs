@@ -60,6 +60,7 @@ pub fn plan_apply(
     recipe.register(&mut graph, objects);
     recipe.converge_nodes(&mut graph);
     recipe.wait_for_the_cluster(&mut graph);
+    recipe.prune(&mut graph);
 
     Ok(Plan {
         operation: Operation::Apply,
@@ -338,6 +339,22 @@ impl Recipe<'_> {
             };
             graph.add("cluster/dns-ready", step, "names resolve in pods", after);
         }
+    }
+
+    /// What is no longer wanted goes last, when nothing on any node uses it any more.
+    fn prune(&self, graph: &mut Graph) {
+        let surplus = self.observed.api.as_ref().map(|api| api.surplus.clone());
+        let Some(objects) = surplus.filter(|objects| !objects.is_empty()) else {
+            return;
+        };
+        let converged = self.cluster.nodes.iter().flat_map(|node| {
+            let name = node.name.as_str();
+            Stage::ALL.map(|stage| stage_id(name, stage))
+        });
+        let mut after: Vec<StepId> = converged.collect();
+        after.extend([REGISTER, OBJECTS, "cluster/nodes-ready"].map(|id| StepId(id.to_owned())));
+        let why = "cluster.yaml no longer asks for them";
+        graph.add("cluster/surplus", Step::PruneObjects { objects }, why, after);
     }
 }
 

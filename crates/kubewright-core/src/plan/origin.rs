@@ -314,6 +314,9 @@ fn api(seen: &ObservedApi) -> BTreeMap<String, String> {
         };
         all.insert(format!("object {object}"), how);
     }
+    for object in &seen.surplus {
+        all.insert(format!("object {object}"), "no longer wanted".to_owned());
+    }
     for node in &seen.nodes_to_register {
         all.insert(
             format!("the Node object of {node}"),

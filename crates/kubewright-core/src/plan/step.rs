@@ -75,6 +75,11 @@ pub enum Step {
         /// `kind namespace/name` of the objects that differ.
         objects: Vec<String>,
     },
+    /// Deletes objects kubewright applied and no longer wants.
+    PruneObjects {
+        /// `kind namespace/name` of the objects.
+        objects: Vec<String>,
+    },
     /// Stops and removes everything kubewright put on a node.
     ResetNode {
         /// The node's name.
@@ -89,7 +94,7 @@ impl Step {
             Self::Converge { differences, .. } => differences.len(),
             Self::Wait { .. } => 0,
             Self::RegisterNodes { nodes } => nodes.len(),
-            Self::ApplyManifests { objects } => objects.len(),
+            Self::ApplyManifests { objects } | Self::PruneObjects { objects } => objects.len(),
             Self::ResetNode { .. } | Self::Settle { .. } => 1,
         }
     }

@@ -408,6 +408,10 @@ fn nothing_a_node_says_becomes_a_line_or_a_command_of_its_own_in_the_plan() {
             enable: true,
             action: UnitAction::Restart,
             reason: said.clone(),
+            found: vec![UnitFinding::Override {
+                path: said.clone(),
+                content: Some(said.clone()),
+            }],
         },
         Change::Surplus,
     ];

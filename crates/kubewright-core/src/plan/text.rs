@@ -81,6 +81,7 @@ pub(super) fn what(step: &Step) -> String {
         Step::Settle { .. } => "remember that etcd is bootstrapped".to_owned(),
         Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
         Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
+        Step::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
         Step::ResetNode { .. } => "remove everything kubewright put there, data included".to_owned(),
     }
 }
@@ -201,6 +202,13 @@ fn headline(group: &Group<'_>) -> String {
                 planned.why
             )
         }
+        Step::PruneObjects { objects } => {
+            format!(
+                "cluster: delete {} ({})",
+                count(objects.len(), "object"),
+                planned.why
+            )
+        }
         Step::ResetNode { .. } => {
             format!(
                 "{nodes}: remove everything kubewright put there, data included ({})",
@@ -250,6 +258,10 @@ fn body(
                     let _ = writeln!(text, "  + {shown_name}");
                 }
             }
+            text
+        }),
+        Step::PruneObjects { objects } => objects.iter().fold(String::new(), |mut text, name| {
+            let _ = writeln!(text, "  - {}", sentence(name));
             text
         }),
         Step::Wait { .. } | Step::ResetNode { .. } | Step::Settle { .. } => String::new(),
@@ -307,6 +319,8 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
 /// The lines that tell of something beside a unit's own file.
 fn found_lines(found: &UnitFinding) -> String {
     match found {
+        // The unit's own line says it.
+        UnitFinding::File { .. } | UnitFinding::Inputs {} => String::new(),
         UnitFinding::Override { path, content } => {
             let content = content.as_deref().map_or_else(
                 || "      (content is not shown)\n".to_owned(),

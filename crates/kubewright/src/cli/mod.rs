@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod cluster_file;
 mod completion;
+mod drift;
 mod init;
 mod kubeconfig;
 mod logs;
@@ -59,6 +60,8 @@ enum Command {
     Apply(apply::Arguments),
     /// Show nodes, API servers and etcd members at a glance
     Status(status::Arguments),
+    /// Show what differs from cluster.yaml on machines and in the API; changes nothing
+    Drift(drift::Arguments),
     /// Print or merge an admin kubeconfig, or one for a person
     Kubeconfig(kubeconfig::Arguments),
     /// Print a service-account token for a dashboard or a robot
@@ -104,6 +107,7 @@ fn run(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Plan(arguments) => block_on(plan::run(arguments, flags, ui)),
         Command::Check(arguments) => block_on(check::run(arguments, flags, ui)),
         Command::Apply(arguments) => block_on(apply::run(arguments, flags, ui)),
+        Command::Drift(arguments) => block_on(drift::run(arguments, flags, ui)),
         Command::Status(arguments) => block_on(status::run(arguments, flags, ui)),
         Command::Smoke(arguments) => block_on(smoke::run(arguments, flags, ui)),
         Command::Kubeconfig(arguments) => block_on(kubeconfig::run(arguments, flags, ui)),

@@ -45,8 +45,13 @@ pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened
 impl Opened {
     /// Looks at the whole cluster.
     pub(crate) async fn observe(&self, purpose: Purpose) -> Result<Observation, Failure> {
+        self.observe_with(purpose, false).await
+    }
+
+    /// Looks at the whole cluster; `verify` reads every file on the nodes.
+    pub(crate) async fn observe_with(&self, purpose: Purpose, verify: bool) -> Result<Observation, Failure> {
         let reporter: Arc<dyn Reporter> = self.progress.clone();
-        let observation = observe(&self.session, purpose, false, &reporter).await;
+        let observation = observe(&self.session, purpose, verify, &reporter).await;
         self.progress.finish();
         observation.map_err(|errors| self.failures(errors))
     }

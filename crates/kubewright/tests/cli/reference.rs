@@ -11,6 +11,7 @@ const COMMANDS: [&str; 13] = [
     "plan",
     "apply",
     "status",
+    "drift",
     "kubeconfig",
     "token",
     "smoke",

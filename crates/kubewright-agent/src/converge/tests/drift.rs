@@ -257,3 +257,41 @@ fn a_cache_that_lies_is_believed_until_everything_is_read() {
     let found = inspect(&mut node, &bench.state).unwrap();
     assert!(ids(&found).contains(&"file:/etc/demo/config"), "{found:?}");
 }
+
+#[test]
+fn facts_tell_when_each_certificate_ends() {
+    let mut bench = Bench::new();
+    bench.converge_all().unwrap();
+    let issued = bench.system.get("/etc/demo/pki/demo.crt");
+    let newest = "/var/lib/kubelet/pki/kubelet-client-2024.pem";
+    bench.system.put(newest, &issued);
+    let current = bench
+        .system
+        .path("/var/lib/kubelet/pki/kubelet-client-current.pem");
+    std::os::unix::fs::symlink("kubelet-client-2024.pem", current).unwrap();
+    bench
+        .system
+        .put("/etc/kubernetes/pki/ca.crt", &bench.controller.authority_pem);
+    let facts = crate::facts::gather(&(Arc::clone(&bench.system) as Arc<dyn System>)).unwrap();
+    let told: Vec<_> = facts
+        .certificates
+        .iter()
+        .map(|fact| (fact.path.as_str(), fact.common_name.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/etc/demo/pki/demo.crt", "system:node:n1"),
+            (
+                "/etc/kubernetes/pki/ca.crt",
+                AuthorityName::Kubernetes.common_name()
+            ),
+            (
+                "/var/lib/kubelet/pki/kubelet-client-current.pem",
+                "system:node:n1"
+            ),
+        ]
+    );
+    // 1 November 2024.
+    assert_eq!(facts.certificates[0].not_after, 1_730_419_200);
+}

@@ -1,0 +1,192 @@
+//! What differs in the API and among etcd's members.
+
+use super::{Finding, Kind, Seen, SeenMember, is_built};
+use crate::check::text::list;
+use crate::shown::{sentence, shown};
+use crate::spec::Node;
+
+/// What API and etcd tell about one node of cluster.yaml.
+pub(super) fn of_node(seen: &Seen<'_>, node: &Node) -> Vec<Finding> {
+    let name = node.name.as_str();
+    if !is_built(seen, name) {
+        return Vec::new();
+    }
+    let finding = |kind, subject: &str, message: String| Finding {
+        kind,
+        node: Some(name.to_owned()),
+        subject: subject.to_owned(),
+        message,
+        diff: None,
+    };
+    let mut found = Vec::new();
+    if let Some(api) = &seen.observed.api {
+        let object = format!("Node {name}");
+        let differs = api.nodes_to_register.iter().any(|other| other == name);
+        match api.kubelet_versions.get(name) {
+            None if differs => {
+                found.push(finding(
+                    Kind::NodeMissing,
+                    &object,
+                    "the API has no such object".to_owned(),
+                ));
+            }
+            _ if differs => found.push(finding(
+                Kind::NodeChanged,
+                &object,
+                "labels, taints or pod range differ".to_owned(),
+            )),
+            _ => {}
+        }
+        let wanted = format!("v{}", seen.cluster.kubernetes);
+        if let Some(running) = api
+            .kubelet_versions
+            .get(name)
+            .filter(|version| !version.is_empty())
+            && *running != wanted
+        {
+            let message = format!("runs as {}, should be {wanted}", shown(running));
+            found.push(finding(Kind::RunningVersion, "kubelet", message));
+        }
+        if api.nodes_not_ready.iter().any(|other| other == name) {
+            let message = "its kubelet does not report Ready".to_owned();
+            found.push(finding(Kind::NodeNotReady, &object, message));
+        }
+    }
+    if node.is_control_plane() {
+        for message in member_problems(seen, node) {
+            found.push(finding(Kind::EtcdMember, "its member", message));
+        }
+        if let Some(Ok(status)) = seen.etcd.own.get(name) {
+            let wanted = seen.release.etcd.to_string();
+            if status.version != wanted {
+                let message = format!("runs as {}, should be {wanted}", shown(&status.version));
+                found.push(finding(Kind::RunningVersion, "etcd", message));
+            }
+        }
+    }
+    found
+}
+
+fn member_problems(seen: &Seen<'_>, node: &Node) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(members) = &seen.etcd.members {
+        match members.iter().find(|member| is_of(member, node)) {
+            None => problems.push("is not in the list of members".to_owned()),
+            Some(member) if member.name.is_empty() => {
+                problems.push("was added and has not started".to_owned());
+            }
+            Some(member) if member.is_learner => problems.push("is a learner: it does not vote".to_owned()),
+            Some(_) => {}
+        }
+    }
+    match seen.etcd.own.get(node.name.as_str()) {
+        Some(Err(cause)) => problems.push(format!("does not answer: {}", sentence(cause))),
+        Some(Ok(status)) => {
+            if !status.has_leader {
+                problems.push("sees no leader".to_owned());
+            }
+            if !status.alarms.is_empty() {
+                problems.push(format!("complains: {}", sentence(&list(&status.alarms))));
+            }
+        }
+        None => {}
+    }
+    problems
+}
+
+/// A member that has not started has no name yet, and is known by its peer address.
+fn is_of(member: &SeenMember, node: &Node) -> bool {
+    if !member.name.is_empty() {
+        return member.name == node.name.as_str();
+    }
+    let host = match node.address {
+        std::net::IpAddr::V6(address) => format!("//[{address}]:"),
+        std::net::IpAddr::V4(address) => format!("//{address}:"),
+    };
+    member.peer_urls.iter().any(|url| url.contains(&host))
+}
+
+/// What API and etcd tell that belongs to no node of cluster.yaml.
+pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
+    let finding = |kind, subject: &str, message: &str, diff: Option<String>| Finding {
+        kind,
+        node: None,
+        subject: shown(subject),
+        message: message.to_owned(),
+        diff,
+    };
+    let is_any_built = seen
+        .cluster
+        .nodes
+        .iter()
+        .any(|node| is_built(seen, node.name.as_str()));
+    let mut found = Vec::new();
+    if !is_any_built {
+        return found;
+    }
+    match &seen.observed.api {
+        None => found.push(finding(
+            Kind::ApiUnreachable,
+            "the API",
+            "no API server answers: nothing in the cluster was compared",
+            None,
+        )),
+        Some(api) => {
+            for name in &api.unknown_nodes {
+                found.push(finding(
+                    Kind::NodeUnknown,
+                    &format!("Node {name}"),
+                    "is not in cluster.yaml",
+                    None,
+                ));
+            }
+            for (name, diff) in &api.objects {
+                let (kind, message) = match diff {
+                    None => (Kind::ObjectMissing, "is missing"),
+                    Some(_) => (Kind::ObjectChanged, "differs"),
+                };
+                found.push(finding(kind, name, message, diff.clone()));
+            }
+            for name in &api.surplus {
+                found.push(finding(Kind::ObjectSurplus, name, "is no longer wanted", None));
+            }
+            for (name, holds) in &api.kept {
+                let message = format!("is no longer wanted, and is kept: it holds {}", sentence(holds));
+                found.push(finding(Kind::ObjectSurplus, name, &message, None));
+            }
+            for name in &api.deployments_unavailable {
+                let name = format!("Deployment {name}");
+                found.push(finding(
+                    Kind::Unavailable,
+                    &name,
+                    "has not all its replicas available",
+                    None,
+                ));
+            }
+        }
+    }
+    match &seen.etcd.members {
+        None => found.push(finding(
+            Kind::EtcdUnreachable,
+            "its members",
+            "no member could tell which members there are",
+            None,
+        )),
+        Some(members) => {
+            let is_known =
+                |member: &SeenMember| seen.cluster.control_planes().any(|node| is_of(member, node));
+            for member in members.iter().filter(|member| !is_known(member)) {
+                let name = match member.name.as_str() {
+                    "" => "a member without a name",
+                    name => name,
+                };
+                let message = format!(
+                    "is no control plane of cluster.yaml ({})",
+                    shown(&list(&member.peer_urls))
+                );
+                found.push(finding(Kind::EtcdMemberUnknown, name, &message, None));
+            }
+        }
+    }
+    found
+}

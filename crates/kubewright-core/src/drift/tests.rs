@@ -1,0 +1,408 @@
+//! Each difference as the finding it is, and the whole as text and JSON.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+use crate::catalogue;
+use crate::observed::{
+    Change, Difference, Facts, Marker, ObservedApi, ObservedNode, UnitAction, UnitFinding,
+};
+use crate::resource::{Access, File, Resource, ResourceId, Stage, Start, Unit};
+use crate::spec::parse;
+
+/// Set to write the page instead of comparing it.
+const UPDATE: &str = "UPDATE_REFERENCE";
+const FILE: &str = "\
+apiVersion: kubewright/v1alpha1
+kind: Cluster
+metadata:
+  name: test
+spec:
+  kubernetes: 1.36.3
+  nodes:
+    - { name: cp-1, address: 192.0.2.11, roles: [control-plane] }
+    - { name: w-1, address: 192.0.2.21, roles: [worker] }
+    - { name: w-2, address: 192.0.2.22, roles: [worker] }
+";
+
+/// A cluster where nothing differs, to be changed.
+struct Look {
+    cluster: Cluster,
+    release: Release,
+    states: BTreeMap<String, NodeState>,
+    observed: Observed,
+    etcd: SeenEtcd,
+}
+
+impl Look {
+    fn new() -> Self {
+        let cluster = parse(FILE, "cluster.yaml").unwrap().spec;
+        let release = catalogue::release(&cluster.kubernetes).unwrap();
+        let mut look = Self {
+            states: BTreeMap::new(),
+            observed: Observed {
+                api: Some(ObservedApi::default()),
+                ..Observed::default()
+            },
+            etcd: SeenEtcd {
+                members: Some(vec![SeenMember {
+                    name: "cp-1".to_owned(),
+                    ..SeenMember::default()
+                }]),
+                own: BTreeMap::new(),
+            },
+            release,
+            cluster,
+        };
+        let own = SeenStatus {
+            version: look.release.etcd.to_string(),
+            has_leader: true,
+            alarms: Vec::new(),
+        };
+        look.etcd.own.insert("cp-1".to_owned(), Ok(own));
+        for name in ["cp-1", "w-1", "w-2"] {
+            let marker = Marker {
+                cluster: "test".to_owned(),
+                cluster_id: String::new(),
+                node: name.to_owned(),
+                pod_cidr: None,
+            };
+            let facts = Facts {
+                marker: Some(marker),
+                ..Facts::default()
+            };
+            let node = ObservedNode {
+                facts,
+                ..ObservedNode::default()
+            };
+            look.observed.nodes.insert(name.to_owned(), node);
+            look.states.insert(name.to_owned(), state());
+            look.api()
+                .kubelet_versions
+                .insert(name.to_owned(), "v1.36.3".to_owned());
+        }
+        look
+    }
+
+    fn api(&mut self) -> &mut ObservedApi {
+        self.observed.api.as_mut().unwrap()
+    }
+
+    fn differs(&mut self, node: &str, resource: &str, change: Change) {
+        let (kind, what) = resource.split_once(':').unwrap();
+        let resource = ResourceId::new(kind, what);
+        let node = self.observed.nodes.get_mut(node).unwrap();
+        node.differences.push(Difference { resource, change });
+    }
+
+    fn report(&self) -> Report {
+        Report::new(&Seen {
+            cluster: &self.cluster,
+            release: &self.release,
+            states: &self.states,
+            observed: &self.observed,
+            etcd: &self.etcd,
+        })
+    }
+
+    fn ids(&self) -> Vec<&'static str> {
+        self.report()
+            .findings
+            .iter()
+            .map(|finding| finding.kind.id())
+            .collect()
+    }
+}
+
+fn state() -> NodeState {
+    let mut state = NodeState::default();
+    let kubelet = Unit {
+        name: "kubelet.service".to_owned(),
+        content: "[Service]\nExecStart=/usr/local/bin/kubelet --v=2\n".to_owned(),
+        start: Start::Wait,
+        inputs: Vec::new(),
+    };
+    let config = File {
+        path: "/etc/demo".to_owned(),
+        access: Access::root(0o644),
+        content: "a: 1\nb: 2\n".to_owned(),
+    };
+    state.extend(Stage::Node, [Resource::File(config), Resource::Unit(kubelet)]);
+    state
+}
+
+fn unit(found: Vec<UnitFinding>) -> Change {
+    Change::Unit {
+        before: None,
+        enable: false,
+        action: UnitAction::Restart,
+        reason: "for a reason".to_owned(),
+        found,
+    }
+}
+
+#[test]
+fn nothing_differs_on_a_converged_cluster() {
+    let report = Look::new().report();
+    assert!(report.is_empty());
+    assert_eq!(report.text(), "0 differences\n");
+}
+
+#[test]
+fn reads_like_a_list_by_node_and_kind() {
+    let mut look = Look::new();
+    let edited = Change::Unit {
+        before: Some("[Service]\nExecStart=/usr/local/bin/kubelet --v=9\n".to_owned()),
+        enable: true,
+        action: UnitAction::Start,
+        reason: "its file differs; not enabled; not running: failed (failed)".to_owned(),
+        found: vec![UnitFinding::File {
+            problem: "its file differs".to_owned(),
+        }],
+    };
+    look.differs("cp-1", "unit:kubelet.service", edited);
+    let before = Some("a: 1\nb: \u{1b}[2J\n".to_owned());
+    look.differs("cp-1", "file:/etc/demo", Change::Content { before });
+    for node in ["w-1", "w-2"] {
+        let path = "/etc/systemd/system/kubelet.service.d/a.conf".to_owned();
+        let content = Some("[Service]\nCPUQuota=1%\n".to_owned());
+        let found = vec![
+            UnitFinding::Override { path, content },
+            UnitFinding::Arguments {
+                foreign: vec!["--v=9".to_owned()],
+                lacking: vec!["--v=2".to_owned()],
+            },
+        ];
+        look.differs(node, "unit:kubelet.service", unit(found));
+    }
+    look.api().unknown_nodes.push("stranger".to_owned());
+    look.api()
+        .objects
+        .insert("ClusterRoleBinding kubewright:admins".to_owned(), None);
+    insta::assert_snapshot!(look.report().text(), @r##"
+    cp-1
+      changed files [file-changed]
+        /etc/demo: differs
+          @@ -1,2 +1,2 @@
+           a: 1
+          -b: \u{1b}[2J
+          +b: 2
+      changed units [unit-changed]
+        kubelet.service: its file differs
+          @@ -1,2 +1,2 @@
+           [Service]
+          -ExecStart=/usr/local/bin/kubelet --v=9
+          +ExecStart=/usr/local/bin/kubelet --v=2
+      disabled units [unit-disabled]
+        kubelet.service: is not enabled: it would not start after a reboot
+      stopped units [unit-stopped]
+        kubelet.service: is not running: failed (failed)
+
+    w-1, w-2
+      overridden units [unit-overridden]
+        kubelet.service: by /etc/systemd/system/kubelet.service.d/a.conf
+          @@ -1,2 +0,0 @@
+          -[Service]
+          -CPUQuota=1%
+      processes with other arguments [process-arguments]
+        kubelet.service: runs with 1 argument its file does not have, and runs without 1 argument its file has
+          - --v=9
+          + --v=2
+
+    cluster
+      unknown nodes [node-unknown]
+        Node stranger: is not in cluster.yaml
+      missing objects [object-missing]
+        ClusterRoleBinding kubewright:admins: is missing
+
+    10 differences on 3 nodes and in the cluster
+    "##);
+}
+
+#[test]
+fn a_unit_that_only_follows_its_files_is_no_finding() {
+    let mut look = Look::new();
+    look.differs("w-1", "file:/etc/demo", Change::Missing);
+    look.differs("w-1", "unit:kubelet.service", unit(Vec::new()));
+    assert_eq!(look.ids(), ["file-missing"]);
+}
+
+#[test]
+fn every_change_of_a_machine_has_its_kind() {
+    let value = || Change::Value {
+        before: "1".to_owned(),
+        after: "2".to_owned(),
+    };
+    let cases = [
+        ("file:/a", Change::Missing, "file-missing"),
+        ("user:etcd", Change::Missing, "file-missing"),
+        ("symlink:/a", value(), "file-changed"),
+        ("secret:/a", Change::Content { before: None }, "secret-changed"),
+        ("certificate:/a", Change::Missing, "certificate"),
+        ("binary:/a", value(), "binary-changed"),
+        ("image:a", Change::Missing, "image-missing"),
+        ("sysctl:a", value(), "kernel-setting"),
+        ("swap:off", value(), "kernel-setting"),
+        ("file:/a", Change::Surplus, "surplus"),
+        (
+            "unit:kubelet.service",
+            Change::Blocked {
+                reason: "kubelet.service is masked".to_owned(),
+            },
+            "in-the-way",
+        ),
+        (
+            "unit:kubelet.service",
+            unit(vec![UnitFinding::Inputs {}]),
+            "process-stale",
+        ),
+        (
+            "unit:kubelet.service",
+            unit(vec![UnitFinding::Executable {
+                path: "/a".to_owned(),
+                running: "/a (deleted)".to_owned(),
+            }]),
+            "process-executable",
+        ),
+    ];
+    for (resource, change, id) in cases {
+        let mut look = Look::new();
+        look.differs("w-1", resource, change);
+        assert_eq!(look.ids(), [id], "{resource}");
+    }
+}
+
+#[test]
+fn a_machine_nobody_set_up_is_one_finding() {
+    let mut look = Look::new();
+    let node = look.observed.nodes.get_mut("w-1").unwrap();
+    node.facts.marker = None;
+    look.differs("w-1", "file:/a", Change::Missing);
+    look.differs("w-1", "file:/b", Change::Missing);
+    look.api().nodes_to_register.push("w-1".to_owned());
+    assert_eq!(look.ids(), ["not-built"]);
+}
+
+#[test]
+fn nodes_and_objects_of_the_api_are_compared() {
+    let mut look = Look::new();
+    let api = look.api();
+    api.kubelet_versions
+        .insert("w-1".to_owned(), "v1.35.0".to_owned());
+    api.kubelet_versions.remove("w-2");
+    api.nodes_to_register = vec!["cp-1".to_owned(), "w-2".to_owned()];
+    api.nodes_not_ready.push("w-1".to_owned());
+    api.objects
+        .insert("ConfigMap a/b".to_owned(), Some("-x\n+y\n".to_owned()));
+    api.surplus.push("ConfigMap a/c".to_owned());
+    api.kept
+        .insert("Namespace a".to_owned(), "Secret a/theirs".to_owned());
+    api.deployments_unavailable.push("kube-system/coredns".to_owned());
+    assert_eq!(
+        look.ids(),
+        [
+            "node-changed",
+            "running-version",
+            "node-not-ready",
+            "node-missing",
+            "object-changed",
+            "object-surplus",
+            "object-surplus",
+            "deployment-unavailable"
+        ]
+    );
+    look.observed.api = None;
+    assert_eq!(look.ids(), ["api-unreachable"]);
+}
+
+#[test]
+fn etcd_members_are_compared() {
+    let member = |name: &str, address: &str, is_learner| SeenMember {
+        name: name.to_owned(),
+        peer_urls: vec![format!("https://{address}:2380")],
+        is_learner,
+    };
+    let messages = |look: &Look| -> Vec<String> {
+        let findings = look.report().findings.into_iter();
+        findings
+            .map(|finding| format!("{} {}", finding.kind.id(), finding.message))
+            .collect()
+    };
+    let mut look = Look::new();
+    look.etcd.members = Some(vec![
+        member("cp-1", "192.0.2.11", true),
+        member("old", "192.0.2.99", false),
+    ]);
+    assert_eq!(
+        messages(&look),
+        [
+            "etcd-member is a learner: it does not vote",
+            "etcd-member-unknown is no control plane of cluster.yaml (https://192.0.2.99:2380)"
+        ]
+    );
+    look.etcd.members = Some(vec![member("", "192.0.2.11", false)]);
+    assert_eq!(messages(&look), ["etcd-member was added and has not started"]);
+    look.etcd.members = Some(Vec::new());
+    let silent = Err("connection refused".to_owned());
+    look.etcd.own.insert("cp-1".to_owned(), silent);
+    assert_eq!(
+        messages(&look),
+        [
+            "etcd-member is not in the list of members",
+            "etcd-member does not answer: connection refused"
+        ]
+    );
+    look.etcd.members = None;
+    let status = SeenStatus {
+        version: "3.5.0".to_owned(),
+        has_leader: false,
+        alarms: vec!["NOSPACE".to_owned()],
+    };
+    look.etcd.own.insert("cp-1".to_owned(), Ok(status));
+    assert_eq!(
+        messages(&look),
+        [
+            "etcd-member sees no leader".to_owned(),
+            "etcd-member complains: NOSPACE".to_owned(),
+            format!("running-version runs as 3.5.0, should be {}", look.release.etcd),
+            "etcd-unreachable no member could tell which members there are".to_owned()
+        ]
+    );
+}
+
+#[test]
+fn the_value_for_programs_names_its_schema() {
+    let mut look = Look::new();
+    look.differs("w-1", "file:/etc/demo", Change::Missing);
+    let value = serde_json::to_value(look.report()).unwrap();
+    let expected = serde_json::json!({
+        "apiVersion": "kubewright/v1alpha1", "kind": "DriftReport", "schema": 1, "cluster": "test", "differences": 1,
+        "findings": [{"id": "file-missing", "node": "w-1", "subject": "/etc/demo", "message": "is missing"}],
+    });
+    assert_eq!(value, expected);
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/drift.md");
+    let page = reference();
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, page).unwrap();
+        return;
+    }
+    let present = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        present == page,
+        "docs/reference/drift.md is stale: {UPDATE}=1 cargo test -p kubewright-core drift"
+    );
+}
+
+#[test]
+fn ids_are_unique_and_stand_in_json_as_they_are_printed() {
+    let ids: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.id()).collect();
+    assert_eq!(ids.len(), Kind::ALL.len());
+    for kind in Kind::ALL {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.id());
+    }
+}

@@ -1,0 +1,33 @@
+//! `kubewright drift`.
+
+use kubewright_control::drift::look;
+use kubewright_control::session::Purpose;
+
+use super::session;
+use crate::failure::{Failure, Kind};
+use crate::settings::GlobalFlags;
+use crate::ui::Ui;
+
+/// Arguments of `drift`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Read every file, instead of trusting size, times and inode of those read before
+    #[arg(long)]
+    verify: bool,
+}
+
+/// Looks and tells.
+pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let opened = session::open("drift", flags, ui)?;
+    let observation = opened.observe_with(Purpose::Read, arguments.verify).await?;
+    let report = look(&opened.session, &observation).await;
+    ui.result(&report, || report.text())?;
+    if report.is_empty() {
+        return Ok(());
+    }
+    Err(
+        Failure::new(Kind::Findings, "the cluster is not what cluster.yaml says").hint(
+            "kubewright plan shows what apply would do about it; kubewright apply does it (docs/reference/drift.md)",
+        ),
+    )
+}
