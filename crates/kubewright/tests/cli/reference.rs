@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{World, said};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "init",
     "check",
     "plan",
