@@ -91,7 +91,7 @@ impl KubernetesApi {
         let node = self
             .nodes
             .get(name)
-            .ok_or_else(|| Error::bug(format!("no conversation with node {name}")))?;
+            .ok_or_else(|| Error::new(Kind::Ssh, "the node cannot be reached").on(name))?;
         let way = node
             .forward(API_ADDRESS)
             .await

@@ -49,7 +49,7 @@ impl Nodes {
     fn node(&self, name: &str) -> Result<&Node, Error> {
         self.open
             .get(name)
-            .ok_or_else(|| Error::bug(format!("no conversation with node {name}")))
+            .ok_or_else(|| Error::new(Kind::Ssh, "the node cannot be reached").on(name))
     }
 
     /// A client of one control plane's etcd member, and the way it takes.

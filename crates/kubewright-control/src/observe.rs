@@ -3,6 +3,7 @@
 //! Two exchanges with every node, all nodes at once: who are you and what do you hold; then, with the desired states
 //! rendered from the answers, how do you differ. What an operator's machine keeps from earlier runs is never asked.
 
+mod absent;
 mod comparable;
 mod every_node;
 
@@ -18,7 +19,7 @@ use kubewright_core::plan::{MadeFrom, Sources, allocate_pod_ranges};
 use kubewright_core::render::{NodePlatform, RenderContext, render};
 use kubewright_core::resource::NodeState;
 use kubewright_core::secret::Secret;
-use kubewright_core::spec::NodeName;
+use kubewright_core::spec::{Cluster, Node as SpecNode, NodeName};
 
 use crate::addon;
 use crate::artifact::{Fetching, Wanted};
@@ -28,6 +29,7 @@ use crate::execute::{ClusterApi, Hands};
 use crate::node::Node;
 use crate::report::{Event, Reporter};
 use crate::session::{Purpose, Session};
+pub use absent::MayLack;
 use comparable::Comparable;
 use every_node::every_node;
 
@@ -144,19 +146,26 @@ pub async fn observe(
     let mut objects = manifests(&context);
     objects.extend(addons);
     api.set_desired(objects, node_objects(&context))?;
-    let inspections = every_node(&nodes, |name, node| {
+    let open = by_name(cluster, &nodes);
+    let inspections = every_node(&open, |name, node| {
         let state = states.get(&name).cloned().unwrap_or_default();
         reporter.event(&Event::Node {
             node: name,
             doing: "looking".to_owned(),
         });
-        async move { Ok(node.inspect(&state, verify).await?) }
+        async move { node.inspect(&state, verify).await }
     });
     let (inspections, seen) = tokio::join!(inspections, api.compare(observed.api.take()));
-    for (name, inspection) in inspections? {
+    let inspections = session
+        .may_lack
+        .accept(cluster, inspections, &mut observed.unreachable)?;
+    for (name, inspection) in inspections {
         if let Some(node) = observed.nodes.get_mut(&name) {
             node.differences = inspection.differences;
         }
+    }
+    for name in observed.unreachable.keys() {
+        observed.nodes.remove(name);
     }
     observed.api = seen?;
     let services = session.services(&authorities);
@@ -185,30 +194,35 @@ fn render_nodes(context: &RenderContext<'_>) -> Result<BTreeMap<String, NodeStat
     context.cluster.nodes.iter().map(state).collect()
 }
 
-/// Opens a conversation with every node at once.
-///
-/// # Errors
-/// One error for every node that cannot be reached.
-pub async fn connect(
+/// Open conversations by the names the file gives their nodes.
+fn by_name(cluster: &Cluster, nodes: &BTreeMap<String, Node>) -> BTreeMap<NodeName, Node> {
+    let open = |spec: &SpecNode| Some((spec.name.clone(), nodes.get(spec.name.as_str())?.clone()));
+    cluster.nodes.iter().filter_map(open).collect()
+}
+
+/// Opens a conversation with every node at once; whoever cannot be reached and may be lacked is added to `absent`.
+async fn connect(
     session: &Session,
     purpose: Purpose,
     reporter: &Arc<dyn Reporter>,
+    absent: &mut BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Node>, ObserveErrors> {
-    let ways: BTreeMap<String, _> = session
+    let ways: BTreeMap<NodeName, _> = session
         .cluster
         .nodes
         .iter()
-        .map(|node| (node.name.to_string(), session.transport(node)))
+        .map(|node| (node.name.clone(), session.transport(node)))
         .collect();
-    every_node(&ways, |name, way| {
+    let answers = every_node(&ways, |name, way| {
         reporter.event(&Event::Node {
             node: name,
             doing: "connecting".to_owned(),
         });
         let introduction = session.introduction(purpose);
-        async move { Ok(Node::connect(way.as_ref(), &introduction).await?) }
+        async move { Node::connect(way.as_ref(), &introduction).await }
     })
-    .await
+    .await;
+    session.may_lack.accept(&session.cluster, answers, absent)
 }
 
 /// Facts of every node, and the authorities as the control planes hold them.
@@ -220,12 +234,14 @@ pub async fn first_look(
     purpose: Purpose,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<FirstLook, ObserveErrors> {
-    let nodes = connect(session, purpose, reporter).await?;
+    let mut observed = Observed::default();
+    let mut nodes = connect(session, purpose, reporter, &mut observed.unreachable).await?;
     let paths: BTreeMap<String, String> = pki::shared_secrets()
         .into_iter()
         .map(|(name, path)| (name.to_owned(), path.to_owned()))
         .collect();
-    let looks = every_node(&nodes, |name, node| {
+    let open = by_name(&session.cluster, &nodes);
+    let looks = every_node(&open, |name, node| {
         let paths = paths.clone();
         let holds_secrets = session
             .cluster
@@ -239,12 +255,14 @@ pub async fn first_look(
                     Ok(BTreeMap::new())
                 }
             };
-            let (facts, secrets) = tokio::try_join!(node.facts(), secrets)?;
-            Ok((facts, secrets))
+            tokio::try_join!(node.facts(), secrets)
         }
     })
-    .await?;
-    let mut observed = Observed::default();
+    .await;
+    let looks = session
+        .may_lack
+        .accept(&session.cluster, looks, &mut observed.unreachable)?;
+    nodes.retain(|name, _| looks.contains_key(name));
     let mut held: BTreeMap<NodeName, BTreeMap<String, Secret>> = BTreeMap::new();
     let mut certificates = BTreeMap::new();
     for (name, (facts, secrets)) in looks {

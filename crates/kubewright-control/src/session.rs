@@ -15,6 +15,7 @@ use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
 use crate::execute::ClusterApi;
 use crate::node::{Blobs, Introduction, Node, Services};
+use crate::observe::MayLack;
 use crate::random;
 use crate::transport::{Agents, Ssh, SshSettings, Transport};
 
@@ -45,6 +46,8 @@ pub struct Session {
     pub operator: String,
     /// The ways to the nodes and to the API.
     pub ways: Arc<dyn Ways>,
+    /// Which nodes this invocation can do without.
+    pub may_lack: MayLack,
 }
 
 /// How the outside world is reached: over SSH in the program, inside this process in the simulated cluster.
@@ -132,6 +135,7 @@ impl Session {
             ),
             operator: operator(),
             ways,
+            may_lack: MayLack::default(),
         })
     }
 

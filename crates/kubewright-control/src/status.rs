@@ -53,8 +53,11 @@ pub struct NodeStatus {
     pub api_server: Option<String>,
     /// The etcd member on the node: `leader`, `member`, or why not; control planes only.
     pub etcd: Option<String>,
-    /// How many resources differ from cluster.yaml.
-    pub differences: usize,
+    /// How many resources differ from cluster.yaml; not known of a node that cannot be reached.
+    pub differences: Option<usize>,
+    /// Why the node cannot be reached, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
 }
 
 impl ClusterStatus {
@@ -62,7 +65,7 @@ impl ClusterStatus {
     pub fn is_healthy(&self) -> bool {
         let is_well = |node: &NodeStatus| {
             node.ready
-                && node.differences == 0
+                && node.differences == Some(0)
                 && node.api_server.as_deref().is_none_or(|said| said == "ready")
                 && node
                     .etcd
@@ -113,7 +116,8 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
             reason: record.map_or_else(|| "not registered".to_owned(), |record| record.reason.clone()),
             api_server,
             etcd,
-            differences: seen.map_or(0, |seen| seen.differences.len()),
+            differences: seen.map(|seen| seen.differences.len()),
+            unreachable: observation.observed.unreachable.get(name).cloned(),
         });
     }
     let seen = observation.observed.api.as_ref();
@@ -130,7 +134,7 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
 
 async fn api_server(observation: &Observation, name: &str) -> String {
     let Some(node) = observation.hands.nodes.get(name) else {
-        return "unknown".to_owned();
+        return "unreachable".to_owned();
     };
     let condition = NodeCondition::HttpOk {
         url: "https://127.0.0.1:6443/readyz".to_owned(),

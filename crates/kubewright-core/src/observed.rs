@@ -285,6 +285,9 @@ pub struct Observed {
     pub nodes: BTreeMap<String, ObservedNode>,
     /// The cluster's API; `None` when no API server answers.
     pub api: Option<ObservedApi>,
+    /// Nodes of cluster.yaml that were not seen, and why: nothing is planned for them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreachable: BTreeMap<String, String>,
 }
 
 impl Observed {

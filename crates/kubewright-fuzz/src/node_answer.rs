@@ -68,7 +68,7 @@ fn on_every_node(seen: &ObservedNode) -> Observed {
     let names = WORLD.cluster.nodes.iter().map(|node| node.name.to_string());
     Observed {
         nodes: names.map(|name| (name, seen.clone())).collect(),
-        api: None,
+        ..Observed::default()
     }
 }
 

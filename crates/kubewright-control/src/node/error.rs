@@ -141,6 +141,15 @@ impl NodeCallError {
         }
     }
 
+    /// Whether the node just does not answer, as one that is switched off; a wrong answer is something else.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.may_pass(),
+            Self::Lost { .. } | Self::Fenced { .. } | Self::TimedOut { .. } => true,
+            Self::Locked { .. } | Self::Node { .. } | Self::Protocol { .. } | Self::Tunnel { .. } => false,
+        }
+    }
+
     /// Whether what was asked may have been done, although there is no answer.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(

@@ -1,48 +1,61 @@
-//! The same question to every node at once, and all the answers or all the errors.
+//! The same question to every node at once: all the answers, and all the errors.
 
 use std::collections::BTreeMap;
 
+use kubewright_core::spec::NodeName;
 use tokio::task::JoinSet;
 
-use super::ObserveErrors;
-use crate::error::Error;
+use crate::node::NodeCallError;
 
-/// Asks every node at once.
-///
-/// # Errors
-/// One error for every node that did not answer, in order of name; the others' answers are lost.
+/// What came of asking every node.
+pub(super) struct Answers<T> {
+    /// The answers.
+    pub(super) answers: BTreeMap<String, T>,
+    /// Why the others have none.
+    pub(super) failures: BTreeMap<String, NodeCallError>,
+}
+
+/// Asks every node at once; a node that does not answer costs nobody else's answer.
 pub(super) async fn every_node<N, T, F>(
-    nodes: &BTreeMap<String, N>,
+    nodes: &BTreeMap<NodeName, N>,
     ask: impl Fn(String, N) -> F,
-) -> Result<BTreeMap<String, T>, ObserveErrors>
+) -> Answers<T>
 where
     N: Clone,
     T: Send + 'static,
-    F: Future<Output = Result<T, Error>> + Send + 'static,
+    F: Future<Output = Result<T, NodeCallError>> + Send + 'static,
 {
     let mut asking = JoinSet::new();
     for (name, node) in nodes {
-        let (name, answer) = (name.clone(), ask(name.clone(), node.clone()));
+        let (name, answer) = (name.clone(), ask(name.to_string(), node.clone()));
         asking.spawn(async move { (name, answer.await) });
     }
-    let mut answers = BTreeMap::new();
-    let mut errors = Vec::new();
+    let mut all = Answers {
+        answers: BTreeMap::new(),
+        failures: BTreeMap::new(),
+    };
     while let Some(joined) = asking.join_next().await {
         match joined {
             Ok((name, Ok(answer))) => {
-                answers.insert(name, answer);
+                all.answers.insert(name.to_string(), answer);
             }
-            Ok((name, Err(error))) => errors.push(if error.node.is_none() {
-                error.on(&name)
-            } else {
-                error
-            }),
-            Err(panic) => errors.push(Error::bug(panic.to_string())),
+            Ok((name, Err(error))) => {
+                all.failures.insert(name.to_string(), error);
+            }
+            Err(panic) => tracing::error!(%panic, "asking a node"),
         }
     }
-    if errors.is_empty() {
-        return Ok(answers);
+    // Whoever has neither answered nor failed has met a bug of ours.
+    for name in nodes.keys() {
+        let known = name.to_string();
+        if !all.answers.contains_key(&known) && !all.failures.contains_key(&known) {
+            let bug = NodeCallError::Protocol {
+                node: name.clone(),
+                doing: "ask".to_owned(),
+                cause: "the question was broken off".to_owned(),
+            };
+            all.failures.insert(known, bug);
+        }
     }
-    errors.sort_by(|one: &Error, other| one.node.cmp(&other.node));
-    Err(ObserveErrors(errors))
+    all
 }

@@ -151,6 +151,7 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
     Plan {
         operation,
         steps: steps.into_iter().map(planned).collect(),
+        left_out: std::collections::BTreeMap::new(),
         made_from: Digest::of(b"test"),
     }
 }

@@ -65,6 +65,7 @@ pub fn plan_apply(
     Ok(Plan {
         operation: Operation::Apply,
         steps: graph.into_steps(),
+        left_out: observed.unreachable.clone(),
         made_from: fingerprint(cluster, states, objects, observed),
     })
 }
@@ -305,6 +306,7 @@ impl Recipe<'_> {
         }
         nodes.sort();
         nodes.dedup();
+        nodes.retain(|node| !self.observed.unreachable.contains_key(node));
         let mut after: Vec<StepId> = self
             .cluster
             .nodes

@@ -13,6 +13,8 @@ mod saved;
 mod step;
 pub mod text;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,9 @@ pub struct Plan {
     pub operation: Operation,
     /// The steps; each comes after those it depends on.
     pub steps: Vec<PlannedStep>,
+    /// Nodes nothing is planned for because they cannot be reached, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, String>,
     /// Digest of the desired states and of everything observed.
     pub made_from: Digest,
 }

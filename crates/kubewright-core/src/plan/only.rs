@@ -56,6 +56,7 @@ pub fn restrict(plan: &Plan, nodes: &BTreeSet<String>) -> Result<Plan, Refusal> 
         inherit(planned, plan, &ids);
     }
     Ok(Plan {
+        left_out: plan.left_out.clone(),
         operation: plan.operation.clone(),
         steps: kept,
         made_from: plan.made_from,

@@ -1,6 +1,8 @@
 //! Taking a cluster down: every node is emptied of what kubewright put there, workers first, so that what still runs
 //! can say goodbye to an API that still answers.
 
+use std::collections::BTreeMap;
+
 use super::graph::Graph;
 use super::{Operation, Plan, Step, StepId};
 use crate::resource::Digest;
@@ -37,6 +39,7 @@ pub fn plan_reset(cluster: &Cluster) -> Plan {
     Plan {
         operation: Operation::Reset,
         steps: graph.into_steps(),
+        left_out: BTreeMap::new(),
         made_from: Digest::of(cluster.name.to_string().as_bytes()),
     }
 }

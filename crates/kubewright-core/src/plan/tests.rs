@@ -468,3 +468,35 @@ fn nothing_a_node_says_becomes_a_line_of_its_own_in_a_refusal() {
         assert!(!text.contains(crate::shown::is_harmful), "{text:?}");
     }
 }
+
+#[test]
+fn a_node_that_is_left_out_is_neither_changed_nor_waited_for_and_is_named() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    differs(&mut observed, "w-1", Stage::Node);
+    observed.nodes.remove("w-2");
+    observed.api.as_mut().unwrap().nodes_not_ready = vec!["w-2".to_owned()];
+    observed
+        .unreachable
+        .insert("w-2".to_owned(), "connection refused".to_owned());
+    let plan = plan_of(&cluster, &observed).unwrap();
+    assert!(
+        plan.steps
+            .iter()
+            .all(|planned| planned.step.node() != Some("w-2"))
+    );
+    for planned in &plan.steps {
+        if let Step::Wait {
+            condition: Condition::NodesReady { nodes },
+            ..
+        } = &planned.step
+        {
+            assert_eq!(nodes, &["w-1"]);
+        }
+    }
+    let text = text::render(&plan, &states(&cluster), &BTreeMap::new());
+    assert!(
+        text.starts_with("w-2 is left out: connection refused\n"),
+        "{text}"
+    );
+}

@@ -25,6 +25,9 @@ pub fn render(
     objects: &BTreeMap<String, Option<String>>,
 ) -> String {
     let mut text = String::new();
+    for (node, why) in &plan.left_out {
+        let _ = writeln!(text, "{node} is left out: {}", shown(why));
+    }
     for group in group(plan, states) {
         let _ = writeln!(text, "{}", headline(&group));
         text.push_str(&body(group.steps[0], states, objects));

@@ -8,6 +8,7 @@ use kubewright_control::execute::{Hands, Outcome, execute};
 use kubewright_control::observe::Observation;
 use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
+use kubewright_core::check::{Finding, Severity};
 use kubewright_core::observed::{Counters, Observed};
 use kubewright_core::plan::{Plan, Refusal, SavedPlan, explain, text};
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ pub(crate) struct Arguments {
     /// Apply to these nodes only, with what of the cluster's own steps they need
     #[arg(long, value_name = "NODE,…", value_delimiter = ',', conflicts_with = "plan")]
     only: Vec<String>,
+    #[command(flatten)]
+    skipping: session::Skipping,
 }
 
 /// How many of the slowest steps the closing words name.
@@ -36,10 +39,13 @@ const SLOWEST: usize = 5;
 /// Looks, plans, asks, does.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let begun = Instant::now();
-    let opened = session::open("apply", flags, ui)?;
+    let opened = session::open("apply", flags, ui)?.lacking(arguments.skipping.into());
     let saved = arguments.plan.as_deref().map(saved_plan::read).transpose()?;
     let observation = opened.observe(Purpose::Change).await?;
     let (all, mut made) = choose(arguments, saved.as_ref(), &opened, &observation)?;
+    if flags.yes || made.steps.is_empty() {
+        session::tell_absent(&observation.observed, ui);
+    }
     if made.steps.is_empty() {
         ui.say(&if all.steps.is_empty() {
             format!(
@@ -58,7 +64,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         ui.say(&line);
     }
     if !observation.observed.is_settled() {
-        refuse_findings(&opened, ui).await?;
+        refuse_findings(&opened, &observation.observed, ui).await?;
     }
     if !flags.yes {
         let question = Question {
@@ -102,12 +108,17 @@ fn choose(
 }
 
 /// What would make a first apply fail is told before anything is changed.
-async fn refuse_findings(opened: &session::Opened, ui: &Ui) -> Result<(), Failure> {
+async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui) -> Result<(), Failure> {
     let report = check::look(opened).await;
     if !report.findings.is_empty() {
         ui.say(&report.text());
     }
-    if report.has_errors() {
+    // Whoever is left out need not be ready.
+    let is_left_out = |node: &String| observed.unreachable.contains_key(node);
+    let is_error = |finding: &Finding| {
+        finding.severity == Severity::Error && !finding.node.as_ref().is_some_and(is_left_out)
+    };
+    if report.findings.iter().any(is_error) {
         return Err(Failure::new(
             Kind::Refused,
             "the machines are not ready for this cluster; nothing was changed",

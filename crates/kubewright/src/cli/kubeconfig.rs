@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use kubewright_control::kube::kubeconfig::{self, Access};
+use kubewright_control::observe::MayLack;
 use kubewright_control::session::Purpose;
 use kubewright_core::manifest::ADMIN_GROUP;
 use kubewright_core::resource::AuthorityName;
@@ -35,7 +36,7 @@ pub(crate) struct Arguments {
 
 /// Issues and prints or merges.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("kubeconfig", flags, ui)?;
+    let opened = session::open("kubeconfig", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
     let cluster = &opened.file.cluster;
     let look = opened.first_look(Purpose::Read).await?;
     if !look.observed.is_settled() {

@@ -27,6 +27,8 @@ pub(crate) struct Arguments {
     /// Plan for these nodes only, and for what of the cluster's own steps they need
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     only: Vec<String>,
+    #[command(flatten)]
+    skipping: session::Skipping,
 }
 
 /// Plans for machines nobody has looked at.
@@ -46,7 +48,7 @@ pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -
 
 /// Plans for the machines as they are.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("plan", flags, ui)?;
+    let opened = session::open("plan", flags, ui)?.lacking(arguments.skipping.into());
     let cluster = &opened.file.cluster;
     let observation = opened.observe(Purpose::Read).await?;
     let plan = only(make(cluster, &observation)?, &arguments.only, cluster)?;

@@ -71,6 +71,7 @@ mod tests {
 
     fn plan() -> SavedPlan {
         let plan = Plan {
+            left_out: std::collections::BTreeMap::new(),
             operation: Operation::Apply,
             steps: Vec::new(),
             made_from: Digest::of(b"test"),

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kubewright_control::error::{Error, Kind as ErrorKind};
-use kubewright_control::observe::{FirstLook, Observation, ObserveErrors, first_look, observe};
+use kubewright_control::observe::{FirstLook, MayLack, Observation, ObserveErrors, first_look, observe};
 use kubewright_control::report::Reporter;
 use kubewright_control::session::{Purpose, Session};
 use kubewright_control::transport::{Agent, Agents};
 use kubewright_core::catalogue::Platform;
+use kubewright_core::observed::Observed;
+use kubewright_core::shown::sentence;
 
 use super::cluster_file::{self, ClusterFile};
 use crate::agents::EMBEDDED;
@@ -28,6 +30,31 @@ pub(crate) struct Opened {
     pub(crate) progress: Arc<Progress>,
 }
 
+/// What a planning command does about nodes that do not answer.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct Skipping {
+    /// Leave out workers that cannot be reached; control planes cannot be left out
+    #[arg(long)]
+    skip_unreachable_workers: bool,
+}
+
+impl From<Skipping> for MayLack {
+    fn from(skipping: Skipping) -> Self {
+        if skipping.skip_unreachable_workers {
+            Self::UnreachableWorkers
+        } else {
+            Self::Nobody
+        }
+    }
+}
+
+/// Tells which nodes are left out, and why.
+pub(crate) fn tell_absent(observed: &Observed, ui: &Ui) {
+    for (node, why) in &observed.unreachable {
+        ui.say(&format!("{node} is left out: {}", sentence(why)));
+    }
+}
+
 /// Reads the file and prepares a session.
 pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened, Failure> {
     let log = super::run_log::start(command, flags.verbose);
@@ -43,6 +70,12 @@ pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened
 }
 
 impl Opened {
+    /// Says which nodes the command can do without.
+    pub(crate) fn lacking(mut self, may_lack: MayLack) -> Self {
+        self.session.may_lack = may_lack;
+        self
+    }
+
     /// Looks at the whole cluster.
     pub(crate) async fn observe(&self, purpose: Purpose) -> Result<Observation, Failure> {
         self.observe_with(purpose, false).await

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_control::node_access::Nodes;
+use kubewright_control::observe::MayLack;
 use kubewright_control::session::Purpose;
 use kubewright_control::smoke::{self, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
 use kubewright_core::catalogue::PROBE_IMAGE;
@@ -28,7 +29,7 @@ pub(crate) struct Arguments {
 
 /// Runs the checks and tells of each.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("smoke", flags, ui)?;
+    let opened = session::open("smoke", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
     let look = opened.first_look(Purpose::Read).await?;
     let client = look
         .api
@@ -36,10 +37,12 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         .await
         .map_err(|error| session::failure(&error))?;
     let cluster = &opened.file.cluster;
+    session::tell_absent(&look.observed, ui);
     let options = SmokeOptions {
         nodes: cluster
             .nodes
             .iter()
+            .filter(|node| look.nodes.contains_key(node.name.as_str()))
             .map(|node| SmokeNode {
                 name: node.name.to_string(),
                 address: node.address,

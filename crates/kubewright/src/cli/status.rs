@@ -1,9 +1,12 @@
 //! `kubewright status`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use kubewright_control::observe::MayLack;
 use kubewright_control::session::Purpose;
 use kubewright_control::status::{ClusterStatus, look};
+use kubewright_core::shown::sentence;
 
 use super::session;
 use crate::failure::{Failure, Kind};
@@ -23,7 +26,7 @@ const PERIOD: Duration = Duration::from_secs(3);
 
 /// Looks and tells.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("status", flags, ui)?;
+    let opened = session::open("status", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
     loop {
         let observation = opened.observe(Purpose::Read).await?;
         let status = look(&opened.session, &observation).await;
@@ -59,7 +62,8 @@ fn text(status: &ClusterStatus) -> String {
                 },
                 node.api_server.clone().unwrap_or_else(|| "-".to_owned()),
                 node.etcd.clone().unwrap_or_else(|| "-".to_owned()),
-                node.differences.to_string(),
+                node.differences
+                    .map_or_else(|| "-".to_owned(), |count| count.to_string()),
             ]
         })
         .collect();
@@ -78,5 +82,10 @@ fn text(status: &ClusterStatus) -> String {
         status.cluster, status.kubernetes, status.api
     );
     text.push_str(&table(&headings, &rows));
+    for node in &status.nodes {
+        if let Some(why) = &node.unreachable {
+            let _ = writeln!(text, "{} cannot be reached: {}", node.name, sentence(why));
+        }
+    }
     text
 }
