@@ -124,6 +124,7 @@ mod tests {
             }
         };
         Plan {
+            left_out: std::collections::BTreeMap::new(),
             operation,
             steps: steps.iter().map(step).collect(),
             made_from: Digest::of(b""),
