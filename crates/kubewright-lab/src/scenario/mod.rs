@@ -12,12 +12,16 @@ mod stage;
 mod canary;
 #[path = "../../scenarios/certificates/mod.rs"]
 mod certificates;
+#[path = "../../scenarios/changes.rs"]
+mod changes;
 #[path = "../../scenarios/faults.rs"]
 mod faults;
 #[path = "../../scenarios/ha_bootstrap.rs"]
 mod ha_bootstrap;
 #[path = "../../scenarios/power_cut.rs"]
 mod power_cut;
+#[path = "../../scenarios/probe.rs"]
+mod probe;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -82,6 +86,8 @@ enum Story {
     PowerCut,
     /// Kills, cuts, full disks and second runs during a bootstrap: applying again finishes the job
     Faults,
+    /// A change that is killed half-way, and meddling that drift finds and apply mends
+    Changes,
 }
 
 impl Story {
@@ -90,6 +96,7 @@ impl Story {
             Self::HaBootstrap => "ha-bootstrap",
             Self::PowerCut => "power-cut",
             Self::Faults => "faults",
+            Self::Changes => "changes",
         }
     }
 
@@ -98,6 +105,13 @@ impl Story {
             Self::HaBootstrap => ha_bootstrap::tell(stage),
             Self::PowerCut => power_cut::tell(stage),
             Self::Faults => faults::tell(stage, full),
+            Self::Changes => {
+                step("apply to blank machines", || {
+                    stage.kubewright(&["--yes", "apply"])
+                })?;
+                stage.fetch_kubeconfig()?;
+                changes::tell(stage)
+            }
         }
     }
 }

@@ -1,0 +1,133 @@
+//! A line of cluster.yaml is changed: the plan shows what that is and does, the apply is killed in the middle, and
+//! applying again finishes, with two API servers ready at every moment. Then somebody meddles with the machines and the
+//! cluster: `drift` finds all of it, `apply` mends it.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use super::probe::Probe;
+use super::{Stage, step};
+use crate::ui;
+
+/// What ends with differences found.
+const FINDINGS: i32 = 3;
+
+/// The line below which components are set in a lab's cluster file.
+const COMPONENTS: &str = "  components:\n";
+
+/// The change, as a user writes it.
+const CHANGE: &str = "    kube-apiserver:\n      extraArgs:\n        event-ttl: 2h\n";
+
+/// An object of kubewright's that somebody deletes.
+const BINDING: &str = "kubewright:kubelet-api-clients";
+
+/// Tells both stories on a cluster that is as its file says.
+pub(super) fn tell(stage: &Stage) -> Result<()> {
+    change(stage)?;
+    meddle(stage)
+}
+
+fn change(stage: &Stage) -> Result<()> {
+    let text = fs::read_to_string(stage.cluster_file())?;
+    ensure!(text.contains(COMPONENTS), "the cluster file sets no components");
+    let changed = text.replace(COMPONENTS, &format!("{COMPONENTS}{CHANGE}"));
+    fs::write(stage.cluster_file(), changed).context("change the cluster file")?;
+    step("plan the change", || {
+        stage.try_kubewright(&["plan"])?.expect(0)?.mentions(&[
+            "+    --event-ttl=2h",
+            "kube-apiserver",
+            "cp-1",
+            "cp-2",
+            "cp-3",
+        ])
+    })?;
+    let addresses = stage.addresses()?;
+    let servers: Vec<String> = addresses
+        .iter()
+        .filter(|(name, _)| name.starts_with("cp-"))
+        .map(|(_, address)| address.to_string())
+        .collect();
+    let probe = Probe::begin(servers);
+    let applied = step("apply the change, killed on the second control plane", || {
+        let mut run = stage.start_kubewright(&["--yes", "apply"])?;
+        run.wait_until("the second control plane", |lines| {
+            let begun = lines
+                .iter()
+                .filter(|line| line.contains(": control plane ("))
+                .filter(|line| !line.contains("done"));
+            begun.count() >= 2
+        })?;
+        run.kill()
+    })
+    .and_then(|_| step("apply again", || stage.kubewright(&["--yes", "apply"])));
+    let counted = probe.finish();
+    applied?;
+    let counted = counted?.at_least(2)?;
+    ui::say(format_args!(
+        "in {} rounds at least {} API servers were ready, in {} of them not all three",
+        counted.rounds, counted.fewest, counted.short
+    ));
+    step("see the argument at work", || {
+        for machine in ["cp-1", "cp-2", "cp-3"] {
+            stage.script(
+                machine,
+                "tr '\\0' '\\n' </proc/$(pidof kube-apiserver)/cmdline | grep -qx -e --event-ttl=2h",
+            )?;
+        }
+        Ok(())
+    })?;
+    step("read what happened", || {
+        stage
+            .try_kubewright(&["logs"])?
+            .expect(0)?
+            .mentions(&["apply", "not finished"])
+    })?;
+    step("apply a third time", || stage.nothing_to_do())
+}
+
+fn meddle(stage: &Stage) -> Result<()> {
+    step("drift finds nothing", || {
+        stage.try_kubewright(&["drift"])?.expect(0).map(drop)
+    })?;
+    step("meddle", || {
+        stage.script(
+            "w-1",
+            "echo '# edited by hand' >>/etc/systemd/system/kubelet.service",
+        )?;
+        stage.script("w-2", "cp /usr/local/bin/crictl /usr/local/bin/.crictl\nprintf x >>/usr/local/bin/.crictl\nmv /usr/local/bin/.crictl /usr/local/bin/crictl")?;
+        stage.script(
+            "cp-3",
+            "sed -i 's/--name=cp-3/--name=cp-3 --max-request-bytes=2000000/' /etc/systemd/system/etcd.service\n\
+             systemctl daemon-reload\nsystemctl restart etcd",
+        )?;
+        let delete =
+            format!("kubectl --kubeconfig /etc/kubernetes/admin.conf delete clusterrolebinding {BINDING}");
+        stage.script("cp-1", &delete)?;
+        Ok(())
+    })?;
+    step("drift finds all of it", || {
+        stage.try_kubewright(&["drift"])?.expect(FINDINGS)?.mentions(&[
+            "w-1",
+            "kubelet.service",
+            "w-2",
+            "crictl",
+            "cp-3",
+            "max-request-bytes",
+            BINDING,
+        ])
+    })?;
+    step("plan shows how it is mended", || {
+        stage.try_kubewright(&["plan"])?.expect(0)?.mentions(&[
+            "kubelet.service",
+            "crictl",
+            "max-request-bytes",
+            BINDING,
+        ])
+    })?;
+    step("apply mends it", || stage.kubewright(&["--yes", "apply"]))?;
+    step("drift finds nothing", || {
+        stage.try_kubewright(&["drift", "--verify"])?.expect(0).map(drop)
+    })?;
+    step("apply once more", || stage.nothing_to_do())
+}
