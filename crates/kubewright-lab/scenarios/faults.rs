@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 
 use super::run::{Running, Said};
 use super::{Stage, step};
+use crate::machine::wait::{Limit, wait_until};
 use crate::ui;
 
 /// What a run that stopped part-way exits with.
@@ -23,6 +24,9 @@ const POINTS: usize = 10;
 
 /// Within so long a dead connection must be noticed, and the machine be named.
 const NOTICE: Duration = Duration::from_secs(60);
+
+/// Within this a machine whose connection died is free again: 15 s of silence, and the change at hand.
+const FREE: Limit = Limit::Seconds(60);
 
 /// Where containerd keeps images; it gets a file system of its own that can be shrunk.
 const IMAGES: &str = "/var/lib/containerd";
@@ -64,6 +68,7 @@ fn in_one_bootstrap(stage: &Stage) -> Result<()> {
     small_disk(stage, "w-2")?;
     kill_at(stage, 12)?;
     two_and_kill(stage)?;
+    see_all_free(stage)?;
     step("disk full on w-2, connection of w-1 reset", || {
         let mut run = stage.start_kubewright(&["--yes", "apply"])?;
         run.wait_until("the workers' runtime", |lines| {
@@ -76,12 +81,14 @@ fn in_one_bootstrap(stage: &Stage) -> Result<()> {
         said.mentions(&["w-1", "w-2", "no space left on device", "continue with"])
             .map(drop)
     })?;
+    see_all_free(stage)?;
     silent_cut_and_power(stage)?;
     converge(stage)
 }
 
 /// Ends the program with SIGKILL once it has said so many lines.
 fn kill_at(stage: &Stage, line: usize) -> Result<()> {
+    see_all_free(stage)?;
     step(&format!("apply, killed after line {line}"), || {
         let mut run = stage.start_kubewright(&["--yes", "apply"])?;
         run.wait_until("enough lines", |lines| lines.len() >= line)?;
@@ -102,6 +109,7 @@ fn two_at_once(stage: &Stage) -> Result<()> {
 }
 
 fn two_and_kill(stage: &Stage) -> Result<()> {
+    see_all_free(stage)?;
     step("two applies at once, the first killed later", || {
         let mut first = stage.start_kubewright(&["--yes", "apply"])?;
         first.wait_until("the first to work", |lines| lines.len() > 5)?;
@@ -197,8 +205,22 @@ fn agent_has_no_room(stage: &Stage) -> Result<()> {
     })
 }
 
+/// Waits until no run holds a machine: one whose connection died without a word notices that by the silence.
+fn see_all_free(stage: &Stage) -> Result<()> {
+    const HELD: &str = "test ! -e /run/kubewright.lock || flock --nonblock /run/kubewright.lock true";
+    step("see every machine free again", || {
+        let free = |machine: &str| {
+            wait_until(&format!("{machine} to be free"), FREE, || {
+                Ok(stage.script(machine, HELD).is_ok())
+            })
+        };
+        Stage::on_each(&stage.machines()?, free).map(drop)
+    })
+}
+
 /// Applies until it is done, which is at once, and once more.
 fn converge(stage: &Stage) -> Result<()> {
+    see_all_free(stage)?;
     step("apply again", || stage.kubewright(&["--yes", "apply"]))?;
     step("apply a third time", || stage.nothing_to_do())?;
     stage.fetch_kubeconfig()?;
