@@ -1,6 +1,6 @@
 #!/bin/bash
 # The least anybody can do to make a cluster of prepared files: copy, start, apply. Arguments: names of the machines.
-# Works in a directory with NODE.before, NODE.first.tar.zst, NODE.rest.tar.zst, NODE.images and objects.json.
+# Works in a directory with NODE.before, NODE.first.tar.zst, NODE.rest.tar.zst, NODE.images, the images and objects.json.
 set -eu
 sockets=$(mktemp -d)
 trap 'for node in "$@"; do on "$node" -O exit 2>/dev/null || true; done; rm -rf "$sockets"' EXIT
@@ -20,7 +20,7 @@ node() {
     case $node in cp-*) on "$node" 'systemctl start --no-block etcd kube-apiserver kube-controller-manager kube-scheduler' ;; esac
     on "$node" "zstd -dcq | tar -xf - -C / && systemctl start $services" <"$node.rest.tar.zst"
     while read -r image; do
-        [ -z "$image" ] || zstd -1 -qc "$image" | on "$node" 'zstd -dcq | ctr --namespace k8s.io images import --local -' >/dev/null
+        [ -z "$image" ] || on "$node" 'zstd -dcq | ctr --namespace k8s.io images import --local -' <"$image" >/dev/null
     done <"$node.images"
 }
 

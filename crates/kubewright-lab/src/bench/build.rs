@@ -99,10 +99,11 @@ fn floor(stage: &Stage, directory: &Path) -> Result<f64> {
         .filter(|(name, _)| name.starts_with("cp-"))
         .map(|(_, address)| format!("https://{address}:6443"))
         .collect();
+    std::fs::write(directory.join("floor.sh"), SCRIPT).context("write floor.sh")?;
     let begin = Instant::now();
-    let mut script: Command = tool::command("bash");
+    let mut script: Command = tool::command("timeout");
     script
-        .args(["-c", SCRIPT, "floor.sh"])
+        .args(["300", "bash", "floor.sh"])
         .args(&machines)
         .current_dir(directory)
         .env("SSH_CONFIG", ssh::config_path(&lab))

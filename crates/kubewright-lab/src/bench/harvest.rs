@@ -36,7 +36,7 @@ pub(super) fn take(stage: &Stage, components: &Path, directory: &Path) -> Result
         .filter(|(name, _)| name.starts_with("cp-"))
         .map(|(name, address)| format!("{name}=https://{address}:2380"))
         .collect();
-    let images = images(components)?;
+    let images = images(components, directory)?;
     Stage::on_each(&stage.machines()?, |machine| {
         let ledger = stage.script(machine, "cat /var/lib/kubewright/state.json")?;
         let ledger: Value = serde_json::from_str(&ledger).context("read the ledger")?;
@@ -79,9 +79,12 @@ pub(super) fn take(stage: &Stage, components: &Path, directory: &Path) -> Result
         }
         let mut before = String::from("set -eu\n");
         for user in &users {
+            let entry = stage.script(machine, &format!("getent passwd {user}"))?;
+            let home = entry.split(':').nth(5).context("an account has no home")?;
             let _ = writeln!(
                 before,
-                "useradd --system --no-create-home --shell /usr/sbin/nologin {user}"
+                "useradd --system --no-create-home --home-dir {home} --shell /usr/sbin/nologin {user}\n\
+                 install --directory --mode=700 --owner={user} --group={user} {home}"
             );
         }
         if machine.starts_with("cp-") {
@@ -103,23 +106,28 @@ pub(super) fn take(stage: &Stage, components: &Path, directory: &Path) -> Result
     fs::write(directory.join("objects.json"), serde_json::to_vec(&objects)?).context("write objects.json")
 }
 
-/// Files by the image they hold.
-fn images(components: &Path) -> Result<BTreeMap<String, String>> {
+/// Files by the image they hold, compressed like the trees.
+fn images(components: &Path, directory: &Path) -> Result<BTreeMap<String, String>> {
     let path = components.join("manifest.json");
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     let manifest: Value = serde_json::from_str(&text)?;
-    let artifacts = manifest["artifacts"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let file = |artifact: &Value| {
-        let file = components.join(artifact["file"].as_str()?);
-        Some((
-            artifact["reference"].as_str()?.to_owned(),
-            file.display().to_string(),
-        ))
-    };
-    Ok(artifacts.iter().filter_map(file).collect())
+    let mut images = BTreeMap::new();
+    for artifact in manifest["artifacts"].as_array().into_iter().flatten() {
+        let (Some(file), Some(reference)) = (artifact["file"].as_str(), artifact["reference"].as_str())
+        else {
+            continue;
+        };
+        let name = format!("{}.zst", file.replace('/', "-"));
+        let status = Command::new("zstd")
+            .args(["-q", "-3", "-f", "-o"])
+            .arg(directory.join(&name))
+            .arg(components.join(file))
+            .status()
+            .context("start zstd")?;
+        ensure!(status.success(), "compress {file}: {status}");
+        images.insert(reference.to_owned(), name);
+    }
+    Ok(images)
 }
 
 /// Packs files of a machine, here.
