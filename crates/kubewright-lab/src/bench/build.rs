@@ -109,7 +109,7 @@ fn floor(stage: &Stage, directory: &Path) -> Result<f64> {
         .env("SSH_CONFIG", ssh::config_path(&lab))
         .env("SERVERS", servers.join(" "))
         .env("KUBECTL", stage.kubectl_program())
-        .env("KUBECONFIG", stage.kubeconfig());
+        .env("KUBECONFIG", directory.join("kubeconfig"));
     let output = script.output().context("start the floor")?;
     tool::check(&script, &output)?;
     wait_until("five Ready nodes", FLOOR, || {

@@ -27,7 +27,8 @@ const FIRST: &[&str] = &[
 /// Takes down all nodes' trees, the images and the objects, into a directory.
 ///
 /// Per node: `NODE.first.tar.zst` with all small files and the control plane's programs, `NODE.rest.tar.zst` with the
-/// other programs, `NODE.images`, the images to import, `NODE.before`, a script to be run first; for all: `objects.json`.
+/// other programs, `NODE.images`, the images to import, `NODE.before`, a script to be run first; for all: `objects.json` and a
+/// `kubeconfig` to apply them with.
 pub(super) fn take(stage: &Stage, components: &Path, directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
     let addresses = stage.addresses()?;
@@ -102,6 +103,7 @@ pub(super) fn take(stage: &Stage, components: &Path, directory: &Path) -> Result
         )?;
         Ok(())
     })?;
+    fs::write(directory.join("kubeconfig"), identity(stage)?).context("write the floor's kubeconfig")?;
     let objects = objects(stage)?;
     fs::write(directory.join("objects.json"), serde_json::to_vec(&objects)?).context("write objects.json")
 }
@@ -128,6 +130,30 @@ fn images(components: &Path, directory: &Path) -> Result<BTreeMap<String, String
         images.insert(reference.to_owned(), name);
     }
     Ok(images)
+}
+
+/// A kubeconfig that may do everything before any binding exists, like the one kubewright has in memory only.
+fn identity(stage: &Stage) -> Result<Vec<u8>> {
+    const ISSUE: &str = "
+cd \"$(mktemp -d)\"
+openssl ecparam -name prime256v1 -genkey -noout -out key
+openssl req -new -key key -subj /O=system:masters/CN=floor -out request
+openssl x509 -req -in request -CA /etc/kubernetes/pki/ca.crt -CAkey /etc/kubernetes/pki/ca.key -days 1 -out certificate 2>/dev/null
+base64 --wrap=0 certificate; echo
+base64 --wrap=0 key; echo
+base64 --wrap=0 /etc/kubernetes/pki/ca.crt; echo
+rm -r \"$PWD\"
+";
+    let text = stage.script("cp-1", ISSUE)?;
+    let [certificate, key, authority] = text.lines().collect::<Vec<_>>()[..] else {
+        anyhow::bail!("no identity was issued: {text}");
+    };
+    Ok(serde_json::to_vec(&json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "floor",
+        "clusters": [{"name": "floor", "cluster": {"server": "https://127.0.0.1:1", "certificate-authority-data": authority}}],
+        "users": [{"name": "floor", "user": {"client-certificate-data": certificate, "client-key-data": key}}],
+        "contexts": [{"name": "floor", "context": {"cluster": "floor", "user": "floor"}}],
+    }))?)
 }
 
 /// Packs files of a machine, here.
