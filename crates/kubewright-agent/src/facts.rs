@@ -4,6 +4,7 @@
 //! controller's.
 
 mod certificates;
+mod health;
 mod leftovers;
 mod listening;
 
@@ -100,6 +101,8 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         certificates: certificates::find(&tree, &ledger),
         has_etcd_data,
         is_settled: settled::is_settled(&tree)?,
+        etcd: Some(health::etcd(system, &tree)),
+        api_server: Some(health::api_server(system, &tree)),
         unfinished_run: unfinished_run(&tree)?,
     })
 }

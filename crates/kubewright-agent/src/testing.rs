@@ -41,6 +41,8 @@ pub(crate) struct Simulated {
     pub(crate) images: BTreeMap<String, Digest>,
     /// What the clock says, if not [`NOW`].
     pub(crate) now: Option<i64>,
+    /// What etcd and the API server answer, by URL; nobody listens elsewhere.
+    pub(crate) answers: BTreeMap<String, u16>,
     /// Time since the start; stands still unless a test moves it.
     pub(crate) boot_time: Duration,
 }
@@ -52,6 +54,8 @@ pub(crate) struct SimulatedUnit {
     pub(crate) starts: u32,
     /// Its process in `/proc`, 0 when there is none.
     pub(crate) main_pid: u32,
+    /// Since when it is active, by the monotonic clock.
+    pub(crate) since: Option<Duration>,
     loaded: Option<String>,
 }
 
@@ -191,8 +195,9 @@ impl TestSystem {
                         let stale = unit.loaded.is_some() && unit.loaded != file(name);
                         let load = if unit.loaded.is_some() { "loaded" } else { "not-found" };
                         let reload = if stale { "yes" } else { "no" };
+                        let since = unit.since.unwrap_or_default().as_micros();
                         format!(
-                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState=running\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\n",
+                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState=running\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\nActiveEnterTimestampMonotonic={since}\n",
                             unit.main_pid
                         )
                     })
@@ -350,6 +355,15 @@ fn failed(text: &str) -> Output {
 }
 
 impl System for TestSystem {
+    fn http_status(&self, url: &str, _ca_file: Option<&str>) -> Option<Result<u16, String>> {
+        use kubewright_core::plan::{API_READY, ETCD_HEALTH};
+        let answer = self.simulated().answers.get(url).copied();
+        // Other servers are real ones, which a test keeps.
+        [API_READY, ETCD_HEALTH]
+            .contains(&url)
+            .then(|| answer.ok_or_else(|| "connection refused".to_owned()))
+    }
+
     fn root(&self) -> &Path {
         self.root.path()
     }

@@ -61,15 +61,27 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> R
         NodeCondition::HttpOk { url, ca_file } => {
             let left = deadline.saturating_sub(system.uptime());
             let timeout = left.clamp(Duration::from_millis(50), LOOK);
-            let status = system.http_status(url, ca_file.as_deref()).unwrap_or_else(|| {
-                get(system, url, ca_file.as_deref(), timeout).map_err(|error| error.cause)
-            });
-            match status? {
+            match status(system, url, ca_file.as_deref(), timeout)? {
                 200 => Ok(()),
                 status => Err(format!("it answers {status}")),
             }
         }
     }
+}
+
+/// The status of one HTTP GET from this node, over TLS verified against the authority's file when the URL says https.
+///
+/// # Errors
+/// Why there is no answer.
+pub fn status(
+    system: &dyn System,
+    url: &str,
+    ca_file: Option<&str>,
+    timeout: Duration,
+) -> Result<u16, String> {
+    system
+        .http_status(url, ca_file)
+        .unwrap_or_else(|| get(system, url, ca_file, timeout).map_err(|error| error.cause))
 }
 
 struct Url<'u> {

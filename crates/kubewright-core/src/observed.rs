@@ -69,6 +69,10 @@ pub struct Facts {
     pub has_etcd_data: bool,
     /// The node remembers a finished bootstrap ([`crate::wire::Request::Settle`]).
     pub is_settled: bool,
+    /// How the node's etcd member is; `None` when nobody asked.
+    pub etcd: Option<Health>,
+    /// How the node's API server is; `None` when nobody asked.
+    pub api_server: Option<Health>,
     /// A last run that did not finish, by its id.
     pub unfinished_run: Option<String>,
 }
@@ -83,6 +87,18 @@ pub struct CertificateFact {
     pub common_name: String,
     /// When it ends, seconds since the epoch.
     pub not_after: i64,
+}
+
+/// How a server on a node is, as it answered itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Health {
+    /// It says that it can serve.
+    Ready,
+    /// It does not say so yet; its process has just begun.
+    Starting,
+    /// It is not there, or its process has run for a while without being able to serve.
+    Down,
 }
 
 /// Free space where a directory lives.

@@ -143,3 +143,40 @@ fn a_marker_that_cannot_be_understood_is_none() {
     system.put(Marker::PATH, "garbage");
     assert_eq!(facts(&system).marker, None);
 }
+
+#[test]
+fn etcd_and_the_api_server_say_themselves_how_they_are() {
+    use kubewright_core::observed::Health;
+    use kubewright_core::plan::{API_READY, ETCD_HEALTH};
+
+    let system = TestSystem::new();
+    let health = || {
+        let facts = facts(&system);
+        (facts.etcd.unwrap(), facts.api_server.unwrap())
+    };
+    let unit = |active: &str, since| {
+        let mut simulated = system.simulated();
+        for name in ["etcd.service", "kube-apiserver.service"] {
+            let unit = simulated.units.entry(name.to_owned()).or_default();
+            (unit.active, unit.since) = (active.to_owned(), since);
+        }
+    };
+    let answer = |url: &str, status| system.simulated().answers.insert(url.to_owned(), status);
+
+    answer(ETCD_HEALTH, 200);
+    answer(API_READY, 200);
+    assert_eq!(health(), (Health::Down, Health::Down), "somebody else's servers");
+    system.put("/etc/systemd/system/etcd.service", "[Service]\n");
+    system.put("/etc/systemd/system/kube-apiserver.service", "[Service]\n");
+    unit("active", None);
+    assert_eq!(health(), (Health::Ready, Health::Ready));
+    answer(API_READY, 500);
+    assert_eq!(health(), (Health::Ready, Health::Down), "it has run for long");
+    unit("active", Some(system.uptime()));
+    assert_eq!(health(), (Health::Ready, Health::Starting));
+    system.simulated().answers.clear();
+    unit("activating", None);
+    assert_eq!(health(), (Health::Starting, Health::Starting));
+    unit("failed", None);
+    assert_eq!(health(), (Health::Down, Health::Down));
+}

@@ -5,27 +5,18 @@
 //! put in place; nodes and objects are registered as soon as one API server is ready; kubelets start and find their
 //! node object, certificates and network in place; then the cluster is waited for.
 //!
-//! On a cluster that already serves, control planes are changed one after the other, and the next one is touched only
-//! when the last one is ready again.
+//! On a cluster that already serves, control planes are changed in turns (see [`super::control_planes`]).
 
 use std::collections::BTreeMap;
 
+use super::control_planes::api_ready_id;
 use super::graph::Graph;
 use super::safety::{refuse_blocked, refuse_lost_members, refuse_strangers};
 use super::{Condition, Operation, Plan, Refusal, Step, StepId};
 use crate::observed::{Change, Difference, Observed};
-use crate::resource::{AuthorityName, Digest, NodeState, Stage};
+use crate::resource::{Digest, NodeState, Stage};
 use crate::spec::Cluster;
-use crate::wire::NodeCondition;
 
-/// Where etcd tells its health, without TLS and only on the node itself.
-const ETCD_HEALTH: &str = "http://127.0.0.1:2381/health";
-/// Where the node's own API server tells that it is ready.
-const API_READY: &str = "https://127.0.0.1:6443/readyz";
-/// etcd starts within seconds; a slow disk and a first election are covered by this.
-const ETCD_TIMEOUT_SECONDS: u32 = 180;
-/// An API server needs about three CPU-seconds; small machines and RBAC bootstrap are covered by this.
-const API_TIMEOUT_SECONDS: u32 = 300;
 /// Images may have to be pulled before a node or a deployment is up.
 const CLUSTER_TIMEOUT_SECONDS: u32 = 600;
 
@@ -50,11 +41,7 @@ pub fn plan_apply(
     };
     let mut graph = Graph::default();
     recipe.prepare_hosts(&mut graph);
-    if observed.api.is_some() {
-        recipe.roll_control_planes(&mut graph);
-    } else {
-        recipe.bootstrap_control_planes(&mut graph);
-    }
+    recipe.converge_control_planes(&mut graph)?;
     recipe.settle(&mut graph);
     recipe.converge_runtimes(&mut graph);
     recipe.register(&mut graph, objects);
@@ -70,14 +57,14 @@ pub fn plan_apply(
     })
 }
 
-struct Recipe<'a> {
-    cluster: &'a Cluster,
-    states: &'a BTreeMap<String, NodeState>,
-    observed: &'a Observed,
+pub(super) struct Recipe<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) states: &'a BTreeMap<String, NodeState>,
+    pub(super) observed: &'a Observed,
 }
 
 impl Recipe<'_> {
-    fn differences(&self, node: &str, stage: Stage) -> Vec<Difference> {
+    pub(super) fn differences(&self, node: &str, stage: Stage) -> Vec<Difference> {
         let (Some(state), Some(observed)) = (self.states.get(node), self.observed.nodes.get(node)) else {
             return Vec::new();
         };
@@ -91,7 +78,13 @@ impl Recipe<'_> {
     }
 
     /// Adds the step that converges one stage of one node, unless nothing differs.
-    fn converge(&self, graph: &mut Graph, node: &str, stage: Stage, after: Vec<StepId>) -> Option<StepId> {
+    pub(super) fn converge(
+        &self,
+        graph: &mut Graph,
+        node: &str,
+        stage: Stage,
+        after: Vec<StepId>,
+    ) -> Option<StepId> {
         let differences = self.differences(node, stage);
         if differences.is_empty() {
             return None;
@@ -111,124 +104,6 @@ impl Recipe<'_> {
         }
     }
 
-    /// All control planes at once: nobody is served yet, and the members need each other to elect a leader.
-    fn bootstrap_control_planes(&self, graph: &mut Graph) {
-        let names: Vec<&str> = self
-            .cluster
-            .control_planes()
-            .map(|node| node.name.as_str())
-            .collect();
-        for name in &names {
-            self.converge(graph, name, Stage::Etcd, vec![stage_id(name, Stage::Host)]);
-        }
-        let members: Vec<StepId> = names.iter().map(|name| stage_id(name, Stage::Etcd)).collect();
-        for name in &names {
-            self.wait_for_etcd(graph, name, members.clone());
-        }
-        for name in names {
-            self.converge(
-                graph,
-                name,
-                Stage::ControlPlane,
-                vec![stage_id(name, Stage::Etcd), stage_id(name, Stage::Host)],
-            );
-            self.wait_for_api(graph, name, "objects can be written");
-        }
-    }
-
-    /// One control plane after the other: the next is touched only when the last is ready again (R2, R10).
-    fn roll_control_planes(&self, graph: &mut Graph) {
-        let mut last = None;
-        for node in self.cluster.control_planes() {
-            let name = node.name.as_str();
-            let mut after = vec![stage_id(name, Stage::Host)];
-            if self.converge(graph, name, Stage::Etcd, after.clone()).is_some() {
-                graph.take_turns(last.clone());
-            }
-            self.wait_for_etcd(graph, name, vec![stage_id(name, Stage::Etcd)]);
-            after.push(StepId(etcd_ready_id(name)));
-            if self.converge(graph, name, Stage::ControlPlane, after).is_some() {
-                graph.take_turns(last.clone());
-            }
-            last = self
-                .wait_for_api(graph, name, "the next control plane is touched only then")
-                .or(last);
-        }
-    }
-
-    /// Waits for the member, if it is touched.
-    fn wait_for_etcd(&self, graph: &mut Graph, node: &str, after: Vec<StepId>) {
-        if self.differences(node, Stage::Etcd).is_empty() {
-            return;
-        }
-        let condition = NodeCondition::HttpOk {
-            url: ETCD_HEALTH.to_owned(),
-            ca_file: None,
-        };
-        let why = "a member serves only when it sees a leader";
-        wait_on_node(
-            graph,
-            &etcd_ready_id(node),
-            node,
-            condition,
-            ETCD_TIMEOUT_SECONDS,
-            why,
-            after,
-        );
-    }
-
-    /// Waits for the API server, if it or its member is touched.
-    fn wait_for_api(&self, graph: &mut Graph, node: &str, why: &str) -> Option<StepId> {
-        if [Stage::Etcd, Stage::ControlPlane]
-            .iter()
-            .all(|stage| self.differences(node, *stage).is_empty())
-        {
-            return None;
-        }
-        let condition = NodeCondition::HttpOk {
-            url: API_READY.to_owned(),
-            ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
-        };
-        let after = vec![stage_id(node, Stage::ControlPlane), StepId(etcd_ready_id(node))];
-        Some(wait_on_node(
-            graph,
-            &api_ready_id(node),
-            node,
-            condition,
-            API_TIMEOUT_SECONDS,
-            why,
-            after,
-        ))
-    }
-
-    /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.
-    fn settle(&self, graph: &mut Graph) {
-        let ready = |node: &crate::spec::Node| {
-            [
-                StepId(etcd_ready_id(node.name.as_str())),
-                StepId(api_ready_id(node.name.as_str())),
-            ]
-        };
-        let after: Vec<StepId> = self.cluster.control_planes().flat_map(ready).collect();
-        for node in self.cluster.control_planes() {
-            let name = node.name.to_string();
-            if !self
-                .observed
-                .nodes
-                .get(&name)
-                .is_some_and(|seen| seen.facts.is_settled)
-            {
-                let why = "a member that lost its data must never found a second cluster";
-                graph.add(
-                    &format!("{name}/settle"),
-                    Step::Settle { node: name.clone() },
-                    why,
-                    after.clone(),
-                );
-            }
-        }
-    }
-
     fn converge_runtimes(&self, graph: &mut Graph) {
         for node in &self.cluster.nodes {
             let name = node.name.as_str();
@@ -243,7 +118,7 @@ impl Recipe<'_> {
         let after: Vec<StepId> = self
             .cluster
             .control_planes()
-            .map(|node| StepId(api_ready_id(node.name.as_str())))
+            .map(|node| api_ready_id(node.name.as_str()))
             .collect();
         // Where an API answers already, its servers are only left in peace while they change.
         let needed = if self.observed.api.is_some() {
@@ -363,7 +238,7 @@ impl Recipe<'_> {
 const REGISTER: &str = "cluster/nodes";
 pub(super) const OBJECTS: &str = "cluster/objects";
 
-fn stage_id(node: &str, stage: Stage) -> StepId {
+pub(super) fn stage_id(node: &str, stage: Stage) -> StepId {
     let stage = match stage {
         Stage::Host => "host",
         Stage::Etcd => "etcd",
@@ -372,38 +247,6 @@ fn stage_id(node: &str, stage: Stage) -> StepId {
         Stage::Node => "node",
     };
     StepId(format!("{node}/{stage}"))
-}
-
-fn etcd_ready_id(node: &str) -> String {
-    format!("{node}/etcd-ready")
-}
-
-fn api_ready_id(node: &str) -> String {
-    format!("{node}/api-ready")
-}
-
-fn wait_on_node(
-    graph: &mut Graph,
-    id: &str,
-    node: &str,
-    condition: NodeCondition,
-    timeout_seconds: u32,
-    why: &str,
-    after: Vec<StepId>,
-) -> StepId {
-    let condition = Condition::OnNode {
-        node: node.to_owned(),
-        condition,
-    };
-    graph.add(
-        id,
-        Step::Wait {
-            condition,
-            timeout_seconds,
-        },
-        why,
-        after,
-    )
 }
 
 /// The reason of a converge step, from what differs.

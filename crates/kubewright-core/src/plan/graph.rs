@@ -38,6 +38,11 @@ impl Graph {
         id
     }
 
+    /// Whether a step is planned already.
+    pub(super) fn has(&self, id: &StepId) -> bool {
+        self.known.contains(id)
+    }
+
     /// Makes the last step come after others that it needs nothing of, so that it does not run beside them.
     pub(super) fn take_turns(&mut self, after: impl IntoIterator<Item = StepId>) {
         let Some(last) = self.steps.last_mut() else { return };

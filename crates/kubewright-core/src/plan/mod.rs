@@ -1,11 +1,13 @@
 //! What will be done, as a value: the same object is printed, asked about, saved, executed and verified.
 
 mod apply;
+mod control_planes;
 mod explain;
 mod graph;
 mod only;
 mod origin;
 mod pod_ranges;
+mod quorum;
 mod refusal;
 mod reset;
 mod safety;
@@ -19,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use apply::plan_apply;
+pub use control_planes::{API_READY, ETCD_HEALTH};
 pub use explain::explain;
 pub use only::restrict;
 pub use origin::{MadeFrom, NodeOrigin, Sources};

@@ -35,6 +35,10 @@ pub fn restrict(plan: &Plan, nodes: &BTreeSet<String>) -> Result<Plan, Refusal> 
                 None => {
                     needed.insert(id);
                 }
+                // It changes nothing there, and whoever is chosen must not go before it.
+                Some(_) if only_waits(plan, id) => {
+                    needed.insert(id);
+                }
                 Some(node) => {
                     return Err(Refusal::LeftOut {
                         chosen: planned.id.to_string(),
@@ -60,6 +64,14 @@ pub fn restrict(plan: &Plan, nodes: &BTreeSet<String>) -> Result<Plan, Refusal> 
         operation: plan.operation.clone(),
         steps: kept,
         made_from: plan.made_from,
+    })
+}
+
+/// Whether a step and everything before it only waits.
+fn only_waits(plan: &Plan, id: &StepId) -> bool {
+    let step = plan.steps.iter().find(|planned| planned.id == *id);
+    step.is_some_and(|planned| {
+        matches!(planned.step, Step::Wait { .. }) && planned.after.iter().all(|id| only_waits(plan, id))
     })
 }
 

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::catalogue::{Checksum, Platform, Release};
-use crate::observed::{Change, Difference, Observed, ObservedApi, ObservedNode};
+use crate::observed::{Change, Difference, Health, Observed, ObservedApi, ObservedNode};
 use crate::resource::{Digest, NodeState};
+use crate::shown::{sentence, shown};
 use crate::spec::Cluster;
 
 /// What a plan is made from, as values.
@@ -185,9 +186,9 @@ impl<T> How<'_, T> {
 impl How<'_, String> {
     fn values(&self) -> String {
         match self {
-            Self::New(now) => format!("is {now} now"),
-            Self::Gone(then) => format!("was {then} and is no more"),
-            Self::Other(then, now) => format!("was {then}, is {now} now"),
+            Self::New(now) => format!("is {} now", shown(now)),
+            Self::Gone(then) => format!("was {} and is no more", shown(then)),
+            Self::Other(then, now) => format!("was {}, is {} now", shown(then), shown(now)),
         }
     }
 }
@@ -200,10 +201,12 @@ fn compare<T: PartialEq>(
 ) {
     let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     for name in names {
+        let harmless = sentence(name);
+        let mut tell = |how| tell(&harmless, how);
         match (then.get(name), now.get(name)) {
-            (Some(then), Some(now)) if then != now => tell(name, How::Other(then, now)),
-            (Some(then), None) => tell(name, How::Gone(then)),
-            (None, Some(now)) => tell(name, How::New(now)),
+            (Some(then), Some(now)) if then != now => tell(How::Other(then, now)),
+            (Some(then), None) => tell(How::Gone(then)),
+            (None, Some(now)) => tell(How::New(now)),
             _ => {}
         }
     }
@@ -287,6 +290,8 @@ fn facts(seen: &ObservedNode) -> BTreeMap<String, String> {
     note("the machine id", facts.machine_id.clone());
     note("the processor", facts.architecture.clone());
     note("the cgroup version", facts.cgroup_version.to_string());
+    note("the etcd member", health(facts.etcd));
+    note("the API server", health(facts.api_server));
     note("etcd's data", presence(facts.has_etcd_data));
     note("the mark of a finished bootstrap", presence(facts.is_settled));
     if let Some(marker) = &facts.marker {
@@ -299,6 +304,16 @@ fn facts(seen: &ObservedNode) -> BTreeMap<String, String> {
         );
     }
     all
+}
+
+fn health(health: Option<Health>) -> String {
+    match health {
+        Some(Health::Ready) => "ready",
+        Some(Health::Starting) => "starting",
+        Some(Health::Down) => "down",
+        None => "unknown",
+    }
+    .to_owned()
 }
 
 fn presence(is_there: bool) -> String {
@@ -334,6 +349,18 @@ fn api(seen: &ObservedApi) -> BTreeMap<String, String> {
     }
     for (node, range) in &seen.pod_cidrs {
         all.insert(format!("the pod range of {node}"), range.clone());
+    }
+    for object in &seen.surplus {
+        all.insert(
+            format!("object {object}"),
+            "there without being wanted".to_owned(),
+        );
+    }
+    for (object, why) in &seen.kept {
+        all.insert(format!("object {object}"), format!("kept ({why})"));
+    }
+    for (node, version) in &seen.kubelet_versions {
+        all.insert(format!("the kubelet version of {node}"), version.clone());
     }
     for deployment in &seen.deployments_unavailable {
         all.insert(format!("deployment {deployment}"), "not available".to_owned());

@@ -49,6 +49,14 @@ pub enum Refusal {
         /// What is in the way.
         reason: String,
     },
+    /// A control plane would be disturbed while another one is not well.
+    #[error("control plane {node} cannot be changed while {}", told(unwell))]
+    Quorum {
+        /// Whose turn it would be.
+        node: String,
+        /// Who is not well, and what is the matter.
+        unwell: Vec<(String, String)>,
+    },
     /// What a saved plan was made from is no longer so.
     #[error("the plan made at {made_at} is out of date")]
     StalePlan {
@@ -77,6 +85,19 @@ pub enum Refusal {
     },
 }
 
+/// Who is not well, in one sentence.
+fn told(unwell: &[(String, String)]) -> String {
+    let each: Vec<String> = unwell
+        .iter()
+        .map(|(node, complaint)| format!("{node} is not well: {complaint}"))
+        .collect();
+    if each.is_empty() {
+        "there are only two of them".to_owned()
+    } else {
+        each.join("; ")
+    }
+}
+
 impl Refusal {
     /// The rule's stable name.
     pub const fn rule(&self) -> &'static str {
@@ -84,6 +105,7 @@ impl Refusal {
             Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => "node-identity",
             Self::MemberWithoutData { .. } => "remove-before-add",
             Self::Blocked { .. } => "nothing-lost",
+            Self::Quorum { .. } => "quorum",
             Self::StalePlan { .. } => "stale-plan",
             Self::LeftOut { .. } => "left-out-step",
             Self::NoPodRange { .. } => "pod-ranges",
@@ -119,6 +141,13 @@ impl Refusal {
                  cannot do yet; restore its /var/lib/etcd, or remove the node from cluster.yaml"
             ),
             Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
+            Self::Quorum { unwell, .. } => match unwell.first() {
+                Some((first, _)) => format!(
+                    "mend {first} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, \
+                     kubewright status when it does"
+                ),
+                None => "of two members none can be spared; use one control plane or three".to_owned(),
+            },
             Self::LeftOut { node, .. } => format!("choose {node}, too, or apply the whole plan"),
             Self::StalePlan { .. } => {
                 "look at the new plan: kubewright plan --out FILE, then kubewright apply --plan FILE"

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 mod only;
+mod quorum;
 mod saved;
 
 use super::*;
 use crate::observed::{
-    Change, Difference, Marker, Observed, ObservedApi, ObservedNode, UnitAction, UnitFinding,
+    Change, Difference, Health, Marker, Observed, ObservedApi, ObservedNode, UnitAction, UnitFinding,
 };
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
 use crate::spec::{Cluster, parse};
@@ -67,6 +68,8 @@ fn converged(cluster: &Cluster) -> Observed {
         seen.facts.machine_id = format!("machine-of-{}", node.name);
         seen.facts.is_settled = node.is_control_plane();
         seen.facts.has_etcd_data = node.is_control_plane();
+        let health = node.is_control_plane().then_some(Health::Ready);
+        (seen.facts.etcd, seen.facts.api_server) = (health, health);
         observed.nodes.insert(node.name.to_string(), seen);
     }
     observed
@@ -90,6 +93,7 @@ fn blank(cluster: &Cluster) -> Observed {
         let seen = observed.nodes.get_mut(&name).unwrap();
         seen.facts.is_settled = false;
         seen.facts.has_etcd_data = false;
+        (seen.facts.etcd, seen.facts.api_server) = (Some(Health::Down), Some(Health::Down));
         seen.differences = state
             .resources
             .iter()

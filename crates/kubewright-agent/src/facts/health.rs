@@ -1,0 +1,64 @@
+//! How the node's own etcd member and API server are, as they say themselves.
+//!
+//! Asked only where they are installed, over the node's loopback. One that does not say that it can serve is starting
+//! when its unit is, or was until a moment ago: an API server tells systemd that it is up seconds before it is ready.
+
+use std::time::Duration;
+
+use kubewright_core::observed::Health;
+use kubewright_core::plan::{API_READY, ETCD_HEALTH};
+use kubewright_core::resource::AuthorityName;
+
+use crate::resource::unit;
+use crate::system::{Command, System, ask};
+use crate::tree::{Look, Tree};
+use crate::wait;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A process younger than this may still be on its way.
+const YOUTH: Duration = Duration::from_secs(60);
+/// How long systemd may take to tell.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the etcd member is.
+pub(super) fn etcd(system: &dyn System, tree: &Tree) -> Health {
+    health(system, tree, "etcd.service", ETCD_HEALTH, None)
+}
+
+/// How the API server is.
+pub(super) fn api_server(system: &dyn System, tree: &Tree) -> Health {
+    let authority = AuthorityName::Kubernetes.certificate_path();
+    health(system, tree, "kube-apiserver.service", API_READY, Some(authority))
+}
+
+fn health(system: &dyn System, tree: &Tree, unit: &str, url: &str, authority: Option<&str>) -> Health {
+    if !matches!(tree.look(&unit::path(unit)), Ok(Look::There(_))) {
+        return Health::Down;
+    }
+    if wait::status(system, url, authority, ANSWER) == Ok(200) {
+        return Health::Ready;
+    }
+    let status = unit::statuses(system, &[unit])
+        .ok()
+        .and_then(|mut all| all.remove(unit))
+        .unwrap_or_default();
+    match status.active.as_str() {
+        "activating" | "reloading" => Health::Starting,
+        "active" if is_young(system, unit) => Health::Starting,
+        _ => Health::Down,
+    }
+}
+
+/// Whether the unit became active a moment ago.
+fn is_young(system: &dyn System, unit: &str) -> bool {
+    let arguments = ["show", "--property=ActiveEnterTimestampMonotonic", "--", unit];
+    let answer = ask(system, &Command::new("systemctl", &arguments).within(PATIENCE)).unwrap_or_default();
+    let since = answer
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("ActiveEnterTimestampMonotonic="))
+        .and_then(|microseconds| microseconds.trim().parse().ok())
+        .map(Duration::from_micros);
+    since.is_some_and(|since| system.uptime().saturating_sub(since) < YOUTH)
+}

@@ -1,0 +1,275 @@
+//! The laws, for everything there can be: up to five members, each in any state, each touched in any way.
+//!
+//! The judge below shares nothing with the planner: it plays the turns in every world that fits what was seen (a member
+//! nobody could ask may be up or down), and counts voters.
+
+use super::*;
+
+/// The five states the laws are about; one that is starting is tried with fewer members.
+const SETTLED_STATES: [Member; 5] = [
+    Member::Healthy,
+    Member::Down,
+    Member::Unstarted,
+    Member::Learner,
+    Member::Unknown,
+];
+const SERVERS: [Option<Health>; 4] = [
+    Some(Health::Ready),
+    Some(Health::Starting),
+    Some(Health::Down),
+    None,
+];
+
+#[derive(Clone, Copy, Debug)]
+enum Touch {
+    No,
+    /// Something is changed or started, nothing that runs is restarted.
+    Mild,
+    Server,
+    Etcd,
+}
+const TOUCHES: [Touch; 4] = [Touch::No, Touch::Mild, Touch::Server, Touch::Etcd];
+
+fn control_plane(etcd: Member, api_server: Option<Health>, touch: Touch) -> ControlPlane {
+    ControlPlane {
+        etcd,
+        api_server,
+        is_touched: !matches!(touch, Touch::No),
+        restarts_etcd: matches!(touch, Touch::Etcd),
+        restarts: matches!(touch, Touch::Etcd | Touch::Server),
+    }
+}
+
+/// What an API server does on a member in a state, as far as it follows.
+fn server_on(etcd: Member) -> Option<Health> {
+    match etcd {
+        Member::Healthy => Some(Health::Ready),
+        Member::Starting => Some(Health::Starting),
+        Member::Unknown => None,
+        _ => Some(Health::Down),
+    }
+}
+
+/// Plays the turns in one world; `up` are the members that serve in it.
+fn play(all: &[ControlPlane], turns: &Turns, mut up: Vec<bool>) -> Result<(), String> {
+    let is_voter: Vec<bool> = all.iter().map(|one| one.etcd != Member::Learner).collect();
+    let voters = is_voter.iter().filter(|is| **is).count();
+    let quorum = voters / 2 + 1;
+    let healthy = |up: &[bool]| up.iter().zip(&is_voter).filter(|(up, is)| **up && **is).count();
+    for index in &turns.awaited {
+        up[*index] = true;
+    }
+    for turn in &turns.turns {
+        let before = healthy(&up);
+        let mut during = up.clone();
+        for index in turn {
+            if all[*index].restarts_etcd {
+                during[*index] = false;
+            }
+        }
+        if voters > 1 && before >= quorum && healthy(&during) < quorum {
+            return Err(format!("turn {turn:?} takes the quorum of {before} of {voters}"));
+        }
+        // The next turn comes only after everybody of this one is well.
+        for index in turn {
+            up[*index] = true;
+        }
+    }
+    Ok(())
+}
+
+/// Every world that fits what was seen.
+fn worlds(all: &[ControlPlane]) -> Vec<Vec<bool>> {
+    all.iter().fold(vec![Vec::new()], |worlds, one| {
+        let may_be: &[bool] = match one.etcd {
+            Member::Healthy => &[true],
+            Member::Unknown | Member::Starting => &[true, false],
+            Member::Down | Member::Unstarted | Member::Learner => &[false],
+        };
+        worlds
+            .iter()
+            .flat_map(|world| {
+                may_be
+                    .iter()
+                    .map(|is| world.iter().copied().chain([*is]).collect())
+            })
+            .collect()
+    })
+}
+
+fn judge(all: &[ControlPlane]) -> Result<(), String> {
+    let touched = positions(all, |one| one.is_touched);
+    match turns(all) {
+        Ok(given) => {
+            let mut served: Vec<usize> = given.turns.iter().flatten().copied().collect();
+            let mut known: Vec<bool> = all.iter().map(ControlPlane::is_well).collect();
+            for index in &given.awaited {
+                known[*index] = true;
+            }
+            for turn in &given.turns {
+                for index in turn {
+                    let one = &all[*index];
+                    let others = known.iter().enumerate().all(|(other, is)| other == *index || *is);
+                    if one.restarts && one.is_well() && !others {
+                        return Err(format!("{index} is well and disturbed while another is not well"));
+                    }
+                    if turn.len() > 1 && one.may_serve() {
+                        return Err(format!("{index} may serve and shares its turn"));
+                    }
+                }
+                for index in turn {
+                    known[*index] = true;
+                }
+            }
+            served.sort_unstable();
+            if served != touched {
+                return Err(format!("turns are for {served:?}, touched are {touched:?}"));
+            }
+            if given.awaited.iter().any(|index| touched.contains(index)) {
+                return Err("one that is touched is awaited before".to_owned());
+            }
+            worlds(all)
+                .into_iter()
+                .try_for_each(|world| play(all, &given, world))
+        }
+        Err(refused) => {
+            let voters = all.iter().filter(|one| one.etcd != Member::Learner).count();
+            let is_reason = |index: usize| !all[index].is_well();
+            if !all[refused.control_plane].restarts {
+                return Err("refused what restarts nothing".to_owned());
+            }
+            // Two voters have none to spare, however well they are.
+            let is_two = voters == 2 && all[refused.control_plane].restarts_etcd;
+            if !refused.unwell.iter().any(|index| is_reason(*index)) && !is_two {
+                return Err(format!("refused without a reason: {refused:?}"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Every way to choose `count` of `choices`, handed to `look`.
+fn every<T: Copy>(choices: &[T], count: usize, look: &mut impl FnMut(&[T])) {
+    fn go<T: Copy>(choices: &[T], left: usize, chosen: &mut Vec<T>, look: &mut impl FnMut(&[T])) {
+        if left == 0 {
+            return look(chosen);
+        }
+        for choice in choices {
+            chosen.push(*choice);
+            go(choices, left - 1, chosen, look);
+            chosen.pop();
+        }
+    }
+    go(choices, count, &mut Vec::new(), look);
+}
+
+#[test]
+fn the_quorum_holds_for_every_membership_up_to_five_whatever_is_touched() {
+    let mut tried = 0_u32;
+    for count in 1..=5 {
+        every(&SETTLED_STATES, count, &mut |states| {
+            let touches = [Touch::No, Touch::Etcd, Touch::Mild];
+            let touches = if count < 5 { &touches[..] } else { &touches[..2] };
+            every(touches, count, &mut |touches| {
+                let all: Vec<ControlPlane> = states
+                    .iter()
+                    .zip(touches)
+                    .map(|(state, touch)| control_plane(*state, server_on(*state), *touch))
+                    .collect();
+                judge(&all).unwrap_or_else(|broken| panic!("{broken}: {states:?} {touches:?}"));
+                tried += 1;
+            });
+        });
+    }
+    assert_eq!(tried, 15 + 225 + 3375 + 50_625 + 100_000);
+}
+
+#[test]
+fn it_holds_for_three_members_and_every_state_of_member_and_api_server() {
+    let states = [Member::Healthy, Member::Starting, Member::Down, Member::Unknown];
+    let parts: Vec<(Member, Option<Health>, Touch)> = states
+        .iter()
+        .flat_map(|etcd| {
+            SERVERS
+                .iter()
+                .flat_map(move |server| TOUCHES.iter().map(move |touch| (*etcd, *server, *touch)))
+        })
+        .collect();
+    for count in [1, 3] {
+        every(&parts, count, &mut |parts| {
+            let all: Vec<ControlPlane> = parts
+                .iter()
+                .map(|(etcd, server, touch)| control_plane(*etcd, *server, *touch))
+                .collect();
+            judge(&all).unwrap_or_else(|broken| panic!("{broken}: {parts:?}"));
+        });
+    }
+}
+
+#[test]
+fn a_cluster_that_is_well_is_never_refused_a_change() {
+    for count in [1, 3, 5] {
+        every(&TOUCHES, count, &mut |touches| {
+            let all: Vec<ControlPlane> = touches
+                .iter()
+                .map(|touch| control_plane(Member::Healthy, Some(Health::Ready), *touch))
+                .collect();
+            let given = turns(&all).unwrap();
+            assert!(given.awaited.is_empty() && given.turns.iter().all(|turn| turn.len() == 1));
+        });
+    }
+}
+
+#[test]
+fn who_is_down_can_always_be_mended_and_comes_first() {
+    let down = control_plane(Member::Down, Some(Health::Down), Touch::Etcd);
+    let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
+    let order = |all: &[ControlPlane]| turns(all).map(|given| given.turns);
+    assert_eq!(
+        order(&[well.clone(), down.clone(), well.clone()]),
+        Ok(vec![vec![1], vec![0], vec![2]])
+    );
+    assert_eq!(
+        order(&[down.clone(), well, down.clone()]),
+        Ok(vec![vec![0, 2], vec![1]])
+    );
+    assert_eq!(
+        order(&[down.clone(), down.clone(), down]),
+        Ok(vec![vec![0, 1, 2]])
+    );
+    let broken = control_plane(Member::Healthy, Some(Health::Down), Touch::Etcd);
+    assert_eq!(
+        order(&[broken.clone(), broken.clone(), broken]),
+        Ok(vec![vec![0], vec![1], vec![2]])
+    );
+}
+
+#[test]
+fn nobody_is_disturbed_while_another_is_down_or_not_known() {
+    let touched = control_plane(Member::Healthy, Some(Health::Ready), Touch::Server);
+    let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::No);
+    for (etcd, server) in [
+        (Member::Down, Some(Health::Down)),
+        (Member::Unknown, None),
+        (Member::Learner, Some(Health::Down)),
+        (Member::Healthy, Some(Health::Down)),
+    ] {
+        let unwell = control_plane(etcd, server, Touch::No);
+        assert_eq!(
+            turns(&[well.clone(), touched.clone(), unwell]),
+            Err(NotNow {
+                control_plane: 1,
+                unwell: vec![2]
+            })
+        );
+    }
+}
+
+#[test]
+fn one_that_has_just_begun_is_waited_for() {
+    let touched = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
+    let starting = control_plane(Member::Starting, Some(Health::Starting), Touch::No);
+    let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::No);
+    let given = turns(&[touched, starting, well]).unwrap();
+    assert_eq!((given.awaited, given.turns), (vec![1], vec![vec![0]]));
+}
