@@ -7,6 +7,7 @@
 pub mod api_proxy;
 pub mod apiserver;
 mod arguments;
+mod beside_apiserver;
 mod certificate;
 mod configuration;
 pub mod containerd;

@@ -1,0 +1,101 @@
+//! What controller manager and scheduler have in common: one of each works beside every API server, and one of all leads.
+//!
+//! They talk to the API server of their own node only, and serve health and metrics on loopback to whom that API server
+//! lets in.
+
+use super::trust::authority_id;
+use super::{
+    Arguments, CIPHER_SUITES, Component, Confinement, Kubeconfig, Port, Probe, Process, apiserver,
+    client_certificate, serving_certificate,
+};
+use crate::render::View;
+use crate::resource::{AuthorityName, Certificate, Resource, Stage, Start};
+
+/// Seconds a leader that is gone holds the lease, by which it must have renewed it, and between attempts.
+pub(super) const LEASE_SECONDS: (u32, u32, u32) = (8, 6, 1);
+
+/// A component beside the API server.
+pub(super) struct Beside {
+    /// The program, as in `kube-scheduler`.
+    pub(super) program: &'static str,
+    /// As in `the Kubernetes scheduler`.
+    pub(super) title: &'static str,
+    /// Where its kubeconfig goes.
+    pub(super) kubeconfig: &'static str,
+    /// The port on loopback.
+    pub(super) port: u16,
+}
+
+impl Beside {
+    /// The component with its program and its identity, and what it serves with; without its process.
+    pub(super) fn component(&self, view: &View) -> (Component, Certificate) {
+        let name = self.program.trim_start_matches("kube-");
+        let user = format!("system:{}", self.program);
+        let path = format!("/etc/kubernetes/pki/{name}");
+        let client = client_certificate(name, AuthorityName::Kubernetes, &user, &[], &path);
+        let serving = serving_certificate(
+            &format!("{name}-server"),
+            AuthorityName::Kubernetes,
+            self.program,
+            [],
+            [],
+            &format!("{path}-server"),
+        );
+        let kubeconfig = Kubeconfig {
+            path: self.kubeconfig,
+            cluster: view.cluster.name.as_str(),
+            user: &user,
+            server: apiserver::LOCAL_URL,
+            certificate: &client,
+        };
+        let mut component = Component::new(self.program, Stage::ControlPlane);
+        component.reads = vec![Resource::Binary(view.binary(self.program)), kubeconfig.file()];
+        component.shared = vec![
+            authority_id(AuthorityName::Kubernetes),
+            authority_id(AuthorityName::FrontProxy),
+        ];
+        component.rereads = [client, serving.clone()].map(Resource::Certificate).into();
+        (component, serving)
+    }
+
+    /// The argument that says what it works by, and those that have the API server decide who is let in.
+    pub(super) fn arguments(&self, first: (&str, &str), serving: &Certificate) -> Arguments {
+        Arguments::new([
+            first,
+            ("authentication-kubeconfig", self.kubeconfig),
+            ("authorization-kubeconfig", self.kubeconfig),
+            // At the very first start the role that lets it look this up may not exist yet.
+            ("authentication-tolerate-lookup-failure", "true"),
+            ("client-ca-file", AuthorityName::Kubernetes.certificate_path()),
+            (
+                "requestheader-client-ca-file",
+                AuthorityName::FrontProxy.certificate_path(),
+            ),
+            ("requestheader-allowed-names", "front-proxy-client"),
+            ("bind-address", "127.0.0.1"),
+            ("tls-cert-file", &serving.certificate_path),
+            ("tls-private-key-file", &serving.key_path),
+            ("tls-min-version", "VersionTLS12"),
+            ("tls-cipher-suites", &CIPHER_SUITES.join(",")),
+        ])
+    }
+
+    /// How it runs.
+    pub(super) fn process(&self, view: &View, arguments: Arguments) -> Process {
+        let mut process = Process::new(self.title, Stage::ControlPlane);
+        process.program = Some(view.binary(self.program).path);
+        process.arguments = arguments;
+        process.start = Start::Ask;
+        process.starts_after = vec!["kube-apiserver"];
+        process.confinement = Confinement::Strict { writable: Vec::new() };
+        process.ports = vec![Port {
+            name: "https",
+            number: self.port,
+            address: Some([127, 0, 0, 1].into()),
+        }];
+        process.probe = Some(Probe {
+            url: format!("https://127.0.0.1:{}/healthz", self.port),
+        });
+        process
+    }
+}
