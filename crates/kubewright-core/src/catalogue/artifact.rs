@@ -102,11 +102,6 @@ impl Artifact {
             Checksum::Published(_) | Checksum::Unpublished => None,
         }
     }
-
-    /// Returns the path on a mirror: upstream's host and path, as in `dl.k8s.io/release/…`.
-    pub fn mirror_path(&self) -> &str {
-        self.url.strip_prefix("https://").unwrap_or(&self.url)
-    }
 }
 
 /// A container image that the cluster's own objects use.

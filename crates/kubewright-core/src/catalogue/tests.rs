@@ -130,7 +130,7 @@ fn archive_members_carry_the_version_where_upstream_does() {
         .unwrap();
     assert_eq!(artifact.file_name(), "etcd-v3.6.16-linux-amd64.tar.gz");
     assert_eq!(file.member.as_deref(), Some("etcd-v3.6.16-linux-amd64/etcdctl"));
-    assert!(artifact.mirror_path().starts_with("github.com/etcd-io/"));
+    assert!(artifact.url.starts_with("https://github.com/etcd-io/"));
 }
 
 #[test]
