@@ -217,7 +217,8 @@ impl Run<'_> {
         for (resource, change) in &differing {
             refuse_blocked(&resource.id(), change)?;
         }
-        let mut intents = Vec::new();
+        let ids: Vec<_> = differing.iter().map(|(resource, _)| resource.id()).collect();
+        let mut intents = resource::record_shared(self.node, ids.iter())?;
         for (resource, change) in &differing {
             let undo = resource::record(self.node, resource, change)?;
             if !(matches!(resource, Resource::Directory(_) | Resource::User(_)) && *change != Change::Missing)
@@ -360,7 +361,7 @@ impl Run<'_> {
     }
 
     fn removals(&mut self, work: &mut Work<'_>, surplus: &[ResourceId]) -> Result<(), NodeError> {
-        let mut intents = Vec::new();
+        let mut intents = resource::record_shared(self.node, surplus.iter())?;
         for id in surplus {
             let undo = resource::record_removal(self.node, id)?;
             let resource = id.clone();

@@ -187,6 +187,27 @@ pub fn restore(tree: &Tree, path: &str, sha256: Digest, owner: Owner) -> Result<
     file.commit(owner)
 }
 
+/// The schema of a run's journal when it is newer than what is understood here, and how many of its whole lines are no
+/// entries: what they say cannot be undone.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn judge(tree: &Tree, run: &str) -> Result<(Option<u32>, usize), NodeError> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        schema: u32,
+    }
+    let text = tree.read(&path_of(run), LIMIT)?.unwrap_or_default();
+    let (mut newest, mut damaged) = (0, 0);
+    for line in whole_lines(&text).split(|byte| *byte == b'\n') {
+        if let Ok(Line { schema }) = serde_json::from_slice(line) {
+            newest = newest.max(schema);
+        }
+        damaged += usize::from(!line.is_empty() && serde_json::from_slice::<Entry>(line).is_err());
+    }
+    Ok(((newest > SCHEMA).then_some(newest), damaged))
+}
+
 /// The journals on the node, oldest first: run id and entries.
 ///
 /// # Errors

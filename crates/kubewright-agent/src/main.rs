@@ -13,7 +13,7 @@ use kubewright_agent::wait::wait;
 use kubewright_core::wire::NodeCondition;
 
 const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | \
-                     wait-url URL --ca FILE --timeout-seconds N | undo RUN | version";
+                     wait-url URL --ca FILE --timeout-seconds N | undo [RUN] | version";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -27,20 +27,8 @@ fn main() -> ExitCode {
         [Some("api-proxy"), Some("--config"), _] => {
             finish(kubewright_agent::api_proxy::run(Path::new(&arguments[2])))
         }
-        [Some("undo"), Some(run)] => {
-            harden();
-            let system: Arc<dyn System> = Arc::new(RealSystem);
-            let undone = undo(&system, run).inspect_err(|error| {
-                if let Some(hint) = &error.hint {
-                    let _ = writeln!(std::io::stderr(), "hint: {hint}");
-                }
-            });
-            finish(undone.map(|undone| {
-                for resource in undone {
-                    let _ = writeln!(std::io::stdout(), "{resource}");
-                }
-            }))
-        }
+        [Some("undo")] => undo_here(None),
+        [Some("undo"), Some(run)] => undo_here(Some(run)),
         [
             Some("wait-url"),
             Some(url),
@@ -58,6 +46,30 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Puts back what a run changed, the last unfinished one if none is named, and tells what and what not.
+fn undo_here(run: Option<&str>) -> ExitCode {
+    harden();
+    let system: Arc<dyn System> = Arc::new(RealSystem);
+    let undone = undo(&system, run).inspect_err(|error| {
+        if let Some(hint) = &error.hint {
+            let _ = writeln!(std::io::stderr(), "hint: {hint}");
+        }
+    });
+    finish(undone.map(|undone| {
+        for resource in undone.restored {
+            let _ = writeln!(std::io::stdout(), "{resource}");
+        }
+        for left in undone.left {
+            let _ = writeln!(
+                std::io::stderr(),
+                "left as it is: {}: {}",
+                left.resource,
+                left.why
+            );
+        }
+    }))
 }
 
 /// Waits until a URL answers 200: units use it to start only when the API can answer them.

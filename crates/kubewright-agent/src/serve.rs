@@ -291,6 +291,7 @@ impl Conversation {
             Request::Settle {} => self.job(id, Job::Settle { id }),
             Request::CrashUnit { unit } => self.job(id, Job::CrashUnit { id, unit }),
             Request::Reset {} => self.job(id, Job::Reset { id }),
+            Request::Undo { only_look } => self.job(id, Job::Undo { id, only_look }),
             Request::Listen { address, ports } => {
                 let listeners = Arc::clone(&self.listeners);
                 self.beside(id, move |_, _| {

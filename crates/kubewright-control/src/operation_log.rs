@@ -26,6 +26,9 @@ use crate::session::Session;
 /// How long the first record and the last may take to be acknowledged; a place that needs longer is not waited for.
 const ACKNOWLEDGED: Duration = Duration::from_secs(10);
 
+/// What a run that takes the cluster down is called.
+const RESET: &str = "reset";
+
 /// The log of one run. It watches the run, and passes on what it sees.
 pub struct OperationLog {
     run: String,
@@ -39,11 +42,10 @@ pub struct OperationLog {
 }
 
 impl OperationLog {
-    /// Begins the log of a run that is about to carry out `plan`: on `nodes`, and in `directory` on this computer.
+    /// Begins the log of a run: on `nodes`, and in `directory` on this computer.
     pub async fn begin(
         session: &Session,
-        plan: &Plan,
-        file: String,
+        begun: Begun,
         nodes: &BTreeMap<String, Node>,
         directory: Option<PathBuf>,
         reporter: Arc<dyn Reporter>,
@@ -58,13 +60,13 @@ impl OperationLog {
         let log = Arc::new(Self {
             run: session.run.clone(),
             begun: Instant::now(),
-            resets: plan.operation == Operation::Reset,
+            resets: begun.operation == RESET,
             places: Mutex::new(remote.chain(local).collect()),
             bytes: Mutex::new(0),
             at_hand: Mutex::default(),
             reporter,
         });
-        log.write(Event::Begun(begun(session, plan, file)));
+        log.write(Event::Begun(begun));
         log.settle().await;
         log
     }
@@ -89,9 +91,14 @@ impl OperationLog {
         } else {
             Ending::Failed
         };
+        self.finish(ending, outcome.changed).await;
+    }
+
+    /// Notes the end of a run that has no plan.
+    pub async fn finish(&self, ending: Ending, changed: usize) {
         self.write(Event::Ended {
             ending,
-            changed: outcome.changed as u64,
+            changed: changed as u64,
             duration_ms: milliseconds_since(self.begun),
         });
         self.settle().await;
@@ -185,24 +192,34 @@ impl Reporter for OperationLog {
     }
 }
 
-fn begun(session: &Session, plan: &Plan, file: String) -> Begun {
+/// Who begins what, without a plan.
+pub fn begun(session: &Session, operation: &str, file: String) -> Begun {
     let (who, from) = session
         .operator
         .rsplit_once('@')
         .unwrap_or((&session.operator, ""));
     Begun {
-        operation: match plan.operation {
-            Operation::Apply => "apply".to_owned(),
-            Operation::Reset => "reset".to_owned(),
-        },
+        operation: operation.to_owned(),
         cluster: session.cluster.name.to_string(),
         who: who.to_owned(),
         from: from.to_owned(),
         file,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Begun::default()
+    }
+}
+
+/// Who is about to carry out a plan.
+pub fn begun_by_plan(session: &Session, plan: &Plan, file: String) -> Begun {
+    let operation = match plan.operation {
+        Operation::Apply => "apply",
+        Operation::Reset => RESET,
+    };
+    Begun {
         plan: serde_json::to_vec(plan).ok().map(|text| Digest::of(&text)),
         steps: plan.steps.len() as u64,
         changes: plan.changes() as u64,
+        ..begun(session, operation, file)
     }
 }
 

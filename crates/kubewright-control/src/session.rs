@@ -144,6 +144,15 @@ impl Session {
         self.ways.node(self, node)
     }
 
+    /// Opens a conversation with one node.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or somebody else is working on it.
+    pub async fn connect_to(&self, node: &SpecNode, purpose: Purpose) -> Result<Node, Error> {
+        let way = self.transport(node);
+        Ok(Node::connect(way.as_ref(), &self.introduction(purpose)).await?)
+    }
+
     /// Looks for what would make an apply fail.
     pub async fn check(&self, watch: Watch<'_>) -> Report {
         let ways = self

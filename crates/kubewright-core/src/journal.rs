@@ -102,10 +102,45 @@ pub enum Undo {
         active: bool,
         /// Digest of the kept unit file, if there was one.
         file: Option<Digest>,
+        /// The file's permission bits; those kubewright gives unit files, where none are recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<u32>,
+        /// Numeric owner of the file; root, where none is recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<u32>,
+        /// Numeric group of the file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gid: Option<u32>,
     },
     /// Nothing can or need be undone (a cached image, a key that was replaced by a valid one).
     Nothing,
     /// A way of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// What undoing a run put back, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Undone {
+    /// The run.
+    pub run: String,
+    /// Who ran it and from where.
+    pub operator: String,
+    /// When it began, seconds since the epoch by the node's clock.
+    pub begun: i64,
+    /// What is put back to where it was, the last change first.
+    pub restored: Vec<ResourceId>,
+    /// What stays as the run left it, and why.
+    pub left: Vec<Left>,
+}
+
+/// Something that is not put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    /// What.
+    pub resource: ResourceId,
+    /// Why.
+    pub why: String,
 }

@@ -17,9 +17,9 @@ pub mod sysctl;
 pub mod unit;
 pub mod user;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kubewright_core::journal::Undo;
+use kubewright_core::journal::{Event, Undo};
 use kubewright_core::observed::Change;
 use kubewright_core::resource::{NodeState, Resource, ResourceId};
 use kubewright_core::wire::NodeError;
@@ -28,6 +28,7 @@ use crate::fault::fault;
 use crate::ledger::Owned;
 use crate::node::Node;
 use crate::peer::Peer;
+use crate::tree::Owner;
 
 /// What changing a resource can need besides the node.
 pub struct Work<'w> {
@@ -209,12 +210,63 @@ pub fn undo(node: &mut Node, id: &ResourceId, undo: &Undo) -> Result<(), NodeErr
                 enabled,
                 active,
                 file,
+                mode,
+                uid,
+                gid,
             },
-        ) => unit::undo(node, what, *enabled, *active, *file),
+        ) => {
+            let mine = Owner::mine(mode.unwrap_or(unit::MODE));
+            let owner = Owner {
+                uid: uid.unwrap_or(mine.uid),
+                gid: gid.unwrap_or(mine.gid),
+                ..mine
+            };
+            unit::undo(node, what, *enabled, *active, file.map(|file| (file, owner)))
+        }
         ("swap", undo) => file::undo(node, swap::FSTAB, undo),
         (_, undo) => file::undo(node, what, undo),
     }
     .map_err(|error| of(error, id.clone()))
+}
+
+/// The file that all resources of a kind share, beside what each has of its own: kernel settings outlive a reboot there.
+pub fn shared_file(id: &ResourceId) -> Option<&'static str> {
+    match id.kind() {
+        "sysctl" => Some(sysctl::PERSISTED),
+        "module" => Some(kernel_module::PERSISTED),
+        _ => None,
+    }
+}
+
+/// How to undo what is about to happen to the files that several of the resources share.
+///
+/// # Errors
+/// When their bytes cannot be kept.
+pub fn record_shared<'i>(
+    node: &mut Node,
+    ids: impl Iterator<Item = &'i ResourceId>,
+) -> Result<Vec<Event>, NodeError> {
+    let paths: BTreeSet<&str> = ids.filter_map(shared_file).collect();
+    let record = |path| {
+        let undo = file::record(node, path)?;
+        let resource = ResourceId::new("file", path);
+        Ok(Event::Intended { resource, undo })
+    };
+    paths.into_iter().map(record).collect()
+}
+
+/// Why a change of this kind is never put back.
+pub fn why_left(id: &ResourceId) -> &'static str {
+    match id.kind() {
+        "image" => "images stay in the runtime's store",
+        "module" => "a loaded kernel module stays until the next boot",
+        "secret" => "replaced secrets are not kept",
+        "certificate" => "replaced keys are not kept",
+        "user" => "the account was there before and stays as it is",
+        "sysctl" => "the kernel had no such parameter",
+        "node" => "what a reset removes is not kept",
+        _ => "what was there before is not kept",
+    }
 }
 
 /// What identifies an input of a unit: when it changes, the unit has to be restarted.

@@ -24,7 +24,7 @@ use crate::system::{Command, System, act, ask};
 use crate::tree::{Kind, Look, Owner};
 
 /// Unit files are readable by root alone (CIS 4.1.1).
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 /// How long a start may take: systemd knows each unit's own bound, which is shorter.
 const START_TIMEOUT: Duration = Duration::from_secs(900);
 /// Lines of a unit's journal an error carries.
@@ -274,14 +274,22 @@ pub(super) fn record_named(node: &mut Node, name: &str) -> Result<Undo, NodeErro
     let status = statuses(node.system.as_ref(), &[name])?
         .remove(name)
         .unwrap_or_default();
-    let file = match super::file::record(node, &path(name))? {
-        Undo::Restore { sha256, .. } => Some(sha256),
-        _ => None,
+    let (file, owner) = match super::file::record(node, &path(name))? {
+        Undo::Restore {
+            sha256,
+            mode,
+            uid,
+            gid,
+        } => (Some(sha256), Some((mode, uid, gid))),
+        _ => (None, None),
     };
     Ok(Undo::Unit {
         enabled: status.file == "enabled",
         active: status.active == "active",
         file,
+        mode: owner.map(|(mode, _, _)| mode),
+        uid: owner.map(|(_, uid, _)| uid),
+        gid: owner.map(|(_, _, gid)| gid),
     })
 }
 
@@ -497,13 +505,13 @@ pub(super) fn undo(
     name: &str,
     enabled: bool,
     active: bool,
-    file: Option<Digest>,
+    file: Option<(Digest, Owner)>,
 ) -> Result<(), NodeError> {
-    let Some(file) = file else {
+    let Some((file, owner)) = file else {
         return remove(node, name);
     };
     let system = node.system.clone();
-    journal::restore(&node.tree, &path(name), file, Owner::mine(MODE))?;
+    journal::restore(&node.tree, &path(name), file, owner)?;
     node.hashes.remember(&node.tree, &path(name), file)?;
     let enablement = if enabled { "enable" } else { "disable" };
     act(

@@ -18,6 +18,7 @@ use crate::reset;
 use crate::resource::unit;
 use crate::settled;
 use crate::system::System;
+use crate::undo;
 
 /// What the worker is asked to do.
 pub(super) enum Job {
@@ -32,6 +33,10 @@ pub(super) enum Job {
     },
     Reset {
         id: RequestId,
+    },
+    Undo {
+        id: RequestId,
+        only_look: bool,
     },
     Settle {
         id: RequestId,
@@ -79,6 +84,7 @@ pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answ
             Job::Settle { id } => (id, worker.settle()),
             Job::CrashUnit { id, unit } => (id, worker.crash(&unit)),
             Job::Reset { id } => (id, worker.reset()),
+            Job::Undo { id, only_look } => (id, worker.undo(only_look)),
         };
         worker.setting.link.reply(id, reply);
     }
@@ -150,6 +156,18 @@ impl Worker {
         self.state = None;
         let counters = self.counters();
         Ok(Reply::Converged { changed, counters })
+    }
+
+    fn undo(&mut self, only_look: bool) -> Result<Reply, NodeError> {
+        self.setting.may_change.clone()?;
+        let (node, journal, _) = self.node()?;
+        let chosen = undo::choose(&node.tree, None)?;
+        let undone = if only_look {
+            undo::look(&node.tree, &chosen)?
+        } else {
+            undo::perform(node, journal, &chosen)?
+        };
+        Ok(Reply::Undone { undone })
     }
 
     fn goodbye(mut self) {

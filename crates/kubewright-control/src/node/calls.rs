@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use kubewright_core::journal::Undone;
 use kubewright_core::observed::{Counters, Difference, Facts};
 use kubewright_core::operation_log::Operation;
 use kubewright_core::resource::{NodeState, ResourceId};
@@ -20,6 +21,8 @@ use super::{Node, NodeCallError};
 const QUICK: Duration = Duration::from_secs(60);
 /// For comparing a whole state, with every file read anew.
 const INSPECTION: Duration = Duration::from_secs(15 * 60);
+/// For putting back what a run changed: units may take minutes to stop.
+const UNDOING: Duration = Duration::from_secs(30 * 60);
 /// How long an agent at work may be silent while nothing is sent to it either.
 const SILENCE_AT_WORK: Duration = Duration::from_secs(10 * 60);
 /// What an answer may take on top of what the node itself was told to wait.
@@ -125,6 +128,15 @@ impl Node {
             ..With::default()
         };
         self.work("reset", Request::Reset {}, with).await
+    }
+
+    /// Puts back what the last unfinished run changed on the node, or only tells what that would be.
+    pub async fn undo(&self, only_look: bool) -> Result<Undone, NodeCallError> {
+        let doing = "undo the last unfinished run";
+        match self.quick(doing, Request::Undo { only_look }, UNDOING).await? {
+            Reply::Undone { undone } => Ok(undone),
+            _ => Err(self.unexpected(doing)),
+        }
     }
 
     /// Waits on the node until a condition holds.

@@ -109,8 +109,7 @@ impl World {
     async fn begin(&self, plan: &Plan, nodes: &BTreeMap<String, Node>) -> Arc<OperationLog> {
         OperationLog::begin(
             &self.session,
-            plan,
-            "cluster.yaml".to_owned(),
+            begun_by_plan(&self.session, plan, "cluster.yaml".to_owned()),
             nodes,
             Some(self.here()),
             Arc::new(Silent),

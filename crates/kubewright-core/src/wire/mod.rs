@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Undone;
 use crate::observed::{Counters, Difference, Facts};
 use crate::operation_log::Operation;
 use crate::resource::{Digest, NodeState, ResourceId};
@@ -165,6 +166,11 @@ pub enum Request {
     },
     /// Stops and removes everything kubewright put on the node; answered by [`Reply::Converged`].
     Reset {},
+    /// Puts back what the last unfinished run changed on the node, by its journal; answered by [`Reply::Undone`].
+    Undo {
+        /// Only tells what would be put back.
+        only_look: bool,
+    },
     /// Adds lines to the record of a run in the operation log and makes them durable; answered by [`Reply::Done`].
     RecordOperation {
         /// The record's name; names sort by when runs began.
@@ -321,6 +327,11 @@ pub enum Reply {
     Log {
         /// The lines, oldest first.
         lines: Vec<String>,
+    },
+    /// Answers [`Request::Undo`].
+    Undone {
+        /// What was put back, or would be.
+        undone: Undone,
     },
     /// Answers [`Request::ReadOperations`].
     Operations {

@@ -20,6 +20,7 @@ mod smoke;
 mod status;
 mod stopped;
 mod token;
+mod undo;
 mod version;
 
 use std::process::ExitCode;
@@ -70,6 +71,8 @@ enum Command {
     Smoke(smoke::Arguments),
     /// Show who changed the cluster, when and with what outcome
     Logs(logs::Arguments),
+    /// Put back what the last unfinished run changed on one node
+    Undo(undo::Arguments),
     /// Take the cluster down and leave the machines reusable
     Reset(reset::Arguments),
     /// Print the shell completion script
@@ -113,6 +116,7 @@ fn run(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
         Command::Kubeconfig(arguments) => block_on(kubeconfig::run(arguments, flags, ui)),
         Command::Token(arguments) => block_on(token::run(arguments, flags, ui)),
         Command::Logs(arguments) => block_on(logs::run(arguments, flags, ui)),
+        Command::Undo(arguments) => block_on(undo::run(arguments, flags, ui)),
         Command::Reset(arguments) => block_on(reset::run(arguments, flags, ui)),
     }
 }

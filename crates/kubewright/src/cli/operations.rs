@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kubewright_control::execute::Hands;
 use kubewright_control::node::Node;
-use kubewright_control::operation_log::{OperationLog, history};
+use kubewright_control::operation_log::{OperationLog, begun_by_plan, history};
 use kubewright_control::report::Reporter;
 use kubewright_core::observed::Observed;
 use kubewright_core::operation_log::{Ending, Operation};
@@ -29,8 +29,7 @@ pub(crate) async fn begin(
     let reporter: Arc<dyn Reporter> = opened.progress.clone();
     let log = OperationLog::begin(
         &opened.session,
-        plan,
-        opened.file.path.display().to_string(),
+        begun_by_plan(&opened.session, plan, opened.file.path.display().to_string()),
         &keepers(plan, hands, observed, opened),
         Some(directory(opened)),
         reporter,
@@ -57,7 +56,7 @@ fn keepers(plan: &Plan, hands: &Hands, observed: &Observed, opened: &Opened) -> 
 }
 
 /// Where the records beside cluster.yaml are.
-fn directory(opened: &Opened) -> PathBuf {
+pub(crate) fn directory(opened: &Opened) -> PathBuf {
     opened.file.directory().join(history::DIRECTORY)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{World, said};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "init",
     "check",
     "plan",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 14] = [
     "token",
     "smoke",
     "logs",
+    "undo",
     "reset",
     "completion",
     "schema",

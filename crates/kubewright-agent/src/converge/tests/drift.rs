@@ -46,7 +46,7 @@ fn a_drop_in_is_shown_removed_and_can_be_put_back() {
     assert_eq!(bench.starts("demo.service"), 2);
     assert_eq!(bench.inspect(), []);
     let real = Arc::clone(&bench.system) as Arc<dyn System>;
-    crate::undo::undo(&real, "run-2").unwrap();
+    crate::undo::undo(&real, Some("run-2")).unwrap();
     assert_eq!(bench.system.get(DROP_IN), "[Service]\nEnvironment=DEBUG=1\n");
 }
 

@@ -17,8 +17,8 @@ fn undo_puts_bytes_and_modes_back() {
     system.put("/proc/sys/kernel/panic", "5\n");
     bench.converge_all().unwrap();
     let real = Arc::clone(&system) as Arc<dyn System>;
-    crate::undo::undo(&real, "run-0").unwrap_err();
-    let undone = crate::undo::undo(&real, "run-1").unwrap();
+    crate::undo::undo(&real, Some("run-0")).unwrap_err();
+    let undone = crate::undo::undo(&real, Some("run-1")).unwrap();
     let node = bench.node();
     assert_eq!(system.get("/etc/demo/config"), "theirs\n");
     assert_eq!(system.mode("/etc/demo/config"), 0o604);
@@ -36,7 +36,20 @@ fn undo_puts_bytes_and_modes_back() {
     assert!(!system.get("/etc/passwd").contains("etcd"));
     assert!(!system.has("/etc/systemd/system/late.service"));
     assert!(system.get("/etc/fstab").contains("\n/dev/vdb none swap"));
-    assert!(!undone.contains(&ResourceId::new("image", "registry.example/pause:1")));
+    let left: Vec<&str> = undone.left.iter().map(|left| left.resource.as_str()).collect();
+    assert_eq!(
+        left,
+        [
+            "image:registry.example/pause:1",
+            "swap:areas",
+            "module:br_netfilter",
+            "module:overlay",
+            "sysctl:net.ipv4.not_here",
+        ]
+    );
+    assert!(!system.has("/etc/demo/pki/demo.key"));
+    assert!(!system.has("/etc/sysctl.d/99-kubewright.conf"));
+    assert!(!system.has("/etc/modules-load.d/kubewright.conf"));
     assert!(!node.ledger.owned.contains_key(&ResourceId::new("user", "etcd")));
 }
 
