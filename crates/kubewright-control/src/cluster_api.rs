@@ -123,7 +123,7 @@ impl KubernetesApi {
             return (Vec::new(), Vec::new());
         };
         let is_wanted =
-            |names: Option<&[String]>, name: &String| names.is_none_or(|names| names.contains(name));
+            |names: Option<&[String]>, name: &String| names.is_none_or(|names| is_named(names, name));
         let objects = desired.order.iter().filter(|name| is_wanted(objects, name));
         let objects = objects
             .filter_map(|name| desired.objects.get(name).cloned())
@@ -131,6 +131,15 @@ impl KubernetesApi {
         let nodes = desired.nodes.iter().filter(|(name, _)| is_wanted(nodes, name));
         (objects, nodes.map(|(_, node)| node.clone()).collect())
     }
+}
+
+/// Whether an object is meant by one of the names: what names no namespace and has one lives in `default`.
+fn is_named(names: &[String], name: &str) -> bool {
+    let placed = || match name.split_once(' ') {
+        Some((kind, name)) if !name.contains('/') => format!("{kind} default/{name}"),
+        _ => name.to_owned(),
+    };
+    names.iter().any(|other| other == name) || names.contains(&placed())
 }
 
 impl ClusterApi for KubernetesApi {
@@ -276,5 +285,19 @@ impl ClusterApi for KubernetesApi {
             };
             waited.map_err(|error| Error::caused(Kind::Api, format!("wait until {condition}"), &error))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named;
+
+    #[test]
+    fn an_object_without_a_namespace_is_meant_by_the_name_it_differs_under() {
+        let names = ["ConfigMap default/a", "ClusterRole b"].map(str::to_owned);
+        assert!(is_named(&names, "ConfigMap a"));
+        assert!(is_named(&names, "ClusterRole b"));
+        assert!(!is_named(&names, "ConfigMap kube-system/a"));
+        assert!(!is_named(&names, "Secret a"));
     }
 }

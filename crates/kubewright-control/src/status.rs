@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use kubewright_core::drift::{SeenEtcd, SeenMember};
+use kubewright_core::observed::Facts;
+use kubewright_core::shown::shown;
 use kubewright_core::wire::NodeCondition;
 use serde::Serialize;
 
+use crate::drift;
 use crate::kube::nodes::list_nodes;
 use crate::node_access::Nodes;
 use crate::observe::Observation;
@@ -12,6 +16,7 @@ use crate::session::Session;
 
 /// How long one component has to answer.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
+const SECONDS_OF_A_DAY: i64 = 86_400;
 
 /// How a cluster is.
 #[derive(Clone, Debug, Serialize)]
@@ -27,6 +32,8 @@ pub struct ClusterStatus {
     pub api: String,
     /// Every node of cluster.yaml, in its order.
     pub nodes: Vec<NodeStatus>,
+    /// The members of etcd, as a quorum knows them; none when no member could tell.
+    pub etcd_members: Vec<MemberStatus>,
     /// Nodes the API knows and cluster.yaml does not.
     pub unknown_nodes: Vec<String>,
     /// Cluster objects that differ.
@@ -53,6 +60,8 @@ pub struct NodeStatus {
     pub api_server: Option<String>,
     /// The etcd member on the node: `leader`, `member`, or why not; control planes only.
     pub etcd: Option<String>,
+    /// Certificates on the node, the one that ends first at the front.
+    pub certificates: Vec<CertificateStatus>,
     /// How many resources differ from cluster.yaml; not known of a node that cannot be reached.
     pub differences: Option<usize>,
     /// Why the node cannot be reached, if it cannot.
@@ -60,7 +69,41 @@ pub struct NodeStatus {
     pub unreachable: Option<String>,
 }
 
+/// A member of the etcd cluster.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Its name; empty until it has started.
+    pub name: String,
+    /// Whether it votes.
+    pub is_voting: bool,
+    /// The version it answers with, if it answers.
+    pub version: Option<String>,
+}
+
+/// A certificate on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// Where it is.
+    pub path: String,
+    /// Whose it is.
+    pub common_name: String,
+    /// When it ends, as in `2027-11-20T00:00:00Z`.
+    pub not_after: String,
+    /// Whole days left by the node's clock; negative when it has ended.
+    pub days_left: i64,
+}
+
 impl ClusterStatus {
+    /// The certificate in the cluster that ends first, and its node.
+    pub fn next_to_end(&self) -> Option<(&str, &CertificateStatus)> {
+        self.nodes
+            .iter()
+            .filter_map(|node| Some((node.name.as_str(), node.certificates.first()?)))
+            .min_by(|(_, one), (_, other)| one.not_after.cmp(&other.not_after))
+    }
+
     /// Whether everything answers, is Ready and is as cluster.yaml says.
     pub fn is_healthy(&self) -> bool {
         let is_well = |node: &NodeStatus| {
@@ -116,6 +159,7 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
             reason: record.map_or_else(|| "not registered".to_owned(), |record| record.reason.clone()),
             api_server,
             etcd,
+            certificates: seen.map(|seen| certificates(&seen.facts)).unwrap_or_default(),
             differences: seen.map(|seen| seen.differences.len()),
             unreachable: observation.observed.unreachable.get(name).cloned(),
         });
@@ -127,9 +171,39 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
         kubernetes: session.cluster.kubernetes.to_string(),
         api,
         nodes,
+        etcd_members: etcd_members(&drift::etcd(session, observation).await),
         unknown_nodes: seen.map(|api| api.unknown_nodes.clone()).unwrap_or_default(),
         objects_differing: seen.map_or(0, |api| api.objects.len()),
     }
+}
+
+/// What a node told of its certificates, the one that ends first at the front.
+fn certificates(facts: &Facts) -> Vec<CertificateStatus> {
+    let now = facts.clock_ms / 1000;
+    let mut told: Vec<_> = facts.certificates.iter().collect();
+    told.sort_by_key(|fact| (fact.not_after, fact.path.clone()));
+    told.into_iter()
+        .map(|fact| CertificateStatus {
+            path: shown(&fact.path),
+            common_name: shown(&fact.common_name),
+            not_after: jiff::Timestamp::from_second(fact.not_after)
+                .map_or_else(|_| "never".to_owned(), |end| end.to_string()),
+            days_left: fact.not_after.saturating_sub(now).div_euclid(SECONDS_OF_A_DAY),
+        })
+        .collect()
+}
+
+fn etcd_members(seen: &SeenEtcd) -> Vec<MemberStatus> {
+    let member = |member: &SeenMember| MemberStatus {
+        name: shown(&member.name),
+        is_voting: !member.is_learner && !member.name.is_empty(),
+        version: seen
+            .own
+            .get(&member.name)
+            .and_then(|own| own.as_ref().ok())
+            .map(|own| shown(&own.version)),
+    };
+    seen.members.iter().flatten().map(member).collect()
 }
 
 async fn api_server(observation: &Observation, name: &str) -> String {
@@ -155,5 +229,72 @@ async fn etcd(access: &Nodes, name: &str) -> String {
         Ok(Ok(status)) if status.leader == status.member_id => "leader".to_owned(),
         Ok(Ok(_)) => "member".to_owned(),
         Ok(Err(_)) | Err(_) => "no answer".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kubewright_core::drift::SeenStatus;
+    use kubewright_core::observed::CertificateFact;
+
+    use super::*;
+
+    fn fact(path: &str, not_after: i64) -> CertificateFact {
+        CertificateFact {
+            path: path.to_owned(),
+            common_name: "someone".to_owned(),
+            not_after,
+        }
+    }
+
+    #[test]
+    fn certificates_are_counted_in_days_of_the_nodes_own_clock() {
+        let facts = Facts {
+            clock_ms: 1_700_000_000_000,
+            certificates: vec![
+                fact("/late", 1_700_000_000 + 10 * SECONDS_OF_A_DAY + 5),
+                fact("/ended", 1_700_000_000 - 1),
+                fact("/soon", 1_700_000_000 + SECONDS_OF_A_DAY - 1),
+            ],
+            ..Facts::default()
+        };
+        let told: Vec<_> = certificates(&facts)
+            .into_iter()
+            .map(|certificate| (certificate.path, certificate.days_left))
+            .collect();
+        let expected = [("/ended", -1), ("/soon", 0), ("/late", 10)];
+        assert_eq!(told, expected.map(|(path, days)| (path.to_owned(), days)));
+        assert_eq!(certificates(&facts)[0].not_after, "2023-11-14T22:13:19Z");
+    }
+
+    #[test]
+    fn a_member_that_has_not_started_or_is_learning_does_not_vote() {
+        let member = |name: &str, is_learner| SeenMember {
+            name: name.to_owned(),
+            peer_urls: Vec::new(),
+            is_learner,
+        };
+        let mut seen = SeenEtcd {
+            members: Some(vec![
+                member("", false),
+                member("cp-1", false),
+                member("cp-2", true),
+            ]),
+            ..SeenEtcd::default()
+        };
+        let status = SeenStatus {
+            version: "3.6.16".to_owned(),
+            ..SeenStatus::default()
+        };
+        seen.own.insert("cp-1".to_owned(), Ok(status));
+        seen.own.insert("cp-2".to_owned(), Err("refused".to_owned()));
+        let told: Vec<_> = etcd_members(&seen)
+            .into_iter()
+            .map(|member| (member.is_voting, member.version))
+            .collect();
+        assert_eq!(
+            told,
+            [(false, None), (true, Some("3.6.16".to_owned())), (false, None)]
+        );
     }
 }

@@ -79,7 +79,8 @@ fn member_problems(seen: &Seen<'_>, node: &Node) -> Vec<String> {
             Some(_) => {}
         }
     }
-    match seen.etcd.own.get(node.name.as_str()) {
+    let is_reached = !seen.observed.unreachable.contains_key(node.name.as_str());
+    match seen.etcd.own.get(node.name.as_str()).filter(|_| is_reached) {
         Some(Err(cause)) => problems.push(format!("does not answer: {}", sentence(cause))),
         Some(Ok(status)) => {
             if !status.has_leader {

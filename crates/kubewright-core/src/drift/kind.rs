@@ -39,6 +39,12 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// No conversation with the machine.
+    NodeUnreachable = "node-unreachable":
+        "not reached";
+        "The machine could not be looked at. What API and etcd say of it is told all the same. One control plane at least \
+         has to answer.";
+        "What the message names; `kubewright check` tells more.";
     /// kubewright has not been on the machine.
     NotBuilt = "not-built":
         "not set up yet";

@@ -108,8 +108,11 @@ pub fn findings(seen: &Seen<'_>) -> Vec<Finding> {
     found
 }
 
-/// Whether a node was set up by kubewright at all.
+/// Whether a node was set up by kubewright at all; one that cannot be reached is taken to be.
 fn is_built(seen: &Seen<'_>, node: &str) -> bool {
+    if seen.observed.unreachable.contains_key(node) {
+        return true;
+    }
     let observed = seen.observed.nodes.get(node);
     observed.is_some_and(|node| node.facts.marker.is_some())
 }

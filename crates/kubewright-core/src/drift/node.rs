@@ -13,15 +13,18 @@ const CONTEXT_LINES: usize = 2;
 
 /// Everything that differs on one machine.
 pub(super) fn findings(seen: &Seen<'_>, node: &str) -> Vec<Finding> {
-    let Some(observed) = seen.observed.nodes.get(node) else {
-        return Vec::new();
-    };
     let finding = |kind, subject: &str, message: String, diff| Finding {
         kind,
         node: Some(node.to_owned()),
         subject: subject.to_owned(),
         message,
         diff,
+    };
+    if let Some(why) = seen.observed.unreachable.get(node) {
+        return vec![finding(Kind::NodeUnreachable, "the machine", sentence(why), None)];
+    }
+    let Some(observed) = seen.observed.nodes.get(node) else {
+        return Vec::new();
     };
     if !is_built(seen, node) {
         let lacks = count(observed.differences.len(), "thing");

@@ -285,6 +285,20 @@ fn a_machine_nobody_set_up_is_one_finding() {
 }
 
 #[test]
+fn of_a_machine_that_cannot_be_reached_the_rest_is_told() {
+    let mut look = Look::new();
+    look.observed.nodes.remove("cp-1");
+    look.observed
+        .unreachable
+        .insert("cp-1".to_owned(), "no route to host".to_owned());
+    look.etcd
+        .own
+        .insert("cp-1".to_owned(), Err("no conversation".to_owned()));
+    look.api().nodes_not_ready.push("cp-1".to_owned());
+    assert_eq!(look.ids(), ["node-unreachable", "node-not-ready"]);
+}
+
+#[test]
 fn nodes_and_objects_of_the_api_are_compared() {
     let mut look = Look::new();
     let api = look.api();

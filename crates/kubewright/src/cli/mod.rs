@@ -59,7 +59,7 @@ enum Command {
     Plan(plan::Arguments),
     /// Make the cluster what cluster.yaml says
     Apply(apply::Arguments),
-    /// Show nodes, API servers and etcd members at a glance
+    /// Show nodes, API servers, etcd members, versions and certificates at a glance
     Status(status::Arguments),
     /// Show what differs from cluster.yaml on machines and in the API; changes nothing
     Drift(drift::Arguments),

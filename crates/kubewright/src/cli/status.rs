@@ -1,5 +1,6 @@
 //! `kubewright status`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -62,6 +63,9 @@ fn text(status: &ClusterStatus) -> String {
                 },
                 node.api_server.clone().unwrap_or_else(|| "-".to_owned()),
                 node.etcd.clone().unwrap_or_else(|| "-".to_owned()),
+                node.certificates
+                    .first()
+                    .map_or_else(|| "-".to_owned(), |first| days(first.days_left)),
                 node.differences
                     .map_or_else(|| "-".to_owned(), |count| count.to_string()),
             ]
@@ -75,6 +79,7 @@ fn text(status: &ClusterStatus) -> String {
         "STATE",
         "API",
         "ETCD",
+        "CERTIFICATES",
         "DIFFERENCES",
     ];
     let mut text = format!(
@@ -87,5 +92,49 @@ fn text(status: &ClusterStatus) -> String {
             let _ = writeln!(text, "{} cannot be reached: {}", node.name, sentence(why));
         }
     }
+    text.push_str(&etcd_line(status));
+    if let Some((node, certificate)) = status.next_to_end() {
+        let _ = writeln!(
+            text,
+            "certificates: the first to end is {} on {node}, {} ({})",
+            certificate.path,
+            days(certificate.days_left),
+            certificate.not_after.split('T').next().unwrap_or_default()
+        );
+    }
+    if !status.unknown_nodes.is_empty() {
+        let _ = writeln!(text, "not in cluster.yaml: {}", status.unknown_nodes.join(", "));
+    }
     text
+}
+
+/// How long until something ends.
+fn days(left: i64) -> String {
+    match left {
+        ..0 => "ended".to_owned(),
+        0 => "today".to_owned(),
+        1 => "1 day".to_owned(),
+        more => format!("{more} days"),
+    }
+}
+
+fn etcd_line(status: &ClusterStatus) -> String {
+    let voting = status
+        .etcd_members
+        .iter()
+        .filter(|member| member.is_voting)
+        .count();
+    let versions: BTreeSet<&str> = status
+        .etcd_members
+        .iter()
+        .filter_map(|member| member.version.as_deref())
+        .collect();
+    let versions: Vec<&str> = versions.into_iter().collect();
+    match status.etcd_members.len() {
+        0 => "etcd: no member tells which members there are\n".to_owned(),
+        all => format!(
+            "etcd: {voting} of {all} members vote, version {}\n",
+            versions.join(" and ")
+        ),
+    }
 }
