@@ -138,7 +138,7 @@ pub struct Leftover {
 }
 
 /// What a node says about whom it belongs to; kept at `/etc/kubernetes/kubewright.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Marker {
     /// The cluster's name.
@@ -150,6 +150,26 @@ pub struct Marker {
     /// The node's pod range, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_cidr: Option<String>,
+    /// The Kubernetes version the node was last to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<String>,
+    /// What the cluster was made with and cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<FixedSettings>,
+}
+
+/// Settings of a cluster that cannot change while it lives, as cluster.yaml writes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FixedSettings {
+    /// `spec.network.domain`.
+    pub domain: String,
+    /// `spec.network.podCidr`.
+    pub pod_cidr: String,
+    /// `spec.network.serviceCidr`.
+    pub service_cidr: String,
+    /// `spec.network.cni`.
+    pub cni: String,
 }
 
 impl Marker {

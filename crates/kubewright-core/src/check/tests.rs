@@ -85,6 +85,7 @@ impl Scene {
             cluster_id: "a1b2c3".to_owned(),
             node: node.to_owned(),
             pod_cidr: None,
+            ..Marker::default()
         });
         facts
     }

@@ -7,6 +7,7 @@
 
 use super::Component;
 use crate::observed::Marker;
+use crate::plan::fixed_settings;
 use crate::render::{View, directory, public_file};
 use crate::resource::{Access, AuthorityName, Digest, KernelModule, Resource, Stage, SwapOff, Sysctl};
 
@@ -84,6 +85,8 @@ fn marker(view: &View) -> Resource {
         cluster_id: Digest::of(authority.as_bytes()).to_string(),
         node: view.name().to_owned(),
         pod_cidr: Some(view.pod_cidr.to_string()),
+        kubernetes: Some(view.cluster.kubernetes.to_string()),
+        fixed: Some(fixed_settings(view.cluster)),
     };
     let mut text = serde_json::to_string_pretty(&marker).unwrap_or_default();
     text.push('\n');

@@ -67,6 +67,7 @@ impl Look {
                 cluster_id: String::new(),
                 node: name.to_owned(),
                 pod_cidr: None,
+                ..Marker::default()
             };
             let facts = Facts {
                 marker: Some(marker),

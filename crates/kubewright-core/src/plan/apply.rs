@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::control_planes::api_ready_id;
 use super::graph::Graph;
+use super::identity::{changes_minor, refuse_forgotten_nodes, refuse_other_settings, refuse_version_jumps};
 use super::safety::{refuse_blocked, refuse_lost_members, refuse_strangers};
 use super::{Condition, Operation, Plan, Refusal, Step, StepId};
 use crate::observed::{Change, Difference, Observed};
@@ -31,6 +32,9 @@ pub fn plan_apply(
     observed: &Observed,
 ) -> Result<Plan, Refusal> {
     refuse_strangers(cluster, states, observed)?;
+    refuse_other_settings(cluster, observed)?;
+    refuse_version_jumps(cluster, observed)?;
+    refuse_forgotten_nodes(cluster, observed)?;
     refuse_lost_members(cluster, observed)?;
     refuse_blocked(observed)?;
 
@@ -104,11 +108,21 @@ impl Recipe<'_> {
         }
     }
 
+    /// What kubelets wait for when the minor version changes: none may be newer than any API server.
+    fn every_server(&self) -> Vec<StepId> {
+        if !changes_minor(self.cluster, self.observed) {
+            return Vec::new();
+        }
+        let names = self.cluster.control_planes().map(|node| node.name.as_str());
+        names.map(api_ready_id).collect()
+    }
+
     fn converge_runtimes(&self, graph: &mut Graph) {
         for node in &self.cluster.nodes {
             let name = node.name.as_str();
             let stages = [Stage::Host, Stage::Etcd, Stage::ControlPlane];
-            let after = stages.map(|stage| stage_id(name, stage)).to_vec();
+            let mut after = stages.map(|stage| stage_id(name, stage)).to_vec();
+            after.extend(self.every_server());
             self.converge(graph, name, Stage::Runtime, after);
         }
     }
@@ -157,6 +171,7 @@ impl Recipe<'_> {
             let name = node.name.as_str();
             let mut after = Stage::ALL.map(|stage| stage_id(name, stage)).to_vec();
             after.extend([StepId(REGISTER.to_owned()), StepId(OBJECTS.to_owned())]);
+            after.extend(self.every_server());
             self.converge(graph, name, Stage::Node, after);
         }
     }

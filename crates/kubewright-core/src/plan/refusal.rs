@@ -49,6 +49,44 @@ pub enum Refusal {
         /// What is in the way.
         reason: String,
     },
+    /// cluster.yaml changes what a living cluster cannot change.
+    #[error(
+        "{setting} cannot change from {} to {} under a living cluster ({node} has it): {reason}",
+        shown(was),
+        shown(wants)
+    )]
+    FixedSetting {
+        /// A node that remembers it.
+        node: String,
+        /// Its path in cluster.yaml.
+        setting: &'static str,
+        /// What it is.
+        was: String,
+        /// What cluster.yaml says.
+        wants: String,
+        /// Why it cannot change.
+        reason: &'static str,
+    },
+    /// Versions would be skipped, or go back.
+    #[error("{} (node {node} has it)", sentence(cause))]
+    VersionStep {
+        /// A node that has the present version.
+        node: String,
+        /// Which step is not allowed.
+        cause: String,
+    },
+    /// The cluster has a node that cluster.yaml no longer names.
+    #[error("node {} is in the cluster and not in cluster.yaml", shown(node))]
+    NodeForgotten {
+        /// The node.
+        node: String,
+    },
+    /// A node holds a member and is to be no control plane any more.
+    #[error("node {node} holds a member of etcd, and cluster.yaml no longer makes it a control plane")]
+    MemberLeftOver {
+        /// The node.
+        node: String,
+    },
     /// A control plane would be disturbed while another one is not well.
     #[error("control plane {node} cannot be changed while {}", told(unwell))]
     Quorum {
@@ -105,6 +143,9 @@ impl Refusal {
             Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => "node-identity",
             Self::MemberWithoutData { .. } => "remove-before-add",
             Self::Blocked { .. } => "nothing-lost",
+            Self::FixedSetting { .. } => "fixed-setting",
+            Self::VersionStep { .. } => "version-step",
+            Self::NodeForgotten { .. } | Self::MemberLeftOver { .. } => "node-removal",
             Self::Quorum { .. } => "quorum",
             Self::StalePlan { .. } => "stale-plan",
             Self::LeftOut { .. } => "left-out-step",
@@ -141,6 +182,24 @@ impl Refusal {
                  cannot do yet; restore its /var/lib/etcd, or remove the node from cluster.yaml"
             ),
             Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
+            Self::FixedSetting { setting, was, .. } => format!(
+                "write {setting}: {} again; a cluster with another one is a new cluster, with its own cluster.yaml",
+                shown(was)
+            ),
+            Self::VersionStep { .. } => {
+                "set spec.kubernetes to the next minor, apply, and go on from there; kubewright version lists what there is"
+                    .to_owned()
+            }
+            Self::NodeForgotten { node } => {
+                let node = shown(node);
+                format!(
+                    "put {node} back into cluster.yaml; to remove a worker: kubectl drain {node}, kubectl delete node {node}, \
+                     and wipe its machine. A control plane cannot be removed yet: its etcd member would still count"
+                )
+            }
+            Self::MemberLeftOver { node } => {
+                format!("give {node} its role control-plane again; removing a member cannot be done yet")
+            }
             Self::Quorum { unwell, .. } => match unwell.first() {
                 Some((first, _)) => format!(
                     "mend {first} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, \

@@ -29,6 +29,15 @@ pub(super) fn refuse_strangers(
             continue;
         };
         let id = states.get(name).and_then(cluster_id);
+        if marker.cluster != cluster.name.as_str() && id.as_ref() == Some(&marker.cluster_id) {
+            return Err(Refusal::FixedSetting {
+                node: name.clone(),
+                setting: "metadata.name",
+                was: marker.cluster.clone(),
+                wants: cluster.name.to_string(),
+                reason: "nodes know their cluster by it, so that no machine of another cluster is touched",
+            });
+        }
         if marker.cluster != cluster.name.as_str() || id.is_some_and(|id| id != marker.cluster_id) {
             return Err(Refusal::OtherCluster {
                 node: name.clone(),

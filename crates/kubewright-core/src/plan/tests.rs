@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+mod identity;
 mod only;
 mod quorum;
 mod saved;
@@ -203,6 +204,7 @@ fn refuses_nodes_of_another_cluster_and_nodes_that_are_somebody_else() {
             cluster_id: "x".into(),
             node: node.into(),
             pod_cidr: None,
+            ..Marker::default()
         })
     };
     for (marker, rule) in [

@@ -47,6 +47,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         cluster_id,
         node,
         pod_cidr: None,
+        ..Marker::default()
     });
     let texts = (word(), word(), word(), word(), word());
     let numbers = (any::<u32>(), any::<u32>(), any::<u64>(), 0..4u32);

@@ -463,6 +463,7 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
         cluster_id: "00".to_owned(),
         node: "w-9".to_owned(),
         pod_cidr: None,
+        ..Marker::default()
     });
     scene.facts("w-2").leftovers = ["/etc/kubernetes/manifests", "/var/lib/kubelet", "kubelet.service"]
         .map(|what| Leftover {
