@@ -1,50 +1,43 @@
 //! The cluster's API as steps and commands see it: found through any control plane that is ready, reached through the
 //! conversation with that node, spoken to with an identity that lives for this invocation only.
 
+mod leases;
+mod way;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use kube::Client;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};
 use kubewright_core::plan::Condition;
-use kubewright_core::resource::AuthorityName;
 use kubewright_core::spec::Cluster;
 use serde_json::Value;
-use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
+use self::leases::ApiLeases;
+use self::way::ApiWay;
 use crate::authority::Authorities;
+use crate::claim::{Claim, Claimant, Pace};
 use crate::error::{Error, Kind};
 use crate::execute::{Asking, ClusterApi};
 use crate::kube::kind::ObjectName;
 use crate::kube::nodes;
 use crate::kube::objects::{self, ObjectChange};
-use crate::kube::{connect, surplus, wait};
-use crate::node::{Forward, Node};
+use crate::kube::{surplus, wait};
+use crate::node::Node;
 
-/// Where every control plane's API server listens on its own node.
-const API_ADDRESS: &str = "127.0.0.1:6443";
+/// Where API servers listen.
 const API_PORT: u16 = 6443;
-/// How long a control plane has to answer before the next one is asked.
-const FIND_TIMEOUT: Duration = Duration::from_secs(5);
-/// The identity of an invocation: it exists in memory only and ends by itself.
-const IDENTITY_LIFETIME: Duration = Duration::from_secs(4 * 3600);
 
 /// The cluster's API.
 pub struct KubernetesApi {
     cluster: String,
-    control_planes: Vec<String>,
-    nodes: BTreeMap<String, Node>,
-    authorities: Arc<Authorities>,
-    connection: OnceCell<Connection>,
+    way: Arc<ApiWay>,
     desired: Mutex<Desired>,
-}
-
-/// A client and the way it takes.
-struct Connection {
-    client: Client,
-    _way: Forward,
+    claimant: Mutex<Option<Claimant>>,
+    claim: tokio::sync::Mutex<Option<Claim>>,
 }
 
 #[derive(Default)]
@@ -57,64 +50,29 @@ struct Desired {
 impl KubernetesApi {
     /// An API that is connected to when it is first needed.
     pub fn new(cluster: &Cluster, nodes: BTreeMap<String, Node>, authorities: Arc<Authorities>) -> Self {
+        let control_planes = cluster.control_planes().map(|node| node.name.to_string());
         Self {
             cluster: cluster.name.to_string(),
-            control_planes: cluster
-                .control_planes()
-                .map(|node| node.name.to_string())
-                .collect(),
-            nodes,
-            authorities,
-            connection: OnceCell::new(),
+            way: Arc::new(ApiWay::new(control_planes.collect(), nodes, authorities)),
             desired: Mutex::default(),
+            claimant: Mutex::default(),
+            claim: tokio::sync::Mutex::default(),
         }
     }
 
-    async fn connect_first(&self, candidates: &[String]) -> Result<Client, Error> {
-        let connect = || async {
-            let mut refusals = Vec::new();
-            for name in candidates {
-                match tokio::time::timeout(FIND_TIMEOUT, self.connect(name)).await {
-                    Ok(Ok(client)) => return Ok(client),
-                    Ok(Err(error)) => refusals.push(format!("{name}: {error}")),
-                    Err(_) => refusals.push(format!("{name}: no answer within {} s", FIND_TIMEOUT.as_secs())),
-                }
-            }
-            let error = Error::new(Kind::Api, "no API server answers");
-            Err(refusals.into_iter().fold(error, Error::because)
-                .hint("kubewright status tells what runs; journalctl -u kube-apiserver on a control plane tells why"))
+    /// Takes the run's claim on the cluster, or makes sure that it still holds; only a run that changes has one.
+    async fn claim(&self) -> Result<(), Error> {
+        let claimant = self.claimant.lock().map(|claimant| claimant.clone());
+        let Some(claimant) = claimant.unwrap_or_default() else {
+            return Ok(());
         };
-        Ok(self.connection.get_or_try_init(connect).await?.client.clone())
-    }
-
-    async fn connect(&self, name: &str) -> Result<Connection, Error> {
-        let node = self
-            .nodes
-            .get(name)
-            .ok_or_else(|| Error::new(Kind::Ssh, "the node cannot be reached").on(name))?;
-        let way = node
-            .forward(API_ADDRESS)
-            .await
-            .map_err(|error| Error::caused(Kind::User, "listen on this computer's loopback", &error))?;
-        // The group may do everything from the first second of a cluster's life, before any binding exists.
-        let credentials = self.authorities.issue_client(
-            "kubewright",
-            &["system:masters".to_owned()],
-            IDENTITY_LIFETIME,
-            SystemTime::now(),
-        )?;
-        let certificates = self.authorities.certificates();
-        let ca = certificates
-            .get(&AuthorityName::Kubernetes)
-            .map(String::as_str)
-            .unwrap_or_default();
-        let url = format!("https://{}", way.address());
-        let client = connect::client(&url, ca, &credentials.certificate, &credentials.key)
-            .map_err(|error| Error::caused(Kind::Api, "prepare the API client", &error).on(name))?;
-        wait::readyz(&client)
-            .await
-            .map_err(|error| Error::caused(Kind::Api, "ask the API server", &error).on(name))?;
-        Ok(Connection { client, _way: way })
+        let mut claim = self.claim.lock().await;
+        if let Some(claim) = &*claim {
+            return claim.confirm().await;
+        }
+        let leases = Arc::new(ApiLeases(Arc::clone(&self.way)));
+        *claim = Some(Claim::take(leases, claimant, Pace::default()).await?);
+        Ok(())
     }
 
     /// The named objects and nodes as they are to be; all of them without names.
@@ -153,8 +111,8 @@ impl ClusterApi for KubernetesApi {
                     .any(|listener| listener.port == API_PORT)
             })
         };
-        let candidates: Vec<String> = self.control_planes.iter().filter(listens).cloned().collect();
-        Box::pin(async move { !candidates.is_empty() && self.connect_first(&candidates).await.is_ok() })
+        let candidates: Vec<String> = self.way.control_planes.iter().filter(listens).cloned().collect();
+        Box::pin(async move { !candidates.is_empty() && self.way.first(&candidates).await.is_ok() })
     }
 
     fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>> {
@@ -235,21 +193,25 @@ impl ClusterApi for KubernetesApi {
     }
 
     fn client(&self) -> Asking<'_, Result<Client, Error>> {
-        Box::pin(self.connect_first(&self.control_planes))
+        Box::pin(async move { Ok(self.way.first(&self.way.control_planes).await?.0) })
     }
 
     fn register_nodes<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
         Box::pin(async move {
+            self.claim().await?;
             let (_, nodes) = self.wanted(Some(&[]), Some(names));
-            let changed = nodes::register_nodes(&self.client().await?, &nodes)
-                .await
-                .map_err(|error| Error::caused(Kind::Api, "register the nodes", &error))?;
-            Ok(changed.len())
+            let nodes = &nodes;
+            let register = |client: Client| async move {
+                let changed = nodes::register_nodes(&client, nodes).await;
+                changed.map_err(|error| Error::caused(Kind::Api, "register the nodes", &error))
+            };
+            Ok(self.way.with(register).await?.len())
         })
     }
 
     fn delete_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
         Box::pin(async move {
+            self.claim().await?;
             let client = self.client().await?;
             let (objects, _) = self.wanted(None, Some(&[]));
             let surplus = surplus::find(&client, &self.cluster, &objects)
@@ -263,27 +225,64 @@ impl ClusterApi for KubernetesApi {
 
     fn apply_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
         Box::pin(async move {
+            self.claim().await?;
             let (objects, _) = self.wanted(Some(names), Some(&[]));
-            objects::apply_objects(&self.client().await?, &objects)
-                .await
-                .map_err(|error| Error::caused(Kind::Api, "apply the objects", &error))?;
+            let wanted = &objects;
+            let apply = |client: Client| async move {
+                let applied = objects::apply_objects(&client, wanted).await;
+                applied.map_err(|error| Error::caused(Kind::Api, "apply the objects", &error))
+            };
+            self.way.with(apply).await?;
             Ok(objects.len())
         })
     }
 
     fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> Asking<'a, Result<(), Error>> {
         Box::pin(async move {
-            let client = self.client().await?;
-            let waited = match condition {
-                Condition::NodesReady { nodes } => wait::nodes_ready(&client, nodes, timeout).await,
-                Condition::DeploymentAvailable { namespace, name } => {
-                    wait::deployment_available(&client, namespace, name, timeout).await
-                }
-                Condition::OnNode { .. } => {
-                    return Err(Error::bug("a node's condition was asked of the API"));
-                }
+            let deadline = Instant::now() + timeout;
+            let wait = |client: Client| async move {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let waited = match condition {
+                    Condition::NodesReady { nodes } => wait::nodes_ready(&client, nodes, left).await,
+                    Condition::DeploymentAvailable { namespace, name } => {
+                        wait::deployment_available(&client, namespace, name, left).await
+                    }
+                    Condition::OnNode { .. } => {
+                        return Err(Error::bug("a node's condition was asked of the API"));
+                    }
+                };
+                waited.map_err(|error| Error::caused(Kind::Api, format!("wait until {condition}"), &error))
             };
-            waited.map_err(|error| Error::caused(Kind::Api, format!("wait until {condition}"), &error))
+            self.way.with(wait).await
+        })
+    }
+
+    fn begin_changes(&self, claimant: Claimant, api_answers: bool) -> Asking<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if let Ok(mut own) = self.claimant.lock() {
+                *own = Some(claimant);
+            }
+            if !api_answers {
+                return Ok(());
+            }
+            match self.claim().await {
+                Err(error) if error.kind == Kind::Refused => Err(error),
+                // The nodes are locked, and an API that cannot be written to may be what this run mends; before the API
+                // is changed, the claim is asked for again.
+                Err(error) => {
+                    tracing::warn!(%error, "the run's lease could not be taken yet");
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            }
+        })
+    }
+
+    fn end_changes(&self) -> Asking<'_, ()> {
+        Box::pin(async move {
+            if let Some(claim) = self.claim.lock().await.take() {
+                claim.release().await;
+            }
         })
     }
 }

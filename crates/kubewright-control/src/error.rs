@@ -10,7 +10,7 @@ use kubewright_core::wire::NodeError;
 
 use crate::artifact::ArtifactError;
 use crate::authority::AuthorityError;
-use crate::node::{NodeCallError, outcome};
+use crate::node::{NodeCallError, outcome, since};
 
 /// Whose matter an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,12 @@ impl From<NodeCallError> for Error {
             }
             NodeCallError::Locked { holder, .. } => Self::new(
                 Kind::Refused,
-                format!("{} is working on it (run {})", holder.operator, holder.run),
+                format!(
+                    "{} is working on it (run {}){}",
+                    holder.operator,
+                    holder.run,
+                    since(&holder)
+                ),
             ),
             NodeCallError::Lost {
                 doing,

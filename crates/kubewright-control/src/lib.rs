@@ -8,6 +8,7 @@ pub mod addon;
 pub mod artifact;
 pub mod authority;
 pub mod check;
+pub mod claim;
 pub mod cluster_api;
 pub mod drift;
 pub mod error;

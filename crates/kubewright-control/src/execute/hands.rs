@@ -14,6 +14,7 @@ use kubewright_core::resource::ResourceId;
 use kubewright_core::spec::Cluster;
 use serde_json::Value;
 
+use crate::claim::Claimant;
 use crate::error::Error;
 use crate::node::{Node, Progress, Services};
 use crate::report::{Event, Reporter};
@@ -43,6 +44,16 @@ pub trait ClusterApi: Send + Sync {
     fn delete_objects<'a>(&'a self, objects: &'a [String]) -> Asking<'a, Result<usize, Error>>;
     /// Waits until the condition holds.
     fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> Asking<'a, Result<(), Error>>;
+    /// Claims the cluster for a run that is about to change it: now if an API server answers, otherwise before the API is
+    /// changed for the first time.
+    fn begin_changes(&self, claimant: Claimant, api_answers: bool) -> Asking<'_, Result<(), Error>> {
+        let _ = (claimant, api_answers);
+        Box::pin(async { Ok(()) })
+    }
+    /// Ends the claim.
+    fn end_changes(&self) -> Asking<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Everything a run works with.

@@ -23,8 +23,9 @@ const QUICK: Duration = Duration::from_secs(60);
 const INSPECTION: Duration = Duration::from_secs(15 * 60);
 /// For putting back what a run changed: units may take minutes to stop.
 const UNDOING: Duration = Duration::from_secs(30 * 60);
-/// How long an agent at work may be silent while nothing is sent to it either.
-const SILENCE_AT_WORK: Duration = Duration::from_secs(10 * 60);
+/// How long an agent at work may say nothing of it while nothing is sent to it either; longer than any bound of its own
+/// (a unit may take 15 minutes to start). That it is there at all is another matter: its heartbeats tell.
+const SILENCE_AT_WORK: Duration = Duration::from_secs(20 * 60);
 /// What an answer may take on top of what the node itself was told to wait.
 const MARGIN: Duration = Duration::from_secs(15);
 

@@ -66,12 +66,15 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             pulse: Pulse::default(),
-            uptime: Arc::new(|| {
-                let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-                Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-            }),
+            uptime: Arc::new(boot_time),
         }
     }
+}
+
+/// Time since this computer was started, which nobody sets and which runs on while it sleeps.
+pub(crate) fn boot_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The agent's first word.

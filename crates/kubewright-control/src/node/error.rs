@@ -15,7 +15,7 @@ pub enum NodeCallError {
     #[error(transparent)]
     Transport(Box<TransportError>),
     /// Somebody else is working on the node.
-    #[error("node {node} is locked by {} (run {})", holder.operator, holder.run)]
+    #[error("node {node} is locked by {} (run {}){}", holder.operator, holder.run, since(holder))]
     Locked {
         /// The node.
         node: NodeName,
@@ -92,6 +92,13 @@ pub enum NodeCallError {
         /// Why not.
         cause: String,
     },
+}
+
+/// Since when a lock is held, by the node's clock.
+pub(crate) fn since(holder: &LockHolder) -> String {
+    let time = jiff::Timestamp::from_second(holder.since).ok();
+    time.filter(|_| holder.since > 0)
+        .map_or_else(String::new, |time| format!(" since {time}"))
 }
 
 /// What is known of a request that has no answer.

@@ -24,11 +24,12 @@ use tokio::time::timeout;
 pub use blob::{BlobOpening, Blobs, NoBlob};
 pub use calls::{Inspection, Work};
 pub use error::NodeCallError;
-pub(crate) use error::outcome;
+pub(crate) use error::{outcome, since};
 pub use service::{Progress, Services};
 pub use tunnel::{Forward, TunnelStream};
 
 use crate::transport::{Transport, TransportError};
+pub(crate) use conversation::boot_time;
 use conversation::{Guard, Shared, Timing};
 
 /// How long an agent has to answer the first word.
@@ -129,6 +130,11 @@ impl Node {
     /// Whether the conversation has ended.
     pub fn is_lost(&self) -> bool {
         self.shared.is_lost()
+    }
+
+    /// Waits until the conversation has ended.
+    pub async fn ended(&self) {
+        self.shared.ended().await;
     }
 
     /// Ends the conversation: the agent releases the lock and exits. Other handles are of no use afterwards.

@@ -276,14 +276,17 @@ async fn tells_who_holds_the_lock() {
                 locked_by: Some(LockHolder {
                     operator: "bob@laptop".to_owned(),
                     run: "run-0".to_owned(),
-                    since: 0,
+                    since: 1_767_323_045,
                 }),
             })
             .await;
         assert_eq!(agent.hear().await, Some(ToAgent::Goodbye));
     });
     let error = Node::connect(&transport, &introduction()).await.unwrap_err();
-    assert_eq!(error.to_string(), "node n1 is locked by bob@laptop (run run-0)");
+    assert_eq!(
+        error.to_string(),
+        "node n1 is locked by bob@laptop (run run-0) since 2026-01-02T03:04:05Z"
+    );
     let reader = Introduction {
         lock: false,
         ..introduction()

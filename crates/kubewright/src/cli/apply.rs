@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kubewright_control::claim::Claimant;
 use kubewright_control::execute::{Hands, Outcome, execute};
 use kubewright_control::observe::Observation;
 use kubewright_control::report::Reporter;
 use kubewright_control::session::Purpose;
 use kubewright_core::check::{Finding, Severity};
 use kubewright_core::observed::{Counters, Observed};
-use kubewright_core::plan::{Plan, Refusal, SavedPlan, explain, text};
+use kubewright_core::plan::{Operation, Plan, Refusal, SavedPlan, explain, text};
 use tokio::sync::watch;
 
 use super::question::Question;
@@ -136,6 +137,16 @@ pub(crate) async fn perform(
     opened: &session::Opened,
     again: &str,
 ) -> Result<Outcome, Failure> {
+    // A reset takes the API down, and needs every node's lock: there is nothing a lease could add.
+    if plan.operation != Operation::Reset {
+        let claimant = Claimant {
+            run: opened.session.run.clone(),
+            operator: opened.session.operator.clone(),
+            nodes: hands.nodes.keys().cloned().collect(),
+        };
+        let claimed = hands.api.begin_changes(claimant, observed.api.is_some()).await;
+        claimed.map_err(|error| opened.with_log(session::failure(&error)))?;
+    }
     let log = operations::begin(plan, hands, observed, opened).await;
     let (stop, is_asked) = watch::channel(false);
     let signals = tokio::spawn(async move {
@@ -154,6 +165,7 @@ pub(crate) async fn perform(
     if let Some(log) = &log {
         log.end(plan, &outcome).await;
     }
+    hands.api.end_changes().await;
     opened.progress.finish();
     if outcome.is_complete() {
         hands.goodbye().await;

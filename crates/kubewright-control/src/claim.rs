@@ -1,0 +1,303 @@
+//! A run's claim on the cluster, once there is an API to hold it: a Lease that is renewed while the run lives.
+//!
+//! The locks of the nodes decide who may change a node; they are held by the kernel and need no clock. The claim is for
+//! what they cannot see: a run that works on nodes this one does not have, because they were left out or because its
+//! cluster.yaml names others, and everybody who looks at the cluster and wants to know who changes it. Whether a holder
+//! is alive is judged by watching it, never by comparing the clocks of two machines; a holder whose nodes are all locked
+//! by this run is gone and is not waited for.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::error::{Error, Kind};
+use crate::execute::Asking;
+use crate::node::boot_time;
+
+/// Who claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The run's id.
+    pub run: String,
+    /// Who runs it, from where, as in `ada@workstation`.
+    pub operator: String,
+    /// The nodes it has locked.
+    pub nodes: BTreeSet<String>,
+}
+
+/// What is written down of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The run that holds it, if any does.
+    pub run: Option<String>,
+    /// Who runs it, from where.
+    pub operator: String,
+    /// The nodes it has locked.
+    pub nodes: BTreeSet<String>,
+    /// How long it lasts without being renewed.
+    pub lasts: Duration,
+    /// Since when, by the holder's clock.
+    pub acquired: String,
+    /// When it was renewed, by the holder's clock; only whether it changes means something.
+    pub renewed: String,
+    /// The version of what was read.
+    pub version: String,
+}
+
+/// Where claims are written down.
+pub trait Leases: Send + Sync {
+    /// The claim as it is; nothing when there never was one.
+    fn read(&self) -> Asking<'_, Result<Option<Record>, Error>>;
+    /// Writes over exactly `version`, or for the first time; the new version, or nothing when somebody was faster.
+    fn write<'a>(
+        &'a self,
+        record: &'a Record,
+        version: Option<&'a str>,
+    ) -> Asking<'a, Result<Option<String>, Error>>;
+}
+
+/// How long a claim lasts, and how often it is looked at and renewed.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Without being renewed it lasts this long.
+    pub lasts: Duration,
+    /// It is renewed this often.
+    pub renews: Duration,
+    /// Another one's is looked at this often.
+    pub looks: Duration,
+    /// Another one's is watched for this long at most.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            lasts: Duration::from_secs(15),
+            renews: Duration::from_secs(5),
+            looks: Duration::from_secs(1),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Somebody writes at the same time; more often than this is no coincidence.
+const CONFLICTS: u32 = 10;
+/// How long letting go may take: the next run does not depend on it.
+const RELEASE: Duration = Duration::from_secs(5);
+
+/// A claim that is held and renewed.
+pub struct Claim {
+    held: Arc<Held>,
+    renewing: JoinHandle<()>,
+}
+
+struct Held {
+    leases: Arc<dyn Leases>,
+    claimant: Claimant,
+    pace: Pace,
+    acquired: String,
+    /// The version written last, and when that was, by a clock that runs on while this computer sleeps.
+    written: Mutex<(String, Duration)>,
+    lost: std::sync::Mutex<Option<Record>>,
+}
+
+impl Claim {
+    /// Takes the claim and keeps it.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when another run renews it, and when it cannot be read or written.
+    pub async fn take(leases: Arc<dyn Leases>, claimant: Claimant, pace: Pace) -> Result<Self, Error> {
+        let acquired = now();
+        let version = take(leases.as_ref(), &claimant, pace, &acquired).await?;
+        let held = Arc::new(Held {
+            leases,
+            claimant,
+            pace,
+            acquired,
+            written: Mutex::new((version, boot_time())),
+            lost: std::sync::Mutex::default(),
+        });
+        let own = Arc::clone(&held);
+        let renewing = tokio::spawn(async move {
+            loop {
+                sleep(own.pace.renews).await;
+                match own.renew().await {
+                    Err(error) if error.kind == Kind::Refused => {
+                        tracing::error!(%error, "the claim on the cluster is lost");
+                        return;
+                    }
+                    Err(error) => tracing::debug!(%error, "renewing the claim on the cluster"),
+                    Ok(()) => {}
+                }
+            }
+        });
+        Ok(Self { held, renewing })
+    }
+
+    /// Makes sure that the claim still holds: a run that was asleep may have lost it.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] when somebody else has it now.
+    pub async fn confirm(&self) -> Result<(), Error> {
+        if let Some(other) = self.held.lost() {
+            return Err(taken(&other));
+        }
+        let written = self.held.written.lock().await.1;
+        if boot_time().saturating_sub(written) < self.held.pace.lasts {
+            return Ok(());
+        }
+        self.held.renew().await
+    }
+
+    /// Lets go, so that the next run need not ask.
+    pub async fn release(self) {
+        self.renewing.abort();
+        let (version, _) = self.held.written.lock().await.clone();
+        let record = Record {
+            run: None,
+            ..self.held.record()
+        };
+        match timeout(RELEASE, self.held.leases.write(&record, Some(&version))).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "releasing the claim on the cluster"),
+            Err(_) => tracing::debug!("releasing the claim on the cluster took too long"),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+impl Held {
+    fn lost(&self) -> Option<Record> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn record(&self) -> Record {
+        record(&self.claimant, self.pace, &self.acquired)
+    }
+
+    async fn renew(&self) -> Result<(), Error> {
+        let mut written = self.written.lock().await;
+        for _ in 0..CONFLICTS {
+            if let Some(version) = self.leases.write(&self.record(), Some(&written.0)).await? {
+                *written = (version, boot_time());
+                return Ok(());
+            }
+            // Whoever wrote may have been this run, with the answer lost on the way.
+            match self.leases.read().await? {
+                Some(seen) if seen.run.as_deref() == Some(self.claimant.run.as_str()) => {
+                    written.0 = seen.version;
+                }
+                seen => {
+                    let other = seen.unwrap_or_default();
+                    let error = taken(&other);
+                    *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(other);
+                    return Err(error);
+                }
+            }
+        }
+        Err(Error::new(Kind::Api, "renew the run's lease").because("somebody writes it all the time"))
+    }
+}
+
+/// Takes the claim: at once when nobody can have it, after watching otherwise.
+async fn take(leases: &dyn Leases, me: &Claimant, pace: Pace, acquired: &str) -> Result<String, Error> {
+    let begun = Instant::now();
+    let mut watched: Option<(Record, Instant)> = None;
+    let mut conflicts = 0;
+    loop {
+        let seen = leases.read().await?;
+        let is_free = match (&seen, &watched) {
+            (None, _) => true,
+            (Some(other), _) if is_gone(other, me) => true,
+            (Some(other), Some((first, _)))
+                if (&other.run, &other.renewed) != (&first.run, &first.renewed) =>
+            {
+                return Err(busy(other));
+            }
+            (Some(other), Some((_, since))) => since.elapsed() >= other.lasts.min(pace.patience),
+            (Some(_), None) => false,
+        };
+        if is_free {
+            let version = seen.as_ref().map(|record| record.version.as_str());
+            if let Some(version) = leases.write(&record(me, pace, acquired), version).await? {
+                return Ok(version);
+            }
+            conflicts += 1;
+            if conflicts >= CONFLICTS {
+                return Err(
+                    Error::new(Kind::Api, "take the run's lease").because("somebody writes it all the time")
+                );
+            }
+            continue;
+        }
+        if let (Some(other), None) = (seen, &watched) {
+            let (run, operator) = (other.run.as_deref().unwrap_or_default(), &other.operator);
+            tracing::warn!(run, %operator, "waiting whether another run still renews its lease");
+            watched = Some((other, Instant::now()));
+        }
+        // Bounded by what the other lease lasts; this only keeps a broken store from being watched for ever.
+        if begun.elapsed() > pace.patience * 2 {
+            return Err(Error::new(Kind::Api, "take the run's lease").because("it never came free"));
+        }
+        sleep(pace.looks).await;
+    }
+}
+
+/// Whether the holder cannot be at work: nobody, this run, or a run whose nodes are all locked by this one.
+fn is_gone(other: &Record, me: &Claimant) -> bool {
+    match &other.run {
+        None => true,
+        Some(run) if *run == me.run => true,
+        Some(_) => !other.nodes.is_empty() && other.nodes.is_subset(&me.nodes),
+    }
+}
+
+fn record(me: &Claimant, pace: Pace, acquired: &str) -> Record {
+    Record {
+        run: Some(me.run.clone()),
+        operator: me.operator.clone(),
+        nodes: me.nodes.clone(),
+        lasts: pace.lasts,
+        acquired: acquired.to_owned(),
+        renewed: now(),
+        version: String::new(),
+    }
+}
+
+/// What a holder is called.
+fn name(other: &Record) -> String {
+    let operator = if other.operator.is_empty() {
+        "somebody"
+    } else {
+        &other.operator
+    };
+    format!("{operator} (run {})", other.run.as_deref().unwrap_or("unknown"))
+}
+
+fn busy(other: &Record) -> Error {
+    Error::new(Kind::Refused, format!("{} is changing the cluster", name(other)))
+        .because(format!("since {}, and still renews its lease", other.acquired))
+        .hint("wait until that run is done; kubectl -n kube-system get lease kubewright shows it")
+}
+
+fn taken(other: &Record) -> Error {
+    Error::new(Kind::Refused, "this run no longer has its lease on the cluster")
+        .because(format!("{} has it since {}", name(other), other.acquired))
+        .hint("run the command again: it looks at everything anew")
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! The way to an API server that is ready, through the conversation with its node; another one when that is lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use kube::Client;
+use kubewright_core::resource::AuthorityName;
+use tokio::sync::Mutex;
+
+use crate::authority::Authorities;
+use crate::error::{Error, Kind};
+use crate::kube::{connect, wait};
+use crate::node::{Forward, Node};
+
+/// Where every control plane's API server listens on its own node.
+const API_ADDRESS: &str = "127.0.0.1:6443";
+/// How long a control plane has to answer before the next one is asked.
+const FIND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The identity of an invocation: it exists in memory only and ends by itself.
+const IDENTITY_LIFETIME: Duration = Duration::from_secs(4 * 3600);
+
+/// The ways to a cluster's API servers, and the one that is used.
+pub(super) struct ApiWay {
+    pub(super) control_planes: Vec<String>,
+    nodes: BTreeMap<String, Node>,
+    authorities: Arc<Authorities>,
+    connection: Mutex<Option<Connection>>,
+}
+
+/// A client and the way it takes.
+struct Connection {
+    client: Client,
+    node: Node,
+    _forward: Forward,
+}
+
+impl ApiWay {
+    pub(super) fn new(
+        control_planes: Vec<String>,
+        nodes: BTreeMap<String, Node>,
+        authorities: Arc<Authorities>,
+    ) -> Self {
+        Self {
+            control_planes,
+            nodes,
+            authorities,
+            connection: Mutex::default(),
+        }
+    }
+
+    /// The client in use, or one through the first of the candidates that is ready.
+    pub(super) async fn first(&self, candidates: &[String]) -> Result<(Client, Node), Error> {
+        let mut connection = self.connection.lock().await;
+        if let Some(open) = &*connection
+            && !open.node.is_lost()
+        {
+            return Ok((open.client.clone(), open.node.clone()));
+        }
+        *connection = None;
+        let mut refusals = Vec::new();
+        for name in candidates {
+            match tokio::time::timeout(FIND_TIMEOUT, self.connect(name)).await {
+                Ok(Ok(open)) => {
+                    let found = (open.client.clone(), open.node.clone());
+                    *connection = Some(open);
+                    return Ok(found);
+                }
+                Ok(Err(error)) => refusals.push(format!("{name}: {error}")),
+                Err(_) => refusals.push(format!("{name}: no answer within {} s", FIND_TIMEOUT.as_secs())),
+            }
+        }
+        let error = Error::new(Kind::Api, "no API server answers");
+        Err(refusals.into_iter().fold(error, Error::because).hint(
+            "kubewright status tells what runs; journalctl -u kube-apiserver on a control plane tells why",
+        ))
+    }
+
+    /// Does something with the API that can be done twice: when the conversation that carries it is lost, again through
+    /// another control plane.
+    pub(super) async fn with<T, F>(&self, work: impl Fn(Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut ways_left = self.control_planes.len();
+        loop {
+            let (client, node) = self.first(&self.control_planes).await?;
+            ways_left = ways_left.saturating_sub(1);
+            let done = tokio::select! {
+                biased;
+                done = work(client) => Some(done),
+                () = node.ended() => None,
+            };
+            match done {
+                Some(Ok(done)) => return Ok(done),
+                Some(Err(error)) if ways_left == 0 || !node.is_lost() => return Err(error),
+                None if ways_left == 0 => {
+                    let error = Error::new(Kind::Api, "the way to the API was lost");
+                    return Err(error.on(node.name().as_str()));
+                }
+                Some(Err(_)) | None => {
+                    tracing::warn!(node = %node.name(), "the way to the API was lost; looking for another");
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, name: &str) -> Result<Connection, Error> {
+        let unreachable = || Error::new(Kind::Ssh, "the node cannot be reached").on(name);
+        let node = self.nodes.get(name).ok_or_else(unreachable)?;
+        let forward = node
+            .forward(API_ADDRESS)
+            .await
+            .map_err(|error| Error::caused(Kind::User, "listen on this computer's loopback", &error))?;
+        // The group may do everything from the first second of a cluster's life, before any binding exists.
+        let credentials = self.authorities.issue_client(
+            "kubewright",
+            &["system:masters".to_owned()],
+            IDENTITY_LIFETIME,
+            SystemTime::now(),
+        )?;
+        let certificates = self.authorities.certificates();
+        let ca = certificates
+            .get(&AuthorityName::Kubernetes)
+            .map(String::as_str)
+            .unwrap_or_default();
+        let url = format!("https://{}", forward.address());
+        let client = connect::client(&url, ca, &credentials.certificate, &credentials.key)
+            .map_err(|error| Error::caused(Kind::Api, "prepare the API client", &error).on(name))?;
+        wait::readyz(&client)
+            .await
+            .map_err(|error| Error::caused(Kind::Api, "ask the API server", &error).on(name))?;
+        Ok(Connection {
+            client,
+            node: node.clone(),
+            _forward: forward,
+        })
+    }
+}
