@@ -10,6 +10,8 @@
 
 #[path = "api/control_plane.rs"]
 mod control_plane;
+#[path = "api/lease.rs"]
+mod lease;
 #[path = "api/surplus.rs"]
 mod surplus;
 

@@ -9,6 +9,7 @@ pub mod connect;
 pub mod failure;
 pub mod kind;
 pub mod kubeconfig;
+pub mod lease;
 pub mod nodes;
 pub mod objects;
 pub mod retry;
