@@ -6,12 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use kube::Client;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::retry::{RequestError, RetryPolicy};
+
+/// How long a group of somebody else's API server has to tell its kinds.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const NAMESPACED: bool = true;
 const CLUSTER: bool = false;
@@ -327,7 +331,7 @@ impl Kinds {
         if let Some(found) = discovered.get(api_version).and_then(|kinds| kinds.get(kind)) {
             return Ok(Some(found.clone()));
         }
-        let kinds = discover(&self.client, api_version, "get").await?;
+        let kinds = discover(&self.client, api_version, "get", RetryPolicy::default()).await?;
         let found = kinds.get(kind).cloned();
         discovered.insert(api_version.to_owned(), kinds);
         Ok(found)
@@ -335,7 +339,11 @@ impl Kinds {
 
     /// Every kind of one `apiVersion` whose objects can be listed, as the server says.
     pub(super) async fn listed(&self, api_version: &str) -> Result<BTreeMap<String, Kind>, RequestError> {
-        discover(&self.client, api_version, "list").await
+        let policy = RetryPolicy {
+            limit: PATIENCE,
+            ..RetryPolicy::default()
+        };
+        discover(&self.client, api_version, "list", policy).await
     }
 }
 
@@ -343,8 +351,9 @@ async fn discover(
     client: &Client,
     api_version: &str,
     verb: &str,
+    policy: RetryPolicy,
 ) -> Result<BTreeMap<String, Kind>, RequestError> {
-    let answer = RetryPolicy::default()
+    let answer = policy
         .run(|| async {
             if api_version.contains('/') {
                 client.list_api_group_resources(api_version).await

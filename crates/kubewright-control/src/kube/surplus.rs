@@ -240,34 +240,40 @@ async fn foreign_in_namespace(
 ) -> Result<Vec<String>, RequestError> {
     let mut versions = vec!["v1".to_owned()];
     let groups = RetryPolicy::default().run(|| client.list_api_groups()).await?;
-    for group in groups
+    let counted = groups
         .groups
         .into_iter()
-        .filter(|group| group.name != MEASUREMENTS)
-    {
-        versions.extend(group.preferred_version.map(|version| version.group_version));
-    }
+        .filter(|group| group.name != MEASUREMENTS);
+    versions
+        .extend(counted.flat_map(|group| group.versions.into_iter().map(|version| version.group_version)));
     let kinds = Kinds::new(client.clone());
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for api_version in versions {
-        for (name, kind) in kinds.listed(&api_version).await? {
-            if !kind.is_namespaced || matches!(name.as_str(), "Endpoints" | "EndpointSlice" | "Event") {
-                continue;
-            }
-            let everything = ListParams::default();
-            let listed = list(
-                client,
-                api_version.clone(),
-                name,
-                kind,
-                Some(namespace),
-                &everything,
-            )
-            .await?;
+        match foreign_of_version(client, &kinds, &api_version, namespace, ours).await {
+            Ok(foreign) => found.extend(foreign),
+            // Nobody knows what is there: an API server of somebody else that is down must not cost his objects.
+            Err(_) => drop(found.insert(format!("objects of {api_version}, which does not answer"))),
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+async fn foreign_of_version(
+    client: &Client,
+    kinds: &Kinds,
+    api_version: &str,
+    namespace: &str,
+    ours: &Ours<'_>,
+) -> Result<Vec<String>, RequestError> {
+    let everything = ListParams::default();
+    let mut found = Vec::new();
+    for (name, kind) in kinds.listed(api_version).await? {
+        if kind.is_namespaced && !matches!(name.as_str(), "Endpoints" | "EndpointSlice" | "Event") {
+            let version = api_version.to_owned();
+            let listed = list(client, version, name, kind, Some(namespace), &everything).await?;
             found.extend(foreign(listed, ours));
         }
     }
-    found.sort();
     Ok(found)
 }
 
@@ -456,6 +462,66 @@ mod tests {
                 "Secret n/wanted",
                 "PersistentVolumeClaim n/ours",
                 "Secret n/theirs"
+            ]
+        );
+    }
+
+    /// An API server that answers by path, one request per connection; what it does not know it forbids.
+    async fn server(answers: BTreeMap<&'static str, Value>) -> Client {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = stream.read_u8().await else { break };
+                    request.push(byte);
+                }
+                let request = String::from_utf8_lossy(&request).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default().split('?').next();
+                let (status, body) = match path.and_then(|path| answers.get(path)) {
+                    Some(body) => ("200 OK", body.to_string()),
+                    None => (
+                        "403 Forbidden",
+                        json!({"code": 403, "reason": "Forbidden"}).to_string(),
+                    ),
+                };
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close",
+                    body.len()
+                );
+                let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
+            }
+        });
+        Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_namespace_is_kept_while_somebody_elses_api_server_does_not_say_what_is_in_it() {
+        let version = |version: &str| json!({"groupVersion": version, "version": version});
+        let group = |name: &str, versions: [Value; 1]| json!({"name": name, "versions": versions});
+        let groups = json!({"kind": "APIGroupList", "groups": [
+            group("metrics.k8s.io", [version("metrics.k8s.io/v1")]),
+            group("theirs.example", [version("theirs.example/v1")])]});
+        let core = json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [{"name": "secrets",
+            "singularName": "secret", "namespaced": true, "kind": "Secret", "verbs": ["list"]}]});
+        let secrets = json!({"items": [{"metadata": {"name": "a", "namespace": "n"}}]});
+        let client = server(BTreeMap::from([
+            ("/apis", groups),
+            ("/api/v1", core),
+            ("/api/v1/namespaces/n/secrets", secrets),
+        ]))
+        .await;
+        let ours = Ours {
+            cluster: "prod",
+            wanted: BTreeSet::new(),
+        };
+        assert_eq!(
+            foreign_in_namespace(&client, "n", &ours).await.unwrap(),
+            [
+                "Secret n/a",
+                "objects of theirs.example/v1, which does not answer"
             ]
         );
     }

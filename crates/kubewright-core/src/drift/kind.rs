@@ -201,7 +201,8 @@ kinds! {
     ObjectSurplus = "object-surplus":
         "objects left over";
         "kubewright applied the object and cluster.yaml no longer asks for it.";
-        "`kubewright apply` deletes it, unless that would take along what is not kubewright's; the message says what.";
+        "`kubewright apply` deletes it, unless that would take along what is not kubewright's; the message says what. Delete that, \
+         or keep the object for yourself: take its label `kubewright.io/cluster` off.";
     /// A deployment is not available.
     Unavailable = "deployment-unavailable":
         "not available";
