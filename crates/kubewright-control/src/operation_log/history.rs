@@ -1,13 +1,15 @@
 //! What the operation log holds, wherever it is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kubewright_core::operation_log::{self, Operation, RUN_BYTES};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::node::Node;
 use crate::session::{Purpose, Session};
 
@@ -17,6 +19,9 @@ pub const HERE: &str = "here";
 pub const DIRECTORY: &str = ".kubewright/operations";
 /// Ends the name of a record.
 pub(super) const EXTENSION: &str = ".jsonl";
+
+/// How long the others have once one control plane has answered: all of them are told the same.
+const LATE: Duration = Duration::from_secs(5);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -32,6 +37,11 @@ pub struct History {
 /// Reads what this computer and all control planes that can be reached hold of a cluster: everything without steps, or
 /// the runs whose id begins with `run`, whole.
 pub async fn read(session: &Session, run: Option<&str>) -> History {
+    read_within(session, run, LATE).await
+}
+
+/// The same with another bound for those that are late.
+pub(super) async fn read_within(session: &Session, run: Option<&str>, late: Duration) -> History {
     let here = here(
         &session.directory.join(DIRECTORY),
         session.cluster.name.as_ref(),
@@ -39,8 +49,10 @@ pub async fn read(session: &Session, run: Option<&str>) -> History {
     );
     let mut places = vec![(HERE.to_owned(), here)];
     let mut asking = JoinSet::new();
+    let mut pending = BTreeSet::new();
     for node in session.cluster.control_planes() {
         let name = node.name.to_string();
+        pending.insert(name.clone());
         let way = session.transport(node);
         let introduction = session.introduction(Purpose::Read);
         let run = run.map(str::to_owned);
@@ -55,17 +67,37 @@ pub async fn read(session: &Session, run: Option<&str>) -> History {
         });
     }
     let mut history = History::default();
-    while let Some(joined) = asking.join_next().await {
+    loop {
+        let next = asking.join_next();
+        let has_answer = places.len() > 1;
+        let joined = if has_answer {
+            let Ok(joined) = timeout(late, next).await else {
+                break;
+            };
+            joined
+        } else {
+            next.await
+        };
         match joined {
-            Ok((name, Ok(operations))) => places.push((name, operations)),
-            Ok((name, Err(error))) => {
-                history.missing.insert(name, error);
+            None => break,
+            Some(Ok((name, answer))) => {
+                pending.remove(&name);
+                match answer {
+                    Ok(operations) => places.push((name, operations)),
+                    Err(error) => {
+                        history.missing.insert(name, error);
+                    }
+                }
             }
-            Err(panic) => {
-                let error = Error::bug(panic.to_string());
-                history.missing.insert("unknown".to_owned(), error);
-            }
+            // Who it was is still among those that are waited for.
+            Some(Err(panic)) => tracing::error!(%panic, "asking a control plane"),
         }
+    }
+    for name in pending {
+        let error = Error::new(Kind::Node, "read the operation log")
+            .because("no answer yet, others have answered")
+            .on(&name);
+        history.missing.insert(name, error);
     }
     history.asked = places.iter().map(|(name, _)| name.clone()).collect();
     history.asked.sort();

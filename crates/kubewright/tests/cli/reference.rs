@@ -50,6 +50,9 @@ fn the_command_reference_is_up_to_date() {
     add("kubewright", &["--help"]);
     for command in COMMANDS {
         add(&format!("kubewright {command}"), &[command, "--help"]);
+        if command == "logs" {
+            add("kubewright logs show", &["logs", "show", "--help"]);
+        }
     }
     compare("cli.md", &page);
 }
