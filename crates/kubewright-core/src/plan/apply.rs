@@ -43,7 +43,7 @@ pub fn plan_apply(
         states,
         observed,
     };
-    let mut graph = Graph::default();
+    let mut graph = Graph::of(cluster.control_planes().count());
     recipe.prepare_hosts(&mut graph);
     recipe.converge_control_planes(&mut graph)?;
     recipe.settle(&mut graph);

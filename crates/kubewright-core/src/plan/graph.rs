@@ -2,16 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use super::{Disruption, PlannedStep, Step, StepId};
+use super::disruption::disruption;
+use super::{PlannedStep, Step, StepId};
 
 /// Collects the steps of a plan in an order that respects their dependencies.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     steps: Vec<PlannedStep>,
     known: BTreeSet<StepId>,
+    control_planes: usize,
 }
 
 impl Graph {
+    /// A plan without steps for a cluster with so many control planes.
+    pub(super) fn of(control_planes: usize) -> Self {
+        Self {
+            control_planes,
+            ..Self::default()
+        }
+    }
+
     /// Appends a step; dependencies on steps that were not planned (because there is nothing to do) are dropped.
     pub(super) fn add(
         &mut self,
@@ -25,7 +35,7 @@ impl Graph {
             .into_iter()
             .filter(|step| self.known.contains(step))
             .collect();
-        let disruption = disruption(&step);
+        let disruption = disruption(&step, self.control_planes);
         self.steps.push(PlannedStep {
             id: id.clone(),
             step,
@@ -59,33 +69,5 @@ impl Graph {
     /// The steps, in order.
     pub(super) fn into_steps(self) -> Vec<PlannedStep> {
         self.steps
-    }
-}
-
-fn disruption(step: &Step) -> Disruption {
-    use crate::observed::{Change, UnitAction};
-    match step {
-        Step::ResetNode { .. } => Disruption::Destroys,
-        Step::Converge { differences, .. } => {
-            let units: Vec<String> = differences
-                .iter()
-                .filter(|difference| {
-                    matches!(
-                        difference.change,
-                        Change::Unit {
-                            action: UnitAction::Restart,
-                            ..
-                        }
-                    )
-                })
-                .map(|difference| difference.resource.what().to_owned())
-                .collect();
-            if units.is_empty() {
-                Disruption::None
-            } else {
-                Disruption::Restarts { units }
-            }
-        }
-        _ => Disruption::None,
     }
 }

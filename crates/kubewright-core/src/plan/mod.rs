@@ -2,6 +2,7 @@
 
 mod apply;
 mod control_planes;
+mod disruption;
 mod explain;
 mod graph;
 mod identity;
@@ -13,8 +14,10 @@ mod refusal;
 mod reset;
 mod safety;
 mod saved;
+mod schema;
 mod step;
 pub mod text;
+mod waits;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +34,7 @@ pub use pod_ranges::allocate_pod_ranges;
 pub use refusal::Refusal;
 pub use reset::plan_reset;
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
+pub use schema::schema;
 pub use step::{Condition, Disruption, PlannedStep, Step, StepId};
 
 #[cfg(test)]

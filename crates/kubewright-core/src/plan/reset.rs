@@ -10,7 +10,7 @@ use crate::spec::Cluster;
 
 /// Plans the end of a cluster.
 pub fn plan_reset(cluster: &Cluster) -> Plan {
-    let mut graph = Graph::default();
+    let mut graph = Graph::of(cluster.control_planes().count());
     let mut workers: Vec<StepId> = Vec::new();
     let (control_planes, others): (Vec<_>, Vec<_>) =
         cluster.nodes.iter().partition(|node| node.is_control_plane());

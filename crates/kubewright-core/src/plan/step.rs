@@ -162,6 +162,9 @@ pub enum Disruption {
     Restarts {
         /// The units.
         units: Vec<String>,
+        /// What that means for others, one sentence each.
+        #[serde(default)]
+        effects: Vec<String>,
     },
     /// Data on one node is lost.
     Destroys,

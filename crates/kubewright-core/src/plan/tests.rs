@@ -8,6 +8,7 @@ mod identity;
 mod only;
 mod quorum;
 mod saved;
+mod told;
 
 use super::*;
 use crate::observed::{
@@ -20,12 +21,12 @@ const NODES: [&str; 5] = ["cp-1", "cp-2", "cp-3", "w-1", "w-2"];
 
 fn cluster(order: &[&str]) -> Cluster {
     let nodes = order.iter().fold(String::new(), |text, name| {
-        let (number, role) = if let Some(number) = name.strip_prefix("cp-") {
-            (format!("1{number}"), "control-plane")
+        let (address, role) = if let Some(number) = name.strip_prefix("cp-") {
+            (format!("192.0.2.1{number}"), "control-plane")
         } else {
-            (format!("2{}", &name[2..]), "worker")
+            (format!("198.51.100.{}", &name[2..]), "worker")
         };
-        text + &format!("    - {{ name: {name}, address: 192.0.2.{number}, roles: [{role}] }}\n")
+        text + &format!("    - {{ name: {name}, address: {address}, roles: [{role}] }}\n")
     });
     let text = format!(
         "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata:\n  name: test\nspec:\n  nodes:\n{nodes}"
@@ -273,7 +274,8 @@ fn names_the_units_a_step_restarts() {
     assert_eq!(
         plan.steps[0].disruption,
         Disruption::Restarts {
-            units: vec!["kubelet.service".to_owned()]
+            units: vec!["kubelet.service".to_owned()],
+            effects: vec!["pods keep running".to_owned()]
         }
     );
 }

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::{Disruption, Plan, PlannedStep, Step};
+use super::{Disruption, Plan, PlannedStep, Step, disruption, waits};
 use crate::observed::{Change, Difference, UnitAction, UnitFinding};
-use crate::resource::{NodeState, Resource, Stage};
+use crate::resource::{NodeState, Resource};
 use crate::shown::{line, sentence, shown};
 
 /// More nodes than this are counted instead of named.
@@ -30,6 +30,13 @@ pub fn render(
     }
     for group in group(plan, states) {
         let _ = writeln!(text, "{}", headline(&group));
+        let disruption = &group.steps[0].disruption;
+        if *disruption != Disruption::None {
+            let _ = writeln!(text, "  disturbs: {}", disruption::told(disruption));
+        }
+        if let Some(waits) = waits::told(&group.steps) {
+            let _ = writeln!(text, "  after: {waits}");
+        }
         text.push_str(&body(group.steps[0], states, objects));
         text.push('\n');
     }
@@ -89,15 +96,6 @@ pub(super) fn what(step: &Step) -> String {
     }
 }
 
-/// What a step disturbs.
-pub(super) fn disturbs(disruption: &Disruption) -> String {
-    match disruption {
-        Disruption::None => "nothing".to_owned(),
-        Disruption::Restarts { units } => format!("restarts {}", units.join(", ")),
-        Disruption::Destroys => "all data of the node is lost".to_owned(),
-    }
-}
-
 /// Steps of several nodes that read the same.
 struct Group<'a> {
     steps: Vec<&'a PlannedStep>,
@@ -129,6 +127,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
     let after: Vec<String> = planned
         .after
         .iter()
+        .filter(|id| !planned.in_turn.contains(id))
         .map(|id| id.0.rsplit_once('/').map_or("", |(_, stage)| stage).to_owned())
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
@@ -165,23 +164,7 @@ fn headline(group: &Group<'_>) -> String {
         } => {
             let each = if group.nodes.len() > 1 { " each" } else { "" };
             let changes = count(differences.len(), "change");
-            let order = if matches!(stage, Stage::Etcd | Stage::ControlPlane) && group.nodes.len() > 1 {
-                order_of(group)
-            } else {
-                ""
-            };
-            let disturbs = match &planned.disruption {
-                Disruption::Restarts { units } => {
-                    let units: Vec<String> = units.iter().map(|unit| shown(unit)).collect();
-                    format!("; restarts {}{order}", units.join(", "))
-                }
-                _ => String::new(),
-            };
-            format!(
-                "{nodes}: {} ({changes}{each}: {}{disturbs})",
-                stage.title(),
-                planned.why
-            )
+            format!("{nodes}: {} ({changes}{each}: {})", stage.title(), planned.why)
         }
         Step::Wait {
             condition: super::Condition::OnNode { condition, .. },
@@ -221,19 +204,6 @@ fn headline(group: &Group<'_>) -> String {
     }
 }
 
-/// Whether the steps of a group wait for one another.
-fn order_of(group: &Group<'_>) -> &'static str {
-    let is_serial = group.steps.iter().skip(1).any(|step| {
-        let own = step.step.node().unwrap_or_default();
-        step.after.iter().any(|id| !id.0.starts_with(&format!("{own}/")))
-    });
-    if is_serial {
-        ", one node after the other"
-    } else {
-        ""
-    }
-}
-
 fn body(
     planned: &PlannedStep,
     states: &BTreeMap<String, NodeState>,
@@ -246,6 +216,12 @@ fn body(
             .iter()
             .map(|difference| lines(difference, node, states))
             .collect(),
+        Step::RegisterNodes { nodes } if nodes.len() > NAMED_NODES => {
+            format!(
+                "  ~ {} objects\n",
+                count(nodes.len(), "Node").trim_end_matches('s')
+            )
+        }
         Step::RegisterNodes { nodes } => nodes.iter().fold(String::new(), |mut text, node| {
             let _ = writeln!(text, "  ~ Node {}", shown(node));
             text
