@@ -7,7 +7,7 @@ use std::time::Instant;
 use kubewright_control::claim::Claimant;
 use kubewright_control::execute::{Hands, Outcome, execute};
 use kubewright_control::observe::Observation;
-use kubewright_control::report::Reporter;
+use kubewright_control::report::{Event, Reporter};
 use kubewright_control::session::Purpose;
 use kubewright_core::check::{Finding, Severity};
 use kubewright_core::observed::{Counters, Observed};
@@ -144,8 +144,18 @@ pub(crate) async fn perform(
             operator: opened.session.operator.clone(),
             nodes: hands.nodes.keys().cloned().collect(),
         };
+        if observed.api.is_some() {
+            // A holder that may be alive is watched for as long as its lease lasts.
+            opened.progress.event(&Event::Node {
+                node: "cluster".to_owned(),
+                doing: "making sure that no other run changes it".to_owned(),
+            });
+        }
         let claimed = hands.api.begin_changes(claimant, observed.api.is_some()).await;
-        claimed.map_err(|error| opened.with_log(session::failure(&error)))?;
+        claimed.map_err(|error| {
+            opened.progress.finish();
+            opened.with_log(session::failure(&error))
+        })?;
     }
     let log = operations::begin(plan, hands, observed, opened).await;
     let (stop, is_asked) = watch::channel(false);
