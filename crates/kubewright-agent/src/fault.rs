@@ -6,27 +6,30 @@
 
 use std::io;
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::wire::NodeError;
 
 /// The text of a failure, as it ends an error: lower-case, without the number the operating system gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
+    id: ErrorId,
     text: String,
     hint: Option<String>,
 }
 
 impl From<&str> for Cause {
     fn from(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            hint: None,
-        }
+        text.to_owned().into()
     }
 }
 
 impl From<String> for Cause {
     fn from(text: String) -> Self {
-        Self { text, hint: None }
+        Self {
+            id: ErrorId::NodeFailed,
+            text,
+            hint: None,
+        }
     }
 }
 
@@ -39,16 +42,19 @@ impl From<io::Error> for Cause {
             .next()
             .map(|first| first.to_lowercase().chain(letters).collect())
             .unwrap_or_default();
-        let hint = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Some("free space or inodes on that file system, then run the same command again")
-            }
-            io::ErrorKind::ReadOnlyFilesystem => {
-                Some("the file system is mounted read-only: check `dmesg` for disk errors and remount it")
-            }
-            _ => None,
+        let (id, hint) = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+                ErrorId::NodeNoSpace,
+                Some("free space or inodes on that file system, then run the same command again"),
+            ),
+            io::ErrorKind::ReadOnlyFilesystem => (
+                ErrorId::NodeReadOnly,
+                Some("the file system is mounted read-only: check `dmesg` for disk errors and remount it"),
+            ),
+            _ => (ErrorId::NodeFailed, None),
         };
         Self {
+            id,
             text,
             hint: hint.map(str::to_owned),
         }
@@ -71,9 +77,12 @@ impl From<serde_json::Error> for Cause {
 pub fn fault(doing: impl Into<String>, cause: impl Into<Cause>) -> NodeError {
     let cause = cause.into();
     NodeError {
+        id: cause.id,
         doing: doing.into(),
         cause: cause.text,
         resource: None,
+        command: None,
+        unit: None,
         log: Vec::new(),
         hint: cause.hint,
     }
@@ -107,6 +116,7 @@ mod tests {
             .doing(|| "write /etc/x".to_owned())
             .unwrap_err();
         assert_eq!(error.to_string(), "write /etc/x: no space left on device");
+        assert_eq!(error.id, ErrorId::NodeNoSpace);
         assert!(error.hint.is_some());
     }
 }

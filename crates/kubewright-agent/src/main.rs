@@ -81,6 +81,7 @@ fn wait_url(url: &str, ca: &str, seconds: &str) -> ExitCode {
     let condition = NodeCondition::HttpOk {
         url: url.to_owned(),
         ca_file: Some(ca.to_owned()),
+        unit: None,
     };
     finish(wait(
         &RealSystem,

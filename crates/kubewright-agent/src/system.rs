@@ -10,6 +10,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::wire::NodeError;
 
 use crate::fault::{Doing as _, fault};
@@ -94,7 +95,10 @@ impl Output {
         if self.success {
             return Ok(self);
         }
-        Err(fault(format!("run {}", command.line()), self.complaint()))
+        let mut error = fault(format!("run {}", command.line()), self.complaint());
+        error.id = ErrorId::NodeCommand;
+        error.command = Some(command.line());
+        Err(error)
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::wire::{NodeCondition, NodeError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -39,9 +40,17 @@ pub fn wait(
         if left.is_zero() || stop() {
             let cause = format!("not so after {} s: {seen}", timeout.as_secs_f32().round());
             let mut error = fault(format!("wait until {condition}"), cause);
-            if let NodeCondition::UnitActive { unit } = condition {
-                error.log = unit::log(system, unit, unit::LOG_LINES).unwrap_or_default();
-            }
+            error.id = ErrorId::WaitTimedOut;
+            let (NodeCondition::UnitActive { unit: concerned }
+            | NodeCondition::HttpOk {
+                unit: Some(concerned),
+                ..
+            }) = condition
+            else {
+                return Err(error);
+            };
+            error.log = unit::log(system, concerned, unit::LOG_LINES).unwrap_or_default();
+            error.unit = Some(concerned.clone());
             return Err(error);
         }
         system.pause(PAUSE.min(left));
@@ -58,7 +67,7 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> R
             }
             Err(format!("it is {} ({})", status.active, status.sub))
         }
-        NodeCondition::HttpOk { url, ca_file } => {
+        NodeCondition::HttpOk { url, ca_file, .. } => {
             let left = deadline.saturating_sub(system.uptime());
             let timeout = left.clamp(Duration::from_millis(50), LOOK);
             match status(system, url, ca_file.as_deref(), timeout)? {
@@ -190,7 +199,11 @@ mod tests {
     #[test]
     fn waits_until_the_answer_is_200() {
         let url = server(vec!["HTTP/1.1 500 not yet\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nok"]);
-        let condition = NodeCondition::HttpOk { url, ca_file: None };
+        let condition = NodeCondition::HttpOk {
+            url,
+            ca_file: None,
+            unit: None,
+        };
         let system = TestSystem::new();
         wait(&*system, &condition, Duration::from_secs(20), &|| false).unwrap();
     }
@@ -201,6 +214,7 @@ mod tests {
         let condition = NodeCondition::HttpOk {
             url: url.clone(),
             ca_file: None,
+            unit: None,
         };
         let system = TestSystem::new();
         let error = wait(&*system, &condition, Duration::ZERO, &|| false).unwrap_err();

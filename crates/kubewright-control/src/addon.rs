@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::spec::{Addon, Cluster};
 use serde_json::Value;
 
@@ -19,11 +20,12 @@ pub fn objects(cluster: &Cluster, base: &Path) -> Result<Vec<Value>, Error> {
         };
         for manifest in manifests {
             let Some(path) = manifest.path() else {
-                return Err(
-                    Error::new(Kind::User, format!("addon {name}: {} is a URL", manifest.0))
-                        .because("manifests are not fetched yet")
-                        .hint("download it beside cluster.yaml and name the file"),
-                );
+                return Err(Error::named(
+                    ErrorId::ManifestInvalid,
+                    format!("addon {name}: {} is a URL", manifest.0),
+                )
+                .because("manifests are not fetched yet")
+                .hint("download it beside cluster.yaml and name the file"));
             };
             for file in files(&base.join(path))? {
                 objects.extend(read(&file)?);
@@ -61,6 +63,7 @@ fn read(path: &Path) -> Result<Vec<Value>, Error> {
             format!("read the manifest {}", path.display()),
             &error,
         )
+        .id(ErrorId::ManifestInvalid)
         .hint("mend the file; kubectl apply --dry-run=client -f FILE tells more")
     })?;
     let mut objects = Vec::new();
@@ -80,6 +83,7 @@ fn read(path: &Path) -> Result<Vec<Value>, Error> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::caused(Kind::User, format!("read the manifest {}", path.display()), error)
+        .id(ErrorId::ManifestInvalid)
         .hint("paths under addons start at the directory of cluster.yaml")
 }
 

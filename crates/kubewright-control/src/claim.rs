@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorId, Kind};
 use crate::execute::Asking;
 use crate::node::boot_time;
 
@@ -126,7 +126,7 @@ impl Claim {
             loop {
                 sleep(own.pace.renews).await;
                 match own.renew().await {
-                    Err(error) if error.kind == Kind::Refused => {
+                    Err(error) if error.kind() == Kind::Refused => {
                         tracing::error!(%error, "the claim on the cluster is lost");
                         return;
                     }
@@ -284,15 +284,21 @@ fn name(other: &Record) -> String {
 }
 
 fn busy(other: &Record) -> Error {
-    Error::new(Kind::Refused, format!("{} is changing the cluster", name(other)))
-        .because(format!("since {}, and still renews its lease", other.acquired))
-        .hint("wait until that run is done; kubectl -n kube-system get lease kubewright shows it")
+    Error::named(
+        ErrorId::ClusterLocked,
+        format!("{} is changing the cluster", name(other)),
+    )
+    .because(format!("since {}, and still renews its lease", other.acquired))
+    .hint("wait until that run is done; kubectl -n kube-system get lease kubewright shows it")
 }
 
 fn taken(other: &Record) -> Error {
-    Error::new(Kind::Refused, "this run no longer has its lease on the cluster")
-        .because(format!("{} has it since {}", name(other), other.acquired))
-        .hint("run the command again: it looks at everything anew")
+    Error::named(
+        ErrorId::ClusterLocked,
+        "this run no longer has its lease on the cluster",
+    )
+    .because(format!("{} has it since {}", name(other), other.acquired))
+    .hint("run the command again: it looks at everything anew")
 }
 
 fn now() -> String {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::Client;
+use kubewright_core::errors::ErrorId;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};
 use kubewright_core::plan::Condition;
@@ -251,7 +252,11 @@ impl ClusterApi for KubernetesApi {
                         return Err(Error::bug("a node's condition was asked of the API"));
                     }
                 };
-                waited.map_err(|error| Error::caused(Kind::Api, format!("wait until {condition}"), &error))
+                waited.map_err(|error| {
+                    Error::caused(Kind::Api, format!("wait until {condition}"), &error)
+                        .id(ErrorId::ApiWaitTimedOut)
+                        .hint("kubectl get pods -A -o wide and kubectl get events -A show why; then run the same command again")
+                })
             };
             self.way.with(wait).await
         })
@@ -266,7 +271,7 @@ impl ClusterApi for KubernetesApi {
                 return Ok(());
             }
             match self.claim().await {
-                Err(error) if error.kind == Kind::Refused => Err(error),
+                Err(error) if error.kind() == Kind::Refused => Err(error),
                 // The nodes are locked, and an API that cannot be written to may be what this run mends; before the API
                 // is changed, the claim is asked for again.
                 Err(error) => {

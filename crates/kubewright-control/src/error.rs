@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use kubewright_core::errors::{Diagnosis, diagnose};
+pub use kubewright_core::errors::{ErrorId, Kind};
 use kubewright_core::plan::Refusal;
 use kubewright_core::wire::NodeError;
 
@@ -12,30 +14,11 @@ use crate::artifact::ArtifactError;
 use crate::authority::AuthorityError;
 use crate::node::{NodeCallError, outcome, since};
 
-/// Whose matter an error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The file, the flags or this computer.
-    User,
-    /// The way to a node.
-    Ssh,
-    /// Something on a node.
-    Node,
-    /// etcd.
-    Etcd,
-    /// The Kubernetes API.
-    Api,
-    /// A safety rule said no.
-    Refused,
-    /// kubewright itself.
-    Bug,
-}
-
 /// An error with everything an operator needs.
 #[derive(Clone, Debug)]
 pub struct Error {
-    /// Whose matter it is.
-    pub kind: Kind,
+    /// Which situation it is; that says whose matter it is.
+    pub id: ErrorId,
     /// The node, if one is concerned.
     pub node: Option<String>,
     /// What was being done.
@@ -44,20 +27,51 @@ pub struct Error {
     pub causes: Vec<String>,
     /// What the operator can do.
     pub hint: Option<String>,
-    /// The last lines of the journal of the unit concerned.
+    /// The program that was run, with its arguments, when one was.
+    pub command: Option<String>,
+    /// The unit concerned, when one is.
+    pub unit: Option<String>,
+    /// The last lines of the unit's journal, or of what a program said.
     pub log: Vec<String>,
 }
 
 impl Error {
-    /// An error of a kind.
+    /// An error of which no more is known than whose matter it is.
     pub fn new(kind: Kind, doing: impl Into<String>) -> Self {
+        Self::named(ErrorId::of_kind(kind), doing)
+    }
+
+    /// An error that is a known situation.
+    pub fn named(id: ErrorId, doing: impl Into<String>) -> Self {
         Self {
-            kind,
+            id,
             node: None,
             doing: doing.into(),
             causes: Vec::new(),
             hint: None,
+            command: None,
+            unit: None,
             log: Vec::new(),
+        }
+    }
+
+    /// Whose matter it is.
+    pub const fn kind(&self) -> Kind {
+        self.id.kind()
+    }
+
+    /// Names the situation.
+    pub fn id(mut self, id: ErrorId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// What the log lines and causes point to.
+    pub fn diagnosis(&self) -> Option<&'static Diagnosis> {
+        match self.id.kind() {
+            // What ssh and a login shell say is understood already, and has its own ids.
+            Kind::Ssh | Kind::User | Kind::Refused => None,
+            _ => diagnose(self.log.iter().chain(&self.causes).map(String::as_str)),
         }
     }
 
@@ -103,11 +117,13 @@ impl Error {
     /// What an agent reported.
     pub fn from_node(node: &str, error: NodeError) -> Self {
         Self {
-            kind: Kind::Node,
+            id: of_a_node(error.id),
             node: Some(node.to_owned()),
             doing: error.doing,
             causes: vec![error.cause],
             hint: error.hint,
+            command: error.command,
+            unit: error.unit,
             log: error.log,
         }
     }
@@ -127,6 +143,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// A node says what went wrong there; that it is anything else is not its to say.
+fn of_a_node(id: ErrorId) -> ErrorId {
+    if id.kind() == Kind::Node {
+        id
+    } else {
+        ErrorId::NodeFailed
+    }
+}
+
 impl From<NodeCallError> for Error {
     fn from(error: NodeCallError) -> Self {
         let hint = error.hint();
@@ -134,15 +159,15 @@ impl From<NodeCallError> for Error {
         let own = match error {
             NodeCallError::Node { error, .. } => return Self::from_node(&name, *error),
             NodeCallError::Transport(error) => {
-                let own = Self::new(Kind::Ssh, format!("connect to {}", error.destination))
-                    .because(error.failure.to_string());
+                let own = Self::named(error.failure.id(), format!("connect to {}", error.destination));
                 Self {
-                    log: error.stderr.lines().map(str::to_owned).collect(),
+                    causes: error.causes(),
+                    log: error.told(),
                     ..own
                 }
             }
-            NodeCallError::Locked { holder, .. } => Self::new(
-                Kind::Refused,
+            NodeCallError::Locked { holder, .. } => Self::named(
+                ErrorId::NodeLocked,
                 format!(
                     "{} is working on it (run {}){}",
                     holder.operator,
@@ -158,25 +183,27 @@ impl From<NodeCallError> for Error {
                 ..
             } => Self {
                 log: stderr.lines().map(str::to_owned).collect(),
-                ..Self::new(Kind::Ssh, doing).because(format!(
+                ..Self::named(ErrorId::ConnectionLost, doing).because(format!(
                     "the conversation was lost ({cause}); {}",
                     outcome(asked)
                 ))
             },
             NodeCallError::Fenced {
                 doing, silent, asked, ..
-            } => Self::new(Kind::Ssh, doing).because(format!(
+            } => Self::named(ErrorId::ConnectionFenced, doing).because(format!(
                 "the conversation was given up after {} s of silence, and another run may have changed the node since; {}",
                 silent.as_secs(),
                 outcome(asked)
             )),
             NodeCallError::TimedOut { doing, after, .. } => {
-                Self::new(Kind::Node, doing).because(format!("no answer within {} s", after.as_secs()))
+                Self::named(ErrorId::NodeTimeout, doing).because(format!("no answer within {} s", after.as_secs()))
             }
             NodeCallError::Protocol { doing, cause, .. } => Self::bug(doing).because(cause),
-            NodeCallError::Tunnel { address, cause, .. } => {
-                Self::new(Kind::Node, format!("connect to {address} on the node")).because(cause)
-            }
+            NodeCallError::Tunnel { address, cause, .. } => Self::named(
+                ErrorId::NodeConnection,
+                format!("connect to {address} on the node"),
+            )
+            .because(cause),
         };
         let own = own.on(&name);
         match hint {
@@ -188,7 +215,15 @@ impl From<NodeCallError> for Error {
 
 impl From<AuthorityError> for Error {
     fn from(error: AuthorityError) -> Self {
-        let own = Self::caused(Kind::Refused, "take up the cluster's authorities", &error);
+        let id = match &error {
+            AuthorityError::Missing { .. } | AuthorityError::NoCertificate(_) => ErrorId::AuthoritiesMissing,
+            AuthorityError::Mismatch(_)
+            | AuthorityError::Unreadable { .. }
+            | AuthorityError::Differs { .. } => ErrorId::AuthoritiesDiffer,
+            AuthorityError::Request { .. } => ErrorId::Refused,
+            AuthorityError::Make { .. } | AuthorityError::Randomness(_) => ErrorId::Bug,
+        };
+        let own = Self::caused(id.kind(), "take up the cluster's authorities", &error).id(id);
         match error.hint() {
             Some(hint) => own.hint(hint),
             None => own,
@@ -198,7 +233,17 @@ impl From<AuthorityError> for Error {
 
 impl From<ArtifactError> for Error {
     fn from(error: ArtifactError) -> Self {
-        let own = Self::caused(Kind::User, "get the artifacts", &error);
+        let id = match &error {
+            ArtifactError::File { .. } => ErrorId::LocalFailure,
+            ArtifactError::Absent { .. } | ArtifactError::Download { .. } | ArtifactError::NotYet(_) => {
+                ErrorId::ArtifactUnavailable
+            }
+            ArtifactError::Format { .. }
+            | ArtifactError::Digest { .. }
+            | ArtifactError::Untrusted { .. }
+            | ArtifactError::Archive { .. } => ErrorId::ArtifactRejected,
+        };
+        let own = Self::caused(Kind::User, "get the artifacts", &error).id(id);
         match error.hint() {
             Some(hint) => own.hint(hint),
             None => own,
@@ -209,7 +254,7 @@ impl From<ArtifactError> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let hint = refusal.hint();
-        let own = Self::new(Kind::Refused, refusal.to_string());
+        let own = Self::named(refusal.id(), refusal.to_string());
         let details = refusal.details().iter().cloned();
         details
             .fold(own, Self::because)

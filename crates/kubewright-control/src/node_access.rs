@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
+use kubewright_core::errors::ErrorId;
 use kubewright_core::resource::AuthorityName;
 use kubewright_core::spec::Cluster;
 use kubewright_core::wire::NodeCondition;
@@ -57,11 +58,9 @@ impl Nodes {
     /// # Errors
     /// When the way or the identity cannot be made; whether etcd answers shows later.
     pub async fn etcd(&self, name: &str) -> Result<(EtcdClient, Forward), Error> {
-        let way = self
-            .node(name)?
-            .forward(ETCD_ADDRESS)
-            .await
-            .map_err(|error| Error::caused(Kind::User, "listen on this computer's loopback", &error))?;
+        let way = self.node(name)?.forward(ETCD_ADDRESS).await.map_err(|error| {
+            Error::caused(Kind::User, "listen on this computer's loopback", &error).id(ErrorId::LocalFailure)
+        })?;
         let credentials = self.authorities.issue_client_of(
             AuthorityName::Etcd,
             "kubewright",
@@ -127,6 +126,7 @@ impl NodeAccess for Nodes {
             let condition = NodeCondition::HttpOk {
                 url: PROXY_READY.to_owned(),
                 ca_file,
+                unit: Some(PROXY_UNIT.to_owned()),
             };
             node.wait(condition, PROXY_TIMEOUT)
                 .await

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use kubewright_core::catalogue::Platform;
+use kubewright_core::errors::ErrorId;
 use kubewright_core::manifest::{manifests, node_objects};
 use kubewright_core::observed::{Facts, Observed, ObservedNode};
 use kubewright_core::pki;
@@ -305,8 +306,8 @@ fn platforms(observed: &Observed) -> Result<BTreeMap<String, NodePlatform>, Erro
 
 fn platform(node: &str, facts: &Facts) -> Result<NodePlatform, Error> {
     let platform = Platform::from_machine(&facts.architecture).ok_or_else(|| {
-        Error::new(
-            Kind::User,
+        Error::named(
+            ErrorId::AgentMissing,
             format!("processor {:?} is not supported", facts.architecture),
         )
         .on(node)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kubewright_core::catalogue::{Release, release};
 use kubewright_core::check::Report;
+use kubewright_core::errors::ErrorId;
 use kubewright_core::spec::{Cluster, Node as SpecNode};
 
 use crate::artifact::Store;
@@ -117,8 +118,8 @@ impl Session {
         ways: Arc<dyn Ways>,
     ) -> Result<Self, Error> {
         let release = release(&cluster.kubernetes).ok_or_else(|| {
-            Error::new(
-                Kind::User,
+            Error::named(
+                ErrorId::VersionUnknown,
                 format!("Kubernetes {} is not in the catalogue", cluster.kubernetes),
             )
         })?;

@@ -213,6 +213,7 @@ async fn api_server(observation: &Observation, name: &str) -> String {
     let condition = NodeCondition::HttpOk {
         url: "https://127.0.0.1:6443/readyz".to_owned(),
         ca_file: Some("/etc/kubernetes/pki/ca.crt".to_owned()),
+        unit: None,
     };
     match node.wait(condition, TIMEOUT).await {
         Ok(()) => "ready".to_owned(),

@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod check;
 pub mod component;
 pub mod drift;
+pub mod errors;
 pub mod journal;
 pub mod manifest;
 pub mod observed;

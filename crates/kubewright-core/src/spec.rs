@@ -10,6 +10,7 @@ mod finding;
 mod inventory;
 mod parse;
 mod report;
+mod rule;
 mod schema;
 mod starter;
 mod validate;
@@ -24,6 +25,7 @@ pub use cluster::{
 pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
 pub use inventory::{InventoryError, from_inventory};
 pub use parse::parse;
+pub use rule::RULES;
 pub use schema::schema;
 pub use starter::{Starter, StarterNode, starter, starter_from_addresses};
 pub use value::{

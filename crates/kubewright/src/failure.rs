@@ -1,70 +1,68 @@
 //! An error at the edge: what happened, why, what to do next, and the exit code.
 //!
-//! Whoever catches an error turns it into a [`Failure`]; one renderer prints it. The chain reads downward: what was
-//! being done, then why it did not work.
+//! Whoever catches an error turns it into a [`Failure`]; it is shown as text, or as one line of JSON. The text reads
+//! downward: what was being done, then why it did not work, then what to do. What came from a node is cut and escaped.
+
+mod document;
 
 use std::error::Error;
 use std::fmt::Write as _;
 
-/// Whose matter it is; decides the exit code, which is part of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The file or the request is wrong.
-    User,
-    /// Something differs or was found.
-    Findings,
-    /// A run stopped part-way and can be continued.
-    Stopped,
-    /// etcd.
-    Etcd,
-    /// The Kubernetes API.
-    Api,
-    /// SSH.
-    Ssh,
-    /// A safety rule said no.
-    Refused,
-    /// kubewright itself is wrong.
-    Bug,
-}
+use kubewright_core::errors::Diagnosis;
+pub(crate) use kubewright_core::errors::{ErrorId, Kind};
+use kubewright_core::shown::{line, sentence};
 
-impl Kind {
-    /// The process' exit code.
-    pub(crate) const fn exit_code(self) -> u8 {
-        match self {
-            Self::User => 1,
-            Self::Findings => 3,
-            Self::Stopped => 10,
-            Self::Etcd => 11,
-            Self::Api => 12,
-            Self::Ssh => 13,
-            Self::Refused => 20,
-            Self::Bug => 70,
-        }
-    }
+/// Log lines that are repeated.
+const LOG_LINES: usize = 40;
+
+/// What was found, in both forms.
+#[derive(Debug)]
+struct Findings {
+    text: String,
+    values: Vec<serde_json::Value>,
 }
 
 /// An error, ready to be shown.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Kind,
+    id: ErrorId,
+    is_stopped: bool,
+    node: Option<String>,
+    step: Option<(String, String)>,
     what: String,
     details: Vec<String>,
+    command: Option<String>,
     causes: Vec<String>,
-    hints: Vec<String>,
+    unit: Option<String>,
     log: Vec<String>,
+    diagnosis: Option<&'static Diagnosis>,
+    hints: Vec<String>,
+    findings: Option<Findings>,
     others: Vec<Failure>,
 }
 
 impl Failure {
-    /// A failure in one sentence.
+    /// A failure in one sentence, of which no more is known than whose matter it is.
     pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self::named(ErrorId::of_kind(kind), what)
+    }
+
+    /// A failure that is a known situation.
+    pub(crate) fn named(id: ErrorId, what: impl Into<String>) -> Self {
         Self {
-            kind,
+            id,
+            is_stopped: false,
+            node: None,
+            step: None,
             what: what.into(),
             details: Vec::new(),
+            command: None,
             causes: Vec::new(),
-            hints: Vec::new(),
+            unit: None,
             log: Vec::new(),
+            diagnosis: None,
+            hints: Vec::new(),
+            findings: None,
             others: Vec::new(),
         }
     }
@@ -81,6 +79,29 @@ impl Failure {
             source = cause.source();
         }
         failure
+    }
+
+    /// An error of the machines' side.
+    pub(crate) fn of_machines(error: &kubewright_control::error::Error) -> Self {
+        let mut failure = Self::named(error.id, error.doing.clone());
+        failure.node.clone_from(&error.node);
+        failure.command.clone_from(&error.command);
+        failure.causes.clone_from(&error.causes);
+        failure.unit.clone_from(&error.unit);
+        failure.log.clone_from(&error.log);
+        failure.diagnosis = error.diagnosis();
+        if let Some(diagnosis) = failure.diagnosis {
+            let next = diagnosis.next(error.node.as_deref(), error.unit.as_deref());
+            failure.hints.push(next);
+        }
+        failure.hints.extend(error.hint.clone());
+        failure
+    }
+
+    /// Names the situation.
+    pub(crate) const fn id(mut self, id: ErrorId) -> Self {
+        self.id = id;
+        self
     }
 
     /// Adds what the operator can do.
@@ -101,7 +122,23 @@ impl Failure {
         self
     }
 
-    /// Adds another failure, told in full after this one; the kind is the first one's.
+    /// Names the step of the plan it happened in, and what that was to do.
+    pub(crate) fn in_step(mut self, id: &str, title: &str) -> Self {
+        self.step = Some((id.to_owned(), title.to_owned()));
+        self
+    }
+
+    /// Adds what was found in a file or on machines: as text, shown before everything else, and for programs.
+    pub(crate) fn findings<T: serde::Serialize>(mut self, text: String, findings: &[T]) -> Self {
+        let values = findings
+            .iter()
+            .filter_map(|finding| serde_json::to_value(finding).ok())
+            .collect();
+        self.findings = Some(Findings { text, values });
+        self
+    }
+
+    /// Adds another failure, told in full after this one; the exit code is the first one's.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.others.push(other);
         self
@@ -109,40 +146,69 @@ impl Failure {
 
     /// The same as the outcome of a run that can be continued.
     pub(crate) fn stopping(mut self) -> Self {
-        if self.kind != Kind::Bug {
-            self.kind = Kind::Stopped;
-        }
-        self
-    }
-
-    /// Adds the last lines of a log.
-    pub(crate) fn log(mut self, lines: impl IntoIterator<Item = String>) -> Self {
-        self.log.extend(lines);
+        self.is_stopped = true;
         self
     }
 
     /// The exit code.
     pub(crate) const fn exit_code(&self) -> u8 {
-        self.kind.exit_code()
+        match self.id.kind() {
+            Kind::Bug => Kind::Bug.exit_code(),
+            _ if self.is_stopped => Kind::Stopped.exit_code(),
+            kind => kind.exit_code(),
+        }
+    }
+
+    /// What was being done and where, in one line.
+    fn message(&self) -> String {
+        let what = line(&self.what);
+        match &self.node {
+            Some(node) => format!("node {node}: {what}"),
+            None => what,
+        }
+    }
+
+    /// The lines of the log that are shown.
+    fn shown_log(&self) -> impl Iterator<Item = String> {
+        let surplus = self.log.len().saturating_sub(LOG_LINES);
+        self.log[surplus..].iter().map(|said| sentence(said))
     }
 
     /// The text, without colour.
     pub(crate) fn render(&self) -> String {
-        let mut text = format!("error: {}\n", self.what);
+        let mut text = String::new();
+        if let Some(findings) = &self.findings {
+            text.push_str(&findings.text);
+        }
+        let _ = writeln!(text, "error: {} [{}]", self.message(), self.id);
         for detail in &self.details {
-            let _ = writeln!(text, "  {detail}");
+            let _ = writeln!(text, "  {}", line(detail));
+        }
+        if let Some((id, title)) = &self.step {
+            let _ = writeln!(text, "  step: {id}: {title}");
+        }
+        if let Some(command) = &self.command {
+            let _ = writeln!(text, "  command: {}", sentence(command));
         }
         for cause in &self.causes {
-            let _ = writeln!(text, "  because: {cause}");
+            let _ = writeln!(text, "  because: {}", line(cause));
         }
         if !self.log.is_empty() {
-            let _ = writeln!(text, "  last log lines:");
-            for line in &self.log {
-                let _ = writeln!(text, "    | {}", line.escape_debug());
+            match &self.unit {
+                Some(unit) => {
+                    let _ = writeln!(text, "  last log lines of {}:", sentence(unit));
+                }
+                None => text.push_str("  last log lines:\n"),
+            }
+            for said in self.shown_log() {
+                let _ = writeln!(text, "    | {said}");
             }
         }
+        if let Some(diagnosis) = self.diagnosis {
+            let _ = writeln!(text, "  probably: {} [{}]", diagnosis.cause, diagnosis.id);
+        }
         for hint in &self.hints {
-            let _ = writeln!(text, "  hint: {hint}");
+            let _ = writeln!(text, "  hint: {}", line(hint));
         }
         for other in &self.others {
             text.push_str(&other.render());
@@ -153,18 +219,108 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, Kind};
+    use kubewright_control::error::Error;
+
+    use super::{ErrorId, Failure, Kind};
+
+    fn unit_failed() -> Error {
+        let mut error = Error::named(ErrorId::UnitFailed, "start etcd.service")
+            .on("cp-1")
+            .because("it is failed (exit-code)")
+            .hint("the whole story is in `journalctl -u etcd.service` on the node");
+        error.command = Some("systemctl start --no-block -- etcd.service".to_owned());
+        error.unit = Some("etcd.service".to_owned());
+        error.log = vec![
+            "starting\u{1b}[2J etcd".to_owned(),
+            "listen tcp 192.0.2.11:2380: bind: address already in use".to_owned(),
+        ];
+        error
+    }
 
     #[test]
     fn reads_downward_from_what_to_why_to_what_next() {
-        let failure = Failure::new(Kind::Ssh, "connect to node cp-1")
-            .because("connection refused")
-            .hint("start sshd on 192.0.2.11");
+        let failure = Failure::of_machines(&unit_failed()).in_step("cp-1/etcd", "etcd (9 changes)");
         insta::assert_snapshot!(failure.render(), @r"
-        error: connect to node cp-1
-          because: connection refused
-          hint: start sshd on 192.0.2.11
+        error: node cp-1: start etcd.service [unit-failed]
+          step: cp-1/etcd: etcd (9 changes)
+          command: systemctl start --no-block -- etcd.service
+          because: it is failed (exit-code)
+          last log lines of etcd.service:
+            | starting\u{1b}[2J etcd
+            | listen tcp 192.0.2.11:2380: bind: address already in use
+          probably: another program listens on a port it needs [port-taken]
+          hint: on cp-1: ss -ltnp shows which program; stop it, then run the same command again (kubewright check looks for this before a first apply)
+          hint: the whole story is in `journalctl -u etcd.service` on the node
         ");
+    }
+
+    #[test]
+    fn says_the_same_in_json() {
+        let failure = Failure::of_machines(&unit_failed())
+            .in_step("cp-1/etcd", "etcd (9 changes)")
+            .stopping()
+            .and(Failure::named(ErrorId::StoppedPartWay, "stopped part-way").hint("run it again"));
+        let json: serde_json::Value = serde_json::from_str(&failure.json()).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap(), @r#"
+        {
+          "also": [
+            {
+              "exitCode": 10,
+              "id": "stopped-part-way",
+              "message": "stopped part-way",
+              "next": [
+                "run it again"
+              ]
+            }
+          ],
+          "apiVersion": "kubewright/v1alpha1",
+          "causes": [
+            "it is failed (exit-code)"
+          ],
+          "command": "systemctl start --no-block -- etcd.service",
+          "exitCode": 10,
+          "id": "unit-failed",
+          "kind": "Error",
+          "log": {
+            "lines": [
+              "starting\\u{1b}[2J etcd",
+              "listen tcp 192.0.2.11:2380: bind: address already in use"
+            ],
+            "unit": "etcd.service"
+          },
+          "message": "node cp-1: start etcd.service",
+          "next": [
+            "on cp-1: ss -ltnp shows which program; stop it, then run the same command again (kubewright check looks for this before a first apply)",
+            "the whole story is in `journalctl -u etcd.service` on the node"
+          ],
+          "node": "cp-1",
+          "probableCause": {
+            "id": "port-taken",
+            "text": "another program listens on a port it needs"
+          },
+          "step": {
+            "id": "cp-1/etcd",
+            "title": "etcd (9 changes)"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn what_a_node_says_without_end_is_cut() {
+        let mut error = unit_failed();
+        error.log = vec!["x".repeat(64 << 10); 200];
+        error.causes = vec!["y".repeat(1 << 20)];
+        let failure = Failure::of_machines(&error);
+        assert!(failure.render().len() < 32 << 10);
+        assert!(failure.json().len() < 32 << 10);
+    }
+
+    #[test]
+    fn a_run_that_began_exits_with_ten_and_a_bug_always_with_seventy() {
+        let code = |kind| Failure::new(kind, "x").stopping().exit_code();
+        assert_eq!([Kind::Ssh, Kind::Api, Kind::Refused].map(code), [10, 10, 10]);
+        assert_eq!(code(Kind::Bug), 70);
     }
 
     #[test]
@@ -173,13 +329,14 @@ mod tests {
             Kind::User,
             Kind::Findings,
             Kind::Stopped,
+            Kind::Node,
             Kind::Etcd,
             Kind::Api,
             Kind::Ssh,
             Kind::Refused,
             Kind::Bug,
         ]
-        .map(Kind::exit_code);
-        assert_eq!(codes, [1, 3, 10, 11, 12, 13, 20, 70]);
+        .map(|kind| Failure::new(kind, "x").exit_code());
+        assert_eq!(codes, [1, 3, 10, 10, 11, 12, 13, 20, 70]);
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::journal::Undo;
 use kubewright_core::observed::{Change, UnitAction, UnitFinding};
 use kubewright_core::resource::{Digest, NodeState, ResourceId, Start, Unit};
@@ -369,8 +370,11 @@ pub(crate) fn bring_up(
     };
     for arguments in commands {
         let command = Command::new("systemctl", &arguments).within(START_TIMEOUT);
-        act(system.as_ref(), &command)
-            .map_err(|error| with_log(node, name, fault(format!("{verb} {name}"), error.cause)))?;
+        act(system.as_ref(), &command).map_err(|error| {
+            let mut own = fault(format!("{verb} {name}"), error.cause);
+            own.command = error.command;
+            with_log(node, name, own)
+        })?;
     }
     node.unit_actions += 1;
     if unit.start == Start::Wait {
@@ -395,6 +399,8 @@ fn status_of(node: &Node, name: &str) -> Result<Status, NodeError> {
 
 /// Adds the last lines of a unit's journal to an error about it.
 fn with_log(node: &Node, name: &str, mut error: NodeError) -> NodeError {
+    error.id = ErrorId::UnitFailed;
+    error.unit = Some(name.to_owned());
     error.log = log(node.system.as_ref(), name, LOG_LINES).unwrap_or_default();
     hinted(
         error,

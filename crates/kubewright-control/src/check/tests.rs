@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::observed::Disk;
 use kubewright_core::spec::{NodeName, parse};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
@@ -166,9 +167,12 @@ impl Agent {
                 })
             }
             Request::Listen { .. } if world.moved.contains(&self.name.as_str()) => Err(NodeError {
+                id: ErrorId::NodeFailed,
                 doing: "listen".to_owned(),
                 cause: "cannot assign requested address".to_owned(),
                 resource: None,
+                command: None,
+                unit: None,
                 log: Vec::new(),
                 hint: None,
             }),

@@ -135,7 +135,7 @@ async fn a_run_that_renews_its_lease_is_named_and_left_alone() {
         .await
         .err()
         .unwrap();
-    assert_eq!(error.kind, Kind::Refused);
+    assert_eq!(error.kind(), Kind::Refused);
     assert_eq!(
         error.to_string(),
         "bob@laptop (run other) is changing the cluster: since 2026-01-02T03:04:05Z, and still renews its lease"

@@ -9,7 +9,7 @@ use kubewright_core::resource::AuthorityName;
 use tokio::sync::Mutex;
 
 use crate::authority::Authorities;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorId, Kind};
 use crate::kube::{connect, wait};
 use crate::node::{Forward, Node};
 
@@ -70,7 +70,7 @@ impl ApiWay {
                 Err(_) => refusals.push(format!("{name}: no answer within {} s", FIND_TIMEOUT.as_secs())),
             }
         }
-        let error = Error::new(Kind::Api, "no API server answers");
+        let error = Error::named(ErrorId::ApiUnreachable, "no API server answers");
         Err(refusals.into_iter().fold(error, Error::because).hint(
             "kubewright status tells what runs; journalctl -u kube-apiserver on a control plane tells why",
         ))
@@ -95,7 +95,7 @@ impl ApiWay {
                 Some(Ok(done)) => return Ok(done),
                 Some(Err(error)) if ways_left == 0 || !node.is_lost() => return Err(error),
                 None if ways_left == 0 => {
-                    let error = Error::new(Kind::Api, "the way to the API was lost");
+                    let error = Error::named(ErrorId::ApiUnreachable, "the way to the API was lost");
                     return Err(error.on(node.name().as_str()));
                 }
                 Some(Err(_)) | None => {
@@ -106,12 +106,11 @@ impl ApiWay {
     }
 
     async fn connect(&self, name: &str) -> Result<Connection, Error> {
-        let unreachable = || Error::new(Kind::Ssh, "the node cannot be reached").on(name);
+        let unreachable = || Error::named(ErrorId::SshNoAnswer, "the node cannot be reached").on(name);
         let node = self.nodes.get(name).ok_or_else(unreachable)?;
-        let forward = node
-            .forward(API_ADDRESS)
-            .await
-            .map_err(|error| Error::caused(Kind::User, "listen on this computer's loopback", &error))?;
+        let forward = node.forward(API_ADDRESS).await.map_err(|error| {
+            Error::caused(Kind::User, "listen on this computer's loopback", &error).id(ErrorId::LocalFailure)
+        })?;
         // The group may do everything from the first second of a cluster's life, before any binding exists.
         let credentials = self.authorities.issue_client(
             "kubewright",

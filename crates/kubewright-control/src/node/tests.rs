@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::observed::{Counters, Facts};
 use kubewright_core::resource::{
     Access, AuthorityName, Binary, Blob, Certificate, Digest, NodeState, Resource, ResourceId, SharedSecret,
@@ -443,9 +444,12 @@ async fn shows_what_went_wrong_on_the_node() {
     let node = talk(|mut agent| async move {
         let (id, _) = agent.request().await;
         let error = NodeError {
+            id: ErrorId::NodeFailed,
             doing: "write /etc/x".to_owned(),
             cause: "no space left on device".to_owned(),
             resource: None,
+            command: None,
+            unit: None,
             log: Vec::new(),
             hint: Some("free some space".to_owned()),
         };

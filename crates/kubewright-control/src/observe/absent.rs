@@ -159,6 +159,7 @@ mod tests {
         let stranger = Failure::HostKeyChanged {
             host: None,
             fingerprint: None,
+            known: None,
             pinned: false,
         };
         let errors = accept(
@@ -179,7 +180,7 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(names(&errors), ["cp-2", "cp-3"]);
-        assert!(errors.iter().all(|error| error.kind == crate::error::Kind::Ssh));
+        assert!(errors.iter().all(|error| error.kind() == crate::error::Kind::Ssh));
     }
 
     #[test]

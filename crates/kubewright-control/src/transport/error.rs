@@ -4,8 +4,10 @@
 //! OpenSSH 7 to 10, which does not translate them.
 
 use kubewright_core::catalogue::Platform;
+use kubewright_core::errors::ErrorId;
 use kubewright_core::spec::NodeName;
 
+use super::known_hosts::KnownKey;
 use super::peer::Ending;
 
 /// A node could not be reached.
@@ -51,12 +53,14 @@ pub enum Failure {
         host: Option<String>,
     },
     /// The host key of the node, or of the host on the way there, is not the one that is known.
-    #[error("the host key{} is not the known one, so nothing was sent{}", of(host.as_deref()), shown(fingerprint.as_deref()))]
+    #[error("the host key{} is not the known one, so nothing was sent{}{}", of(host.as_deref()), known_as(known.as_ref()), shown(fingerprint.as_deref()))]
     HostKeyChanged {
         /// Whose key it is, as ssh gave it.
         host: Option<String>,
         /// The fingerprint of the key the node showed, as ssh gave it.
         fingerprint: Option<String>,
+        /// The key that was expected.
+        known: Option<KnownKey>,
         /// The key was pinned in cluster.yaml.
         pinned: bool,
     },
@@ -142,8 +146,43 @@ fn of(host: Option<&str>) -> String {
     host.map_or_else(String::new, |host| format!(" of {host}"))
 }
 
+fn known_as(known: Option<&KnownKey>) -> String {
+    known.map_or_else(String::new, |known| {
+        format!("; known is {} ({})", known.fingerprint, known.place)
+    })
+}
+
 fn shown(fingerprint: Option<&str>) -> String {
     fingerprint.map_or_else(String::new, |fingerprint| format!("; it shows {fingerprint}"))
+}
+
+impl Failure {
+    /// Which situation it is.
+    pub const fn id(&self) -> ErrorId {
+        match self {
+            Self::Start { .. } => ErrorId::SshMissing,
+            Self::Prepare(_) => ErrorId::LocalFailure,
+            Self::Setting { .. } => ErrorId::SshSetting,
+            Self::HostKeyUnknown { .. } => ErrorId::SshHostKeyUnknown,
+            Self::HostKeyChanged { .. } => ErrorId::SshHostKeyChanged,
+            Self::LoginRefused { .. } => ErrorId::SshLoginRefused,
+            Self::NameNotResolved => ErrorId::SshNameNotResolved,
+            Self::Refused => ErrorId::SshConnectionRefused,
+            Self::NoAnswer(_) => ErrorId::SshNoAnswer,
+            Self::ClosedEarly => ErrorId::SshClosedEarly,
+            Self::Configuration(_) => ErrorId::SshConfiguration,
+            Self::NotRoot => ErrorId::NotRoot,
+            Self::SudoPassword => ErrorId::SudoPassword,
+            Self::SudoTerminal => ErrorId::SudoTerminal,
+            Self::SudoRefused => ErrorId::SudoRefused,
+            Self::SudoMissing => ErrorId::SudoMissing,
+            Self::Architecture { .. } => ErrorId::AgentMissing,
+            Self::NoExec { .. } | Self::Directory { .. } | Self::Write { .. } => ErrorId::AgentPlace,
+            Self::Damaged => ErrorId::AgentDamaged,
+            Self::Noise(_) | Self::Silence(_) => ErrorId::SshNoise,
+            Self::Other(_) => ErrorId::SshFailed,
+        }
+    }
 }
 
 impl TransportError {
@@ -157,17 +196,36 @@ impl TransportError {
             Failure::Prepare(_) => "make the temporary directory (TMPDIR) writable".to_owned(),
             Failure::Setting { key, .. } => format!("correct `{key}` in cluster.yaml"),
             Failure::HostKeyUnknown { .. } => format!(
-                "compare the key's fingerprint with the machine's console, then log in once by hand (ssh {}) or pin \
-                 the node's key as `hostKey` of node {node} in cluster.yaml",
-                self.by_hand()
+                "compare what `ssh-keyscan {0} | ssh-keygen -lf -` says here with what `ssh-keygen -lf \
+                 /etc/ssh/ssh_host_ed25519_key.pub` says on the machine's console; if they agree: `ssh-keyscan {0} >> \
+                 ~/.ssh/known_hosts`, or pin the key as `hostKey` of node {node} in cluster.yaml",
+                self.for_keyscan()
             ),
             Failure::HostKeyChanged { pinned: true, .. } => format!(
                 "if the machine was reinstalled, change `hostKey` of node {node} in cluster.yaml; if not, somebody may \
                  be between you and it"
             ),
-            Failure::HostKeyChanged { pinned: false, .. } => format!(
-                "if the machine was reinstalled, remove the old key with ssh-keygen -R and log in once by hand (ssh {}); \
-                 if not, somebody may be between you and it",
+            Failure::HostKeyChanged {
+                pinned: false,
+                host,
+                known,
+                ..
+            } => format!(
+                "if you do not know why, somebody may be between you and it: do not go on. If the machine was \
+                 reinstalled: `ssh-keygen {}-R {}`, then `ssh {}` once by hand, and compare the fingerprint with what \
+                 `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the machine's console",
+                known
+                    .as_ref()
+                    .and_then(KnownKey::file)
+                    .map_or_else(String::new, |file| format!("-f {file} ")),
+                host.as_ref().map_or_else(
+                    || "ADDRESS".to_owned(),
+                    |host| if host.contains('[') {
+                        format!("'{host}'")
+                    } else {
+                        host.clone()
+                    }
+                ),
                 self.by_hand()
             ),
             Failure::LoginRefused { .. } => format!(
@@ -188,15 +246,25 @@ impl TransportError {
             }
             Failure::NotRoot => "log in as root, or remove `sudo: false`".to_owned(),
             Failure::SudoPassword => {
-                "allow sudo without a password for this user: a line `USER ALL=(ALL) NOPASSWD: ALL` in \
-                 /etc/sudoers.d/kubewright"
-                    .to_owned()
+                format!(
+                    "kubewright never types passwords; on {node}, allow sudo without one: `echo '{} ALL=(ALL) NOPASSWD: \
+                     ALL' > /etc/sudoers.d/kubewright` as root",
+                    self.user()
+                )
             }
-            Failure::SudoTerminal => "remove `requiretty` for this user from /etc/sudoers".to_owned(),
-            Failure::SudoRefused => {
-                "add the user to /etc/sudoers.d with `NOPASSWD: ALL`, or log in as another user".to_owned()
-            }
+            Failure::SudoTerminal => format!(
+                "on {node}: `echo 'Defaults:{} !requiretty' >> /etc/sudoers.d/kubewright` as root",
+                self.user()
+            ),
+            Failure::SudoRefused => format!(
+                "on {node}: `echo '{} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/kubewright` as root, or log in as \
+                 another user (`ssh.user`)",
+                self.user()
+            ),
             Failure::SudoMissing => "install sudo on the node, or log in as root".to_owned(),
+            Failure::Architecture { available, .. } if available == "none" => {
+                "this kubewright carries no agent: build it with `cargo xtask dist`".to_owned()
+            }
             Failure::Architecture { .. } => {
                 "use a machine of a supported processor, or a kubewright built with an agent for it"
                     .to_owned()
@@ -224,6 +292,48 @@ impl TransportError {
             self.failure,
             Failure::Refused | Failure::NoAnswer(_) | Failure::ClosedEarly | Failure::Silence(_)
         )
+    }
+
+    /// The user who logs in, as a word of sudoers.
+    fn user(&self) -> &str {
+        let user = self.destination.split_once('@').map(|(user, _)| user);
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        user.filter(|user| user.chars().all(is_plain)).unwrap_or("USER")
+    }
+
+    /// Why, from the outside in: what has to be compared stands in lines of its own.
+    pub fn causes(&self) -> Vec<String> {
+        let text = self.failure.to_string();
+        match self.failure {
+            Failure::HostKeyChanged { .. } => text.split("; ").map(str::to_owned).collect(),
+            _ => vec![text],
+        }
+    }
+
+    /// What ssh and the node said, where it tells more than is understood of it.
+    pub fn told(&self) -> Vec<String> {
+        match self.failure {
+            Failure::HostKeyChanged { .. }
+            | Failure::HostKeyUnknown { .. }
+            | Failure::SudoPassword
+            | Failure::SudoTerminal
+            | Failure::SudoMissing
+            | Failure::NameNotResolved
+            | Failure::Refused => Vec::new(),
+            _ => self.stderr.lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The destination as arguments of an `ssh-keyscan` typed by hand.
+    fn for_keyscan(&self) -> String {
+        let place = self
+            .destination
+            .split_once('@')
+            .map_or(self.destination.as_str(), |(_, place)| place);
+        match place.split_once(" port ") {
+            Some((address, port)) => format!("-p {port} {address}"),
+            None => place.to_owned(),
+        }
     }
 
     /// The destination as arguments of an `ssh` typed by hand.
@@ -282,6 +392,7 @@ pub(super) fn classify(ending: &Ending, pinned: bool) -> Failure {
         return Failure::HostKeyChanged {
             host,
             fingerprint,
+            known: None,
             pinned: is_pinned,
         };
     }
@@ -349,6 +460,7 @@ mod tests {
         let expected = Failure::HostKeyChanged {
             host: Some("192.0.2.1".to_owned()),
             fingerprint: Some("SHA256:abc".to_owned()),
+            known: None,
             pinned: false,
         };
         assert_eq!(failure(text), expected);

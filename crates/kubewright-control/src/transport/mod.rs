@@ -8,6 +8,7 @@
 mod agents;
 mod bootstrap;
 mod error;
+mod known_hosts;
 mod local;
 mod memory;
 mod peer;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use agents::{Agent, Agents};
 pub use error::{Failure, TransportError};
+pub use known_hosts::KnownKey;
 pub use local::Local;
 pub use memory::Memory;
 pub use peer::{Ending, Peer};

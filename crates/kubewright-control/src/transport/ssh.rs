@@ -19,6 +19,7 @@ use tokio::process::Command;
 
 use super::bootstrap::{self, Mark, STATE_DIRECTORY, Stop};
 use super::error::classify;
+use super::known_hosts::KnownKey;
 use super::{Agents, Channel, Failure, Opening, Peer, Transport, TransportError};
 use crate::random;
 
@@ -253,14 +254,38 @@ impl Ssh {
                 let failure = match stop {
                     Stop::Failed(failure) => failure,
                     Stop::Write => bootstrap::write_failure(&ending.stderr),
-                    Stop::Ended => classify(&ending, pins.is_some()),
+                    Stop::Ended => self.with_known_key(classify(&ending, pins.is_some()), &ending.stderr),
                 };
                 Err(self.error(failure, &ending.stderr))
             }
         }
     }
 
+    /// Says which key was expected, so that both can be compared.
+    fn with_known_key(&self, failure: Failure, stderr: &str) -> Failure {
+        let Failure::HostKeyChanged {
+            host,
+            fingerprint,
+            pinned,
+            ..
+        } = failure
+        else {
+            return failure;
+        };
+        let known = match &self.settings.host_key {
+            Some(key) if pinned => KnownKey::pinned(key),
+            _ => KnownKey::offending(stderr),
+        };
+        Failure::HostKeyChanged {
+            host,
+            fingerprint,
+            known,
+            pinned,
+        }
+    }
+
     fn error(&self, failure: Failure, stderr: &str) -> TransportError {
+        tracing::debug!(node = %self.settings.node, %failure, stderr, "no agent to talk to");
         TransportError {
             node: self.settings.node.clone(),
             destination: self.settings.destination(),

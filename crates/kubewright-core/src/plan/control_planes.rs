@@ -168,6 +168,7 @@ impl Recipe<'_> {
         let condition = NodeCondition::HttpOk {
             url: API_READY.to_owned(),
             ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
+            unit: Some("kube-apiserver.service".to_owned()),
         };
         let why = if self.observed.api.is_some() {
             "the next control plane is touched only then"
@@ -183,6 +184,7 @@ fn wait_for_etcd(graph: &mut Graph, node: &str, after: Vec<StepId>) -> StepId {
     let condition = NodeCondition::HttpOk {
         url: ETCD_HEALTH.to_owned(),
         ca_file: None,
+        unit: Some("etcd.service".to_owned()),
     };
     let why = "a member serves only when it sees a leader";
     let step = wait_on(node, condition, ETCD_TIMEOUT_SECONDS);

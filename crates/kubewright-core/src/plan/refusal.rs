@@ -1,5 +1,6 @@
 //! Why a plan is not made: the safety rules, each with a name that the operator can look up.
 
+use crate::errors::ErrorId;
 use crate::shown::{sentence, shown};
 
 /// A safety rule said no. Nothing was changed.
@@ -137,20 +138,27 @@ fn told(unwell: &[(String, String)]) -> String {
 }
 
 impl Refusal {
+    /// The rule; also the id of the error it becomes.
+    pub const fn id(&self) -> ErrorId {
+        match self {
+            Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => {
+                ErrorId::NodeIdentity
+            }
+            Self::MemberWithoutData { .. } => ErrorId::RemoveBeforeAdd,
+            Self::Blocked { .. } => ErrorId::NothingLost,
+            Self::FixedSetting { .. } => ErrorId::FixedSetting,
+            Self::VersionStep { .. } => ErrorId::VersionStep,
+            Self::NodeForgotten { .. } | Self::MemberLeftOver { .. } => ErrorId::NodeRemoval,
+            Self::Quorum { .. } => ErrorId::Quorum,
+            Self::StalePlan { .. } => ErrorId::StalePlan,
+            Self::LeftOut { .. } => ErrorId::LeftOutStep,
+            Self::NoPodRange { .. } => ErrorId::PodRanges,
+        }
+    }
+
     /// The rule's stable name.
     pub const fn rule(&self) -> &'static str {
-        match self {
-            Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => "node-identity",
-            Self::MemberWithoutData { .. } => "remove-before-add",
-            Self::Blocked { .. } => "nothing-lost",
-            Self::FixedSetting { .. } => "fixed-setting",
-            Self::VersionStep { .. } => "version-step",
-            Self::NodeForgotten { .. } | Self::MemberLeftOver { .. } => "node-removal",
-            Self::Quorum { .. } => "quorum",
-            Self::StalePlan { .. } => "stale-plan",
-            Self::LeftOut { .. } => "left-out-step",
-            Self::NoPodRange { .. } => "pod-ranges",
-        }
+        self.id().as_str()
     }
 
     /// What exactly is in the way, one line each, where there is more to say than the message.

@@ -104,7 +104,7 @@ impl Snippet {
 }
 
 impl Finding {
-    /// Returns the finding as text: place, message, the line with marks, the remedy. Ends with a line break.
+    /// Returns the finding as text: place, message, rule, the line with marks, the remedy. Ends with a line break.
     pub fn render(&self, file_name: &str) -> String {
         let severity = match self.severity {
             Severity::Error => "error",
@@ -113,11 +113,11 @@ impl Finding {
         let mut text = match self.place {
             Some(place) => {
                 format!(
-                    "{severity}: {file_name}:{}:{}: {}\n",
-                    place.line, place.column, self.message
+                    "{severity}: {file_name}:{}:{}: {} [{}]\n",
+                    place.line, place.column, self.message, self.rule
                 )
             }
-            None => format!("{severity}: {file_name}: {}\n", self.message),
+            None => format!("{severity}: {file_name}: {} [{}]\n", self.message, self.rule),
         };
         let number = self.place.map(|place| place.line.to_string()).unwrap_or_default();
         let margin = " ".repeat(number.len());

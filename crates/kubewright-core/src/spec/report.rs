@@ -4,6 +4,7 @@
 //! one mistake, one finding.
 
 use super::finding::{Finding, MOST_SHOWN, Place, Severity, Snippet};
+use super::rule::RULES;
 use super::yaml::{Span, Tree, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -240,6 +241,10 @@ impl Report {
     }
 }
 
+fn is_named(rule: &str) -> bool {
+    RULES.iter().any(|(name, _)| *name == rule)
+}
+
 /// Sorts findings by place and gives each its line of the text.
 pub(super) fn sort_and_quote(mut findings: Vec<Finding>, text: &str) -> Vec<Finding> {
     findings.sort_by(|a, b| {
@@ -253,6 +258,10 @@ pub(super) fn sort_and_quote(mut findings: Vec<Finding>, text: &str) -> Vec<Find
     });
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.iter().rposition(|line| !line.trim().is_empty());
+    debug_assert!(
+        findings.iter().all(|finding| is_named(finding.rule)),
+        "a rule is not in the list that the reference page is made of"
+    );
     for finding in findings.iter_mut().take(MOST_SHOWN) {
         // What is missing at the end of the text is shown at the end of its last line.
         if let (Some(place), Some(last)) = (&mut finding.place, last)

@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::errors::ErrorId;
 use crate::journal::Undone;
 use crate::observed::{Counters, Difference, Facts};
 use crate::operation_log::Operation;
@@ -202,6 +203,8 @@ pub enum NodeCondition {
         url: String,
         /// PEM file of the authority, for https.
         ca_file: Option<String>,
+        /// The unit that answers there: the last lines of its journal tell why it does not.
+        unit: Option<String>,
     },
 }
 
@@ -345,12 +348,18 @@ pub enum Reply {
 #[serde(rename_all = "camelCase")]
 #[error("{}: {}", sentence(doing), sentence(cause))]
 pub struct NodeError {
+    /// Which situation it is.
+    pub id: ErrorId,
     /// What was being done, as in `write /etc/kubernetes/admin.conf`.
     pub doing: String,
     /// What went wrong, as in `no space left on device`.
     pub cause: String,
     /// The resource it was for.
     pub resource: Option<ResourceId>,
+    /// The program that was run, with its arguments, when one was.
+    pub command: Option<String>,
+    /// The unit concerned, when one is.
+    pub unit: Option<String>,
     /// The last lines of the unit's journal, when a unit is concerned.
     pub log: Vec<String>,
     /// What to do about it, when the agent knows.

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::question::Question;
 use super::stopped::{self, stopped};
 use super::{check, operations, plan, saved_plan, session};
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -111,20 +111,21 @@ fn choose(
 /// What would make a first apply fail is told before anything is changed.
 async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui) -> Result<(), Failure> {
     let report = check::look(opened).await;
-    if !report.findings.is_empty() {
-        ui.say(&report.text());
-    }
     // Whoever is left out need not be ready.
     let is_left_out = |node: &String| observed.unreachable.contains_key(node);
     let is_error = |finding: &Finding| {
         finding.severity == Severity::Error && !finding.node.as_ref().is_some_and(is_left_out)
     };
     if report.findings.iter().any(is_error) {
-        return Err(Failure::new(
-            Kind::Refused,
+        return Err(Failure::named(
+            ErrorId::ChecksFailed,
             "the machines are not ready for this cluster; nothing was changed",
         )
+        .findings(report.text(), &report.findings)
         .hint("mend what is marked as error above; kubewright check looks again"));
+    }
+    if !report.findings.is_empty() {
+        ui.say(&report.text());
     }
     Ok(())
 }

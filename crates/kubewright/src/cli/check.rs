@@ -4,7 +4,7 @@ use kubewright_control::report::{Event, Reporter as _};
 use kubewright_core::check::Report;
 
 use super::session::{self, Opened};
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -18,10 +18,11 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     let report = look(&opened).await;
     ui.result(&report, || report.text())?;
     if report.has_errors() {
-        return Err(
-            Failure::new(Kind::Findings, "kubewright apply would not succeed like this")
-                .hint("mend what is marked as error above, then check again"),
-        );
+        return Err(Failure::named(
+            ErrorId::CheckErrors,
+            "kubewright apply would not succeed like this",
+        )
+        .hint("mend what is marked as error above, then check again"));
     }
     Ok(())
 }

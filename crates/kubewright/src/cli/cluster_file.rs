@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kubewright_core::spec::{self, Cluster};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -28,7 +28,8 @@ impl ClusterFile {
 pub(crate) fn read(flags: &GlobalFlags, ui: &Ui) -> Result<ClusterFile, Failure> {
     let path = flags.file.clone();
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let failure = Failure::new(Kind::User, format!("read {}", path.display())).because(error.to_string());
+        let failure = Failure::named(ErrorId::FileUnreadable, format!("read {}", path.display()))
+            .because(error.to_string());
         if error.kind() == std::io::ErrorKind::NotFound {
             failure.hint(
                 "name the file with --file, or write one: kubewright init --control-plane ADDR,ADDR,ADDR",
@@ -49,12 +50,17 @@ pub(crate) fn read(flags: &GlobalFlags, ui: &Ui) -> Result<ClusterFile, Failure>
             })
         }
         Err(errors) => {
-            for finding in &errors.findings {
-                ui.error_line(&finding.render(&name));
-            }
+            let text = errors
+                .findings
+                .iter()
+                .map(|finding| finding.render(&name))
+                .collect();
             let count = kubewright_core::plan::text::count(errors.error_count(), "mistake");
-            Err(Failure::new(Kind::User, format!("{name} has {count}"))
-                .hint("mend what is shown above; kubewright schema prints what the file may hold"))
+            Err(
+                Failure::named(ErrorId::FileInvalid, format!("{name} has {count}"))
+                    .findings(text, &errors.findings)
+                    .hint("mend what is shown above; kubewright schema prints what the file may hold"),
+            )
         }
     }
 }

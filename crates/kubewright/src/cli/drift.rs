@@ -5,7 +5,7 @@ use kubewright_control::observe::MayLack;
 use kubewright_control::session::Purpose;
 
 use super::session;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         return Ok(());
     }
     Err(
-        Failure::new(Kind::Findings, "the cluster is not what cluster.yaml says").hint(
+        Failure::named(ErrorId::Drift, "the cluster is not what cluster.yaml says").hint(
             "kubewright plan shows what apply would do about it; kubewright apply does it (docs/reference/drift.md)",
         ),
     )

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use kubewright_core::spec::{self, ClusterName, NodeName, ValueError};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -49,16 +49,18 @@ pub(crate) fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result
         .create_new(true)
         .open(path)
         .map_err(|error| {
-            let failure =
-                Failure::new(Kind::User, format!("write {}", path.display())).because(error.to_string());
+            let failure = Failure::named(ErrorId::LocalFailure, format!("write {}", path.display()))
+                .because(error.to_string());
             if error.kind() == std::io::ErrorKind::AlreadyExists {
-                failure.hint("it is left as it is; move it away, or write another one with --file NAME")
+                failure
+                    .id(ErrorId::FileExists)
+                    .hint("it is left as it is; move it away, or write another one with --file NAME")
             } else {
                 failure.hint("choose another place with --file")
             }
         })?;
     file.write_all(text.as_bytes()).map_err(|error| {
-        Failure::new(Kind::User, format!("write {}", path.display())).because(error.to_string())
+        Failure::named(ErrorId::LocalFailure, format!("write {}", path.display())).because(error.to_string())
     })?;
     ui.say(&format!(
         "wrote {}; read it, then run: kubewright check && kubewright apply",
@@ -86,7 +88,7 @@ fn starter(arguments: &Arguments) -> Result<String, Failure> {
 
 fn from_inventory(path: &PathBuf, name: &str, ui: &Ui) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(Kind::User, format!("read {}", path.display())).because(error.to_string())
+        Failure::named(ErrorId::FileUnreadable, format!("read {}", path.display())).because(error.to_string())
     })?;
     let starter = spec::from_inventory(&text, &value::<ClusterName>(name)?)
         .map_err(|error| Failure::from_error(Kind::User, &error))?;

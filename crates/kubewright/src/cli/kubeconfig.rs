@@ -13,7 +13,7 @@ use kubewright_core::resource::AuthorityName;
 use kubewright_core::spec::Cluster;
 
 use super::session;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -40,10 +40,11 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     let cluster = &opened.file.cluster;
     let look = opened.first_look(Purpose::Read).await?;
     if !look.observed.is_settled() {
-        return Err(
-            Failure::new(Kind::User, format!("cluster {} is not there yet", cluster.name))
-                .hint("build it first: kubewright apply"),
-        );
+        return Err(Failure::named(
+            ErrorId::NoClusterYet,
+            format!("cluster {} is not there yet", cluster.name),
+        )
+        .hint("build it first: kubewright apply"));
     }
     let groups = if arguments.group.is_empty() {
         vec![ADMIN_GROUP.to_owned()]
@@ -107,7 +108,8 @@ fn target() -> Result<PathBuf, Failure> {
 /// Writes beside the file and renames, so that nobody's kubeconfig is ever half there or readable by others.
 fn merge(path: &Path, access: &Access<'_>) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(Kind::User, format!("merge into {}", path.display())).because(error.to_string())
+        Failure::named(ErrorId::LocalFailure, format!("merge into {}", path.display()))
+            .because(error.to_string())
     };
     let present = match std::fs::read_to_string(path) {
         Ok(present) => present,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::operations::time;
 use super::session;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::{Ui, table};
 
@@ -102,8 +102,10 @@ fn show(found: &History, id: &str, ui: &Ui) -> Result<(), Failure> {
         [operation] => ui.result(operation, || text(operation)),
         [] => {
             refuse_silence(found)?;
-            Err(Failure::new(Kind::User, format!("no run {id:?} is on record"))
-                .hint("kubewright logs lists those that are"))
+            Err(
+                Failure::named(ErrorId::RunUnknown, format!("no run {id:?} is on record"))
+                    .hint("kubewright logs lists those that are"),
+            )
         }
         several => {
             let ids: Vec<String> = several
@@ -111,7 +113,7 @@ fn show(found: &History, id: &str, ui: &Ui) -> Result<(), Failure> {
                 .map(|operation| shown::line(&operation.id))
                 .collect();
             Err(
-                Failure::new(Kind::User, format!("several runs begin with {id:?}"))
+                Failure::named(ErrorId::RunUnknown, format!("several runs begin with {id:?}"))
                     .because(ids.join(", "))
                     .hint("give more letters of the one you mean"),
             )

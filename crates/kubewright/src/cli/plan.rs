@@ -11,7 +11,7 @@ use kubewright_core::spec::Cluster;
 use kubewright_core::{catalogue, offline};
 
 use super::{cluster_file, saved_plan, session};
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -34,8 +34,12 @@ pub(crate) struct Arguments {
 /// Plans for machines nobody has looked at.
 pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let cluster = cluster_file::read(flags, ui)?.cluster;
-    let release = catalogue::release(&cluster.kubernetes)
-        .ok_or_else(|| Failure::new(Kind::User, "this Kubernetes version is not in the catalogue"))?;
+    let release = catalogue::release(&cluster.kubernetes).ok_or_else(|| {
+        Failure::named(
+            ErrorId::VersionUnknown,
+            "this Kubernetes version is not in the catalogue",
+        )
+    })?;
     let blank =
         offline::blank(&cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
     let plan = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed)

@@ -7,7 +7,7 @@ use kubewright_core::plan::Plan;
 use kubewright_core::spec::Cluster;
 
 use super::plan;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 
 /// What can be answered.
 const ANSWERS: &str = "[yes / no / explain / only NODE,…]";
@@ -66,7 +66,7 @@ impl Question<'_> {
             match Answer::of(&person.ask(&question)?) {
                 Answer::Yes => return Ok(chosen),
                 Answer::No => {
-                    return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
+                    return Err(Failure::named(ErrorId::NotConfirmed, "nothing was changed").hint("you answered no"));
                 }
                 Answer::Explain => person.show(&(self.explain)(&chosen)),
                 Answer::Only(names) => match plan::only(all.clone(), &names, self.cluster) {

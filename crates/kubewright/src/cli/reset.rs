@@ -5,7 +5,7 @@ use kubewright_core::plan::{plan_reset, text};
 use std::sync::Arc;
 
 use super::{apply, session, stopped};
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
             text::count(cluster.nodes.len(), "node"),
         ));
         if !ui.confirm("Take it down?")? {
-            return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
+            return Err(Failure::named(ErrorId::NotConfirmed, "nothing was changed").hint("you answered no"));
         }
     }
     let again = stopped::command("reset", &opened.file.path, &[]);

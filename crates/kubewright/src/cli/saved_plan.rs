@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kubewright_core::plan::{SavedPlan, UnreadablePlan};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 
 /// A plan of a thousand nodes is far below this.
 const LARGEST_BYTES: u64 = 256 << 20;
@@ -13,9 +13,12 @@ const LARGEST_BYTES: u64 = 256 << 20;
 /// Writes a plan beside its final place, then moves it there.
 pub(crate) fn write(path: &Path, saved: &SavedPlan) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
-        Failure::new(Kind::User, format!("write the plan to {}", path.display()))
-            .because(error.to_string())
-            .hint("name a file in a directory you may write to: kubewright plan --out FILE")
+        Failure::named(
+            ErrorId::PlanUnreadable,
+            format!("write the plan to {}", path.display()),
+        )
+        .because(error.to_string())
+        .hint("name a file in a directory you may write to: kubewright plan --out FILE")
     };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = parent.unwrap_or(Path::new("."));
@@ -34,7 +37,12 @@ pub(crate) fn write(path: &Path, saved: &SavedPlan) -> Result<(), Failure> {
 
 /// Reads a plan.
 pub(crate) fn read(path: &Path) -> Result<SavedPlan, Failure> {
-    let reading = || Failure::new(Kind::User, format!("read the plan in {}", path.display()));
+    let reading = || {
+        Failure::named(
+            ErrorId::PlanUnreadable,
+            format!("read the plan in {}", path.display()),
+        )
+    };
     let size = std::fs::metadata(path).map(|metadata| metadata.len());
     let text = size.and_then(|size| {
         if size > LARGEST_BYTES {
@@ -118,22 +126,22 @@ mod tests {
             said.push_str(&rendered.replace(&home.path().display().to_string(), "HOME"));
         }
         insta::assert_snapshot!(said, @r"
-        error: read the plan in HOME/plan.json
+        error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: expected ident at line 1 column 2
           hint: make it anew: kubewright plan --out FILE
-        error: read the plan in HOME/plan.json
+        error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: it does not say what it is
           hint: make it anew: kubewright plan --out FILE
-        error: read the plan in HOME/plan.json
+        error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: it is what plan -o json prints; plan --out writes one that can be applied
           hint: make it anew: kubewright plan --out FILE
-        error: read the plan in HOME/plan.json
+        error: read the plan in HOME/plan.json [plan-unreadable]
           because: it has form 9 (written by kubewright 0.1.0), this kubewright reads form 1
           hint: apply it with kubewright 0.1.0, or make it anew: kubewright plan --out FILE
-        error: read the plan in HOME/plan.json
+        error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: EOF while parsing a string at line 15 column 10
           hint: make it anew: kubewright plan --out FILE
-        error: read the plan in HOME/plan.json
+        error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: its digest does not fit its content
           hint: make it anew: kubewright plan --out FILE
         ");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kubewright_control::error::{Error, Kind as ErrorKind};
+use kubewright_control::error::Error;
 use kubewright_control::observe::{FirstLook, MayLack, Observation, ObserveErrors, first_look, observe};
 use kubewright_control::report::Reporter;
 use kubewright_control::session::{Purpose, Session};
@@ -14,7 +14,7 @@ use kubewright_core::shown::sentence;
 
 use super::cluster_file::{self, ClusterFile};
 use crate::agents::EMBEDDED;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::{Progress, Ui};
 
@@ -120,53 +120,55 @@ impl Opened {
 
 /// An error of the machines' side as a failure.
 pub(crate) fn failure(error: &Error) -> Failure {
-    let kind = match error.kind {
-        ErrorKind::User => Kind::User,
-        ErrorKind::Ssh => Kind::Ssh,
-        ErrorKind::Node => Kind::Stopped,
-        ErrorKind::Etcd => Kind::Etcd,
-        ErrorKind::Api => Kind::Api,
-        ErrorKind::Refused => Kind::Refused,
-        ErrorKind::Bug => Kind::Bug,
-    };
-    let what = match &error.node {
-        Some(node) => format!("node {node}: {}", error.doing),
-        None => error.doing.clone(),
-    };
-    let failure = error
-        .causes
-        .iter()
-        .fold(Failure::new(kind, what), Failure::because);
-    let failure = failure.log(error.log.iter().cloned());
-    match &error.hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Failure::of_machines(error)
 }
 
-/// The agents this program carries.
+/// The agents this program carries; a build without any takes them from where the next build would.
 fn agents() -> Result<Agents, Failure> {
-    if EMBEDDED.is_empty() {
-        return Err(Failure::new(Kind::User, "this kubewright carries no agent")
-            .because("it was built without one")
-            .hint("build it with: cargo xtask dist"));
-    }
     let bug = |what: String| Failure::new(Kind::Bug, what);
-    EMBEDDED
-        .iter()
-        .try_fold(Agents::default(), |agents, (architecture, digest, gzip)| {
-            let platform = Platform::from_machine(architecture)
-                .ok_or_else(|| bug(format!("an agent for {architecture} is embedded")))?;
-            let sha256 = digest.parse().map_err(|error| bug(format!("{error}")))?;
-            Ok(agents.with(
-                platform,
-                Agent {
-                    size_bytes: unpacked_size(gzip),
-                    gzip: Arc::from(*gzip),
-                    sha256,
-                },
-            ))
-        })
+    let mut agents = Agents::default();
+    let mut add = |architecture: &str, digest: &str, gzip: Arc<[u8]>| {
+        let platform = Platform::from_machine(architecture)
+            .ok_or_else(|| bug(format!("there is an agent for {architecture}")))?;
+        let sha256 = digest.trim().parse().map_err(|error| bug(format!("{error}")))?;
+        let agent = Agent {
+            size_bytes: unpacked_size(&gzip),
+            gzip,
+            sha256,
+        };
+        agents = std::mem::take(&mut agents).with(platform, agent);
+        Ok(())
+    };
+    for (architecture, digest, gzip) in EMBEDDED {
+        add(architecture, digest, Arc::from(*gzip))?;
+    }
+    if EMBEDDED.is_empty() {
+        for (architecture, digest, gzip) in kept_beside() {
+            add(architecture, &digest, Arc::from(gzip))?;
+        }
+    }
+    if agents.iter().next().is_none() {
+        return Err(
+            Failure::named(ErrorId::AgentMissing, "this kubewright carries no agent")
+                .because("it was built without one")
+                .hint("build it with: cargo xtask dist"),
+        );
+    }
+    Ok(agents)
+}
+
+/// Agents in the directory that a build would embed them from (see `build.rs`).
+fn kept_beside() -> Vec<(&'static str, String, Vec<u8>)> {
+    let Some(directory) = std::env::var_os("KUBEWRIGHT_AGENTS").map(PathBuf::from) else {
+        return Vec::new();
+    };
+    let read = |architecture: &'static str| {
+        let name = format!("kubewright-agent-{architecture}");
+        let digest = std::fs::read_to_string(directory.join(format!("{name}.sha256"))).ok()?;
+        let gzip = std::fs::read(directory.join(format!("{name}.gz"))).ok()?;
+        Some((architecture, digest, gzip))
+    };
+    ["amd64", "arm64"].into_iter().filter_map(read).collect()
 }
 
 /// A gzip file ends with the size of what it holds (RFC 1952, modulo 4 GiB).

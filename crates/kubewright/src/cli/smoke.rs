@@ -12,7 +12,7 @@ use kubewright_core::plan::text::count;
 use kubewright_core::spec::ArtifactSource;
 
 use super::session;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -78,8 +78,11 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     })?;
     if failed > 0 || results.is_empty() {
         return Err(opened.with_log(
-            Failure::new(Kind::Findings, format!("{} did not hold", count(failed, "check")))
-                .hint("kubewright status shows the nodes; kubectl get events -A what the cluster says"),
+            Failure::named(
+                ErrorId::SmokeFailed,
+                format!("{} did not hold", count(failed, "check")),
+            )
+            .hint("kubewright status shows the nodes; kubectl get events -A what the cluster says"),
         ));
     }
     Ok(())

@@ -10,7 +10,7 @@ use kubewright_control::status::{ClusterStatus, look};
 use kubewright_core::shown::sentence;
 
 use super::session;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::{Ui, table};
 
@@ -36,8 +36,10 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
             if status.is_healthy() {
                 return Ok(());
             }
-            return Err(Failure::new(Kind::Findings, "the cluster is not healthy")
-                .hint("kubewright plan shows what differs from cluster.yaml, kubewright apply mends it"));
+            return Err(
+                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is not healthy")
+                    .hint("kubewright plan shows what differs from cluster.yaml, kubewright apply mends it"),
+            );
         }
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}

@@ -7,17 +7,17 @@ use kubewright_control::execute::{Outcome, StepFailure};
 use kubewright_core::plan::{Plan, text};
 
 use super::session;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure};
 
 /// More nodes than this are counted instead of named.
 const NAMED_NODES: usize = 6;
 
 /// A run that did not finish, as a failure with exit code 10.
 pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&str>) -> Failure {
-    let reason = if outcome.was_stopped && outcome.failed.is_empty() {
-        "stopped as asked"
+    let (situation, reason) = if outcome.was_stopped && outcome.failed.is_empty() {
+        (ErrorId::Stopped, "stopped as asked")
     } else {
-        "stopped part-way"
+        (ErrorId::StoppedPartWay, "stopped part-way")
     };
     let head = format!(
         "{reason}: {} of {} are done",
@@ -26,14 +26,14 @@ pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&
     );
     let mut head = progress(outcome, plan)
         .into_iter()
-        .fold(Failure::new(Kind::Stopped, head), Failure::detail)
+        .fold(Failure::named(situation, head), Failure::detail)
         .hint(format!("nothing is lost; continue with: {again}"));
     if let Some(run) = run {
         head = head.hint(format!("every step of it: kubewright logs show {run}"));
     }
     let mut failures = outcome.failed.iter();
     let Some(first) = failures.next() else { return head };
-    let own = |failed: &StepFailure| session::failure(&failed.error);
+    let own = |failed: &StepFailure| session::failure(&failed.error).in_step(&failed.step.0, &failed.title);
     let first = own(first).stopping();
     failures.map(own).fold(first, Failure::and).and(head)
 }
@@ -166,9 +166,10 @@ mod tests {
         let failure = stopped(&outcome, &plan, &again, Some("0a1b"));
         assert_eq!(failure.exit_code(), 10);
         insta::assert_snapshot!(failure.render(), @r"
-        error: node cp-1: write /etc/x
+        error: node cp-1: write /etc/x [node-failed]
+          step: cp-1/etcd: etcd
           because: no space left
-        error: stopped part-way: 3 of 6 steps are done
+        error: stopped part-way: 3 of 6 steps are done [stopped-part-way]
           cp-1: done host; failed etcd; not begun node
           w-1, w-2: done host
           cluster: not begun nodes
@@ -188,7 +189,7 @@ mod tests {
         let again = command("reset", Path::new("cluster.yaml"), &[]);
         let failure = stopped(&outcome, &plan, &again, None);
         insta::assert_snapshot!(failure.render(), @r"
-        error: stopped as asked: 1 of 2 steps are done
+        error: stopped as asked: 1 of 2 steps are done [stopped]
           cp-1: not begun reset
           w-1: done reset
           hint: nothing is lost; continue with: kubewright reset --file cluster.yaml

@@ -17,7 +17,7 @@ use kubewright_core::secret::Secret;
 use kubewright_core::shown;
 
 use crate::cli::Person;
-use crate::failure::{Failure, Kind};
+use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::{GlobalFlags, Output};
 
 /// Where everything the operator sees goes through.
@@ -87,8 +87,12 @@ impl Ui {
         let _ = write!(io::stderr().lock(), "{text}{newline}");
     }
 
-    /// Shows a failure.
+    /// Shows a failure: as text, or for programs as one line of JSON.
     pub(crate) fn failure(&self, failure: &Failure) {
+        if self.output != Output::Text {
+            self.harmless_line(&harmless_json(failure.json()));
+            return;
+        }
         let text = shown::lines(&failure.render());
         if self.fancy {
             self.harmless_line(&text.replacen("error:", "\u{1b}[1;31merror:\u{1b}[0m", 1));
@@ -113,10 +117,11 @@ impl Ui {
     /// Without a terminal nobody can answer, so that is a failure that names the flag.
     fn answer(&self, question: &str) -> Result<String, Failure> {
         if !io::stdin().is_terminal() {
-            return Err(
-                Failure::new(Kind::User, format!("{question} nobody is there to answer"))
-                    .hint("run it in a terminal, or add --yes when you have read the plan"),
-            );
+            return Err(Failure::named(
+                ErrorId::NobodyToAnswer,
+                format!("{question} nobody is there to answer"),
+            )
+            .hint("run it in a terminal, or add --yes when you have read the plan"));
         }
         let _ = write!(io::stderr().lock(), "{question} ");
         let mut answer = String::new();
@@ -140,9 +145,12 @@ impl Person for Ui {
 
 /// JSON in which also what JSON allows in text, but a terminal obeys, is escaped.
 fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String> {
-    let text = serde_json::to_string_pretty(value)?;
+    serde_json::to_string_pretty(value).map(harmless_json)
+}
+
+fn harmless_json(text: String) -> String {
     if !text.contains(|letter| letter != '\n' && shown::is_harmful(letter)) {
-        return Ok(text);
+        return text;
     }
     // Outside of strings there is none of them, and none is beyond the first 65536.
     let escaped = |letter: char| match letter {
@@ -150,7 +158,7 @@ fn json<T: serde::Serialize>(value: &T) -> serde_json::Result<String> {
         harmful if shown::is_harmful(harmful) => format!("\\u{:04x}", u32::from(harmful)),
         harmless => harmless.to_string(),
     };
-    Ok(text.chars().map(escaped).collect())
+    text.chars().map(escaped).collect()
 }
 
 #[cfg(test)]

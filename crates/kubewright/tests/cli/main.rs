@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fake_node;
+mod machines;
+mod mistakes;
 mod reference;
 
 use std::path::Path;
@@ -26,15 +29,19 @@ impl World {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_kubewright"))
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubewright"));
+        command
             .args(arguments)
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.path())
-            .env("PATH", "/usr/bin:/bin")
-            .output()
-            .unwrap()
+            .env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 }
 
@@ -61,7 +68,7 @@ fn a_missing_file_names_the_file_and_how_to_get_one() {
     let (code, out, error) = said(&World::new().run(&["plan", "--offline"]));
     assert_eq!((code, out.as_str()), (1, ""));
     insta::assert_snapshot!(error, @r"
-    error: read cluster.yaml
+    error: read cluster.yaml [file-unreadable]
       because: No such file or directory (os error 2)
       hint: name the file with --file, or write one: kubewright init --control-plane ADDR,ADDR,ADDR
     ");

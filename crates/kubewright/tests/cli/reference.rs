@@ -76,3 +76,8 @@ fn the_schema_is_up_to_date() {
     assert_eq!(code, 0);
     compare("cluster.schema.json", &schema);
 }
+
+#[test]
+fn the_error_reference_is_up_to_date() {
+    compare("errors.md", &kubewright_core::errors::reference());
+}

@@ -20,67 +20,67 @@ spec:
     - just-a-name
 ";
     assert_snapshot!(said(text), @r"
-    error: cluster.yaml:3:19: cluster name `Prod` has the capital letter `P`
+    error: cluster.yaml:3:19: cluster name `Prod` has the capital letter `P` [invalid-value]
      3 | metadata: { name: Prod }
        |                   ^^^^
        = use lower-case letters, digits and dashes, at most 63, with a letter or digit at both ends
 
-    error: cluster.yaml:5:15: version `1.36` has no patch number
+    error: cluster.yaml:5:15: version `1.36` has no patch number [invalid-value]
      5 |   kubernetes: 1.36
        |               ^^^^
        = write all three numbers, such as `1.36.3`
 
-    error: cluster.yaml:6:3: unknown key `contolPlane` in `spec`
+    error: cluster.yaml:6:3: unknown key `contolPlane` in `spec` [unknown-key]
      6 |   contolPlane: {}
        |   ^^^^^^^^^^^
        = did you mean `controlPlane`?
 
-    error: cluster.yaml:7:48: service range 10.96.0.0/16 overlaps pod range 10.0.0.0/8
+    error: cluster.yaml:7:48: service range 10.96.0.0/16 overlaps pod range 10.0.0.0/8 [range-overlap]
      7 |   network: { podCidr: 10.0.0.0/8, serviceCidr: 10.96.0.0/16, cni: calico, cni: flannel }
        |                                                ^^^^^^^^^^^^
        = choose ranges that share no address, such as `10.244.0.0/16` and `10.96.0.0/16`
 
-    error: cluster.yaml:7:67: network plug-in `calico` is not yet supported
+    error: cluster.yaml:7:67: network plug-in `calico` is not yet supported [not-yet]
      7 |   network: { podCidr: 10.0.0.0/8, serviceCidr: 10.96.0.0/16, cni: calico, cni: flannel }
        |                                                                   ^^^^^^
        = use `flannel` or `bridge`, or `none` and install it yourself through `addons`
 
-    error: cluster.yaml:7:75: key `cni` stands here a second time
+    error: cluster.yaml:7:75: key `cni` stands here a second time [duplicate-key]
      7 |   network: { podCidr: 10.0.0.0/8, serviceCidr: 10.96.0.0/16, cni: calico, cni: flannel }
        |                                                                           ^^^
        = it is already on line 7; keep one of them
 
-    error: cluster.yaml:8:28: `spec.ssh.port` must be a whole number from 1 to 65535, not `twenty-two`
+    error: cluster.yaml:8:28: `spec.ssh.port` must be a whole number from 1 to 65535, not `twenty-two` [invalid-value]
      8 |   ssh: { user: root, port: twenty-two }
        |                            ^^^^^^^^^^
        = write a whole number from 1 to 65535
 
-    error: cluster.yaml:10:30: address 10.1.2.3 of node cp-1 lies in the pod range 10.0.0.0/8
+    error: cluster.yaml:10:30: address 10.1.2.3 of node cp-1 lies in the pod range 10.0.0.0/8 [address-in-range]
      10 |     - { name: cp-1, address: 10.1.2.3, roles: [master] }
         |                              ^^^^^^^^
         = choose a `spec.network.podCidr` that no node's address and no address it talks to lies in
 
-    error: cluster.yaml:10:48: the role `master` is called `control-plane`
+    error: cluster.yaml:10:48: the role `master` is called `control-plane` [unknown-word]
      10 |     - { name: cp-1, address: 10.1.2.3, roles: [master] }
         |                                                ^^^^^^
         = write `control-plane`
 
-    error: cluster.yaml:11:15: two nodes have the name cp-1
+    error: cluster.yaml:11:15: two nodes have the name cp-1 [duplicate-name]
      11 |     - { name: cp-1, address: host.example.org, roles: [worker], label: {} }
         |               ^^^^
         = the other is on line 10; rename this one, or remove one of the two
 
-    error: cluster.yaml:11:30: node address `host.example.org` is not an IP address
+    error: cluster.yaml:11:30: node address `host.example.org` is not an IP address [invalid-value]
      11 |     - { name: cp-1, address: host.example.org, roles: [worker], label: {} }
         |                              ^^^^^^^^^^^^^^^^
         = write the address itself: etcd, certificates and routes need it, and it must not change
 
-    error: cluster.yaml:11:65: unknown key `label` in `spec.nodes[1]`
+    error: cluster.yaml:11:65: unknown key `label` in `spec.nodes[1]` [unknown-key]
      11 |     - { name: cp-1, address: host.example.org, roles: [worker], label: {} }
         |                                                                 ^^^^^
         = did you mean `labels`?
 
-    error: cluster.yaml:12:7: `spec.nodes[2]` must be a map, not text
+    error: cluster.yaml:12:7: `spec.nodes[2]` must be a map, not text [wrong-type]
      12 |     - just-a-name
         |       ^^^^^^^^^^^
         = write `- { name: cp-1, address: 192.0.2.11, roles: [control-plane] }`
@@ -92,7 +92,7 @@ spec:
 #[test]
 fn an_unknown_key_names_the_nearest_one() {
     assert_snapshot!(said(&with("podCidr", "podCIDR")), @r"
-    error: cluster.yaml:8:5: unknown key `podCIDR` in `spec.network`
+    error: cluster.yaml:8:5: unknown key `podCIDR` in `spec.network` [unknown-key]
      8 |     podCIDR: 10.244.0.0/16
        |     ^^^^^^^
        = did you mean `podCidr`?
@@ -104,7 +104,7 @@ fn an_unknown_key_names_the_nearest_one() {
 #[test]
 fn a_key_in_the_wrong_place_is_told_its_place() {
     assert_snapshot!(said(&adding("  podCidr: 10.0.0.0/16")), @r"
-    error: cluster.yaml:7:3: unknown key `podCidr` in `spec`
+    error: cluster.yaml:7:3: unknown key `podCidr` in `spec` [unknown-key]
      7 |   podCidr: 10.0.0.0/16
        |   ^^^^^^^
        = `podCidr` belongs under `spec.network`
@@ -116,7 +116,7 @@ fn a_key_in_the_wrong_place_is_told_its_place() {
 #[test]
 fn a_duplicate_key_names_the_first_line() {
     assert_snapshot!(said(&with("kind: Cluster\n", "kind: Cluster\nkind: Cluster\n")), @r"
-    error: cluster.yaml:3:1: key `kind` stands here a second time
+    error: cluster.yaml:3:1: key `kind` stands here a second time [duplicate-key]
      3 | kind: Cluster
        | ^^^^
        = it is already on line 2; keep one of them
@@ -128,7 +128,7 @@ fn a_duplicate_key_names_the_first_line() {
 #[test]
 fn a_wrong_type_says_what_is_wanted() {
     assert_snapshot!(said(&with("roles: [worker]", "roles: worker")), @r"
-    error: cluster.yaml:14:48: `spec.nodes[3].roles` must be a list, not text
+    error: cluster.yaml:14:48: `spec.nodes[3].roles` must be a list, not text [wrong-type]
      14 |     - { name: w-1, address: 192.0.2.21, roles: worker }
         |                                                ^^^^^^
         = write `roles: [control-plane]`, `roles: [worker]`, or both in one list
@@ -140,7 +140,7 @@ fn a_wrong_type_says_what_is_wanted() {
 #[test]
 fn overlapping_ranges_are_refused() {
     assert_snapshot!(said(&with("10.96.0.0/16", "10.244.128.0/17")), @r"
-    error: cluster.yaml:9:18: service range 10.244.128.0/17 overlaps pod range 10.244.0.0/16
+    error: cluster.yaml:9:18: service range 10.244.128.0/17 overlaps pod range 10.244.0.0/16 [range-overlap]
      9 |     serviceCidr: 10.244.128.0/17
        |                  ^^^^^^^^^^^^^^^
        = choose ranges that share no address, such as `10.244.0.0/16` and `10.96.0.0/16`
@@ -152,7 +152,7 @@ fn overlapping_ranges_are_refused() {
 #[test]
 fn a_pod_range_too_small_for_the_nodes_says_how_large_it_must_be() {
     assert_snapshot!(said(&with("10.244.0.0/16", "10.244.0.0/23")), @r"
-    error: cluster.yaml:8:14: pod range 10.244.0.0/23 has room for 2 nodes of a /24 each, the file has 4
+    error: cluster.yaml:8:14: pod range 10.244.0.0/23 has room for 2 nodes of a /24 each, the file has 4 [range-too-small]
      8 |     podCidr: 10.244.0.0/23
        |              ^^^^^^^^^^^^^
        = use at least a /22; a /16 leaves room to grow to 256 nodes
@@ -164,7 +164,7 @@ fn a_pod_range_too_small_for_the_nodes_says_how_large_it_must_be() {
 #[test]
 fn a_service_range_too_small_is_refused() {
     assert_snapshot!(said(&with("10.96.0.0/16", "10.96.0.0/28")), @r"
-    error: cluster.yaml:9:18: service range 10.96.0.0/28 has 16 addresses, at least 256 are needed
+    error: cluster.yaml:9:18: service range 10.96.0.0/28 has 16 addresses, at least 256 are needed [range-too-small]
      9 |     serviceCidr: 10.96.0.0/28
        |                  ^^^^^^^^^^^^
        = use a /16, such as `10.96.0.0/16`
@@ -176,7 +176,7 @@ fn a_service_range_too_small_is_refused() {
 #[test]
 fn a_node_inside_a_range_is_refused() {
     assert_snapshot!(said(&with("192.0.2.21", "10.96.7.1")), @r"
-    error: cluster.yaml:14:29: address 10.96.7.1 of node w-1 lies in the service range 10.96.0.0/16
+    error: cluster.yaml:14:29: address 10.96.7.1 of node w-1 lies in the service range 10.96.0.0/16 [address-in-range]
      14 |     - { name: w-1, address: 10.96.7.1, roles: [worker] }
         |                             ^^^^^^^^^
         = choose a `spec.network.serviceCidr` that no node's address and no address it talks to lies in
@@ -189,12 +189,12 @@ fn a_node_inside_a_range_is_refused() {
 fn two_nodes_with_one_name_or_address_are_refused() {
     let text = with("name: cp-3", "name: cp-2").replace("192.0.2.21", "192.0.2.11");
     assert_snapshot!(said(&text), @r"
-    error: cluster.yaml:13:15: two nodes have the name cp-2
+    error: cluster.yaml:13:15: two nodes have the name cp-2 [duplicate-name]
      13 |     - { name: cp-2, address: 192.0.2.13, roles: [control-plane] }
         |               ^^^^
         = the other is on line 12; rename this one, or remove one of the two
 
-    error: cluster.yaml:14:29: two nodes have the address 192.0.2.11
+    error: cluster.yaml:14:29: two nodes have the address 192.0.2.11 [duplicate-address]
      14 |     - { name: w-1, address: 192.0.2.11, roles: [worker] }
         |                             ^^^^^^^^^^
         = cp-1 on line 11 has it already; every node needs its own
@@ -206,7 +206,7 @@ fn two_nodes_with_one_name_or_address_are_refused() {
 #[test]
 fn an_even_number_of_control_planes_is_refused() {
     assert_snapshot!(said(&with("192.0.2.21, roles: [worker]", "192.0.2.21, roles: [worker, control-plane]")), @r"
-    error: cluster.yaml:14:48: 4 control planes: an even number survives no more losses than one fewer
+    error: cluster.yaml:14:48: 4 control planes: an even number survives no more losses than one fewer [even-control-planes]
      14 |     - { name: w-1, address: 192.0.2.21, roles: [worker, control-plane] }
         |                                                ^
         = use 3 or 5; etcd needs more than half of them alive
@@ -230,7 +230,7 @@ fn a_cluster_without_a_control_plane_is_refused() {
         "",
     );
     assert_snapshot!(said(&text), @r"
-    error: cluster.yaml:10:3: no node has the role `control-plane`
+    error: cluster.yaml:10:3: no node has the role `control-plane` [no-control-plane]
      10 |   nodes:
         |   ^^^^^
         = give one node, or better three, `roles: [control-plane]`
@@ -242,7 +242,7 @@ fn a_cluster_without_a_control_plane_is_refused() {
 #[test]
 fn a_version_outside_the_catalogue_names_those_inside() {
     assert_snapshot!(said(&with("1.36.3", "1.33.9")), @r"
-    error: cluster.yaml:6:15: Kubernetes 1.33.9 is not in this kubewright's catalogue
+    error: cluster.yaml:6:15: Kubernetes 1.33.9 is not in this kubewright's catalogue [unknown-version]
      6 |   kubernetes: 1.33.9
        |               ^^^^^^
        = the supported minors are 1.36 (newest 1.36.4), 1.35 (newest 1.35.8), 1.34 (newest 1.34.11)
@@ -250,7 +250,7 @@ fn a_version_outside_the_catalogue_names_those_inside() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said(&with("1.36.3", "1.35.99")), @r"
-    error: cluster.yaml:6:15: Kubernetes 1.35.99 is not in this kubewright's catalogue
+    error: cluster.yaml:6:15: Kubernetes 1.35.99 is not in this kubewright's catalogue [unknown-version]
      6 |   kubernetes: 1.35.99
        |               ^^^^^^^
        = the newest patch of 1.35 here is 1.35.8, the newest version of all 1.36.4
@@ -276,47 +276,47 @@ fn owned_arguments_are_refused_by_name_and_reason() {
     apiserver: {}",
     );
     assert_snapshot!(said(&text), @r"
-    error: cluster.yaml:10:9: kube-apiserver argument `etcd-servers` belongs to kubewright: it follows from the list of control planes
+    error: cluster.yaml:10:9: kube-apiserver argument `etcd-servers` belongs to kubewright: it follows from the list of control planes [owned-argument]
      10 |         --etcd-servers: https://elsewhere:2379
         |         ^^^^^^^^^^^^^^
         = remove it
 
-    error: cluster.yaml:11:9: kube-apiserver argument `service-cluster-ip-range` belongs to kubewright: it follows from the cluster's ranges
+    error: cluster.yaml:11:9: kube-apiserver argument `service-cluster-ip-range` belongs to kubewright: it follows from the cluster's ranges [owned-argument]
      11 |         service_cluster_ip_range: 10.0.0.0/16
         |         ^^^^^^^^^^^^^^^^^^^^^^^^
         = set `spec.network.serviceCidr` instead
 
-    error: cluster.yaml:12:9: argument `event_ttl` has an underscore
+    error: cluster.yaml:12:9: argument `event_ttl` has an underscore [invalid-value]
      12 |         event_ttl: 2h
         |         ^^^^^^^^^
         = write `event-ttl`
 
-    error: cluster.yaml:13:35: the list has no `NodeRestriction`, which confines each kubelet to its own node
+    error: cluster.yaml:13:35: the list has no `NodeRestriction`, which confines each kubelet to its own node [owned-argument]
      13 |         enable-admission-plugins: AlwaysPullImages
         |                                   ^^^^^^^^^^^^^^^^
         = add `NodeRestriction` to the list
 
-    error: cluster.yaml:15:20: kubelet argument `hostname-override` belongs to kubewright: the node's certificate carries its name
+    error: cluster.yaml:15:20: kubelet argument `hostname-override` belongs to kubewright: the node's certificate carries its name [owned-argument]
      15 |       extraArgs: { hostname-override: other }
         |                    ^^^^^^^^^^^^^^^^^
         = set `spec.nodes[].name` instead
 
-    error: cluster.yaml:16:22: kubelet setting `clusterDNS` belongs to kubewright: it follows from the cluster's ranges
+    error: cluster.yaml:16:22: kubelet setting `clusterDNS` belongs to kubewright: it follows from the cluster's ranges [owned-argument]
      16 |       extraConfig: { clusterDNS: [10.0.0.10], authentication: { anonymous: { enabled: true } }, maxP…
         |                      ^^^^^^^^^^
         = set `spec.network.serviceCidr` instead
 
-    error: cluster.yaml:16:65: kubelet setting `authentication.anonymous` belongs to kubewright: the cluster's access rules depend on it
+    error: cluster.yaml:16:65: kubelet setting `authentication.anonymous` belongs to kubewright: the cluster's access rules depend on it [owned-argument]
      16 | …fig: { clusterDNS: [10.0.0.10], authentication: { anonymous: { enabled: true } }, maxPods: 200 }
         |                                                    ^^^^^^^^^
         = remove it
 
-    error: cluster.yaml:17:13: etcd has no configuration file to merge `extraConfig` into
+    error: cluster.yaml:17:13: etcd has no configuration file to merge `extraConfig` into [no-effect]
      17 |     etcd: { extraConfig: { a: 1 } }
         |             ^^^^^^^^^^^
         = use `extraArgs`
 
-    error: cluster.yaml:18:5: unknown component `apiserver` in `spec.components`
+    error: cluster.yaml:18:5: unknown component `apiserver` in `spec.components` [unknown-key]
      18 |     apiserver: {}
         |     ^^^^^^^^^
         = did you mean `kube-apiserver`?
@@ -337,37 +337,37 @@ fn what_is_not_built_yet_is_refused_by_name() {
     )
     .replace("    podCidr", "    cni: cilium\n    podCidr");
     assert_snapshot!(said(&text), @r"
-    error: cluster.yaml:7:25: control-plane mode `static-pod` is not yet supported
+    error: cluster.yaml:7:25: control-plane mode `static-pod` is not yet supported [not-yet]
      7 |   controlPlane: { mode: static-pod }
        |                         ^^^^^^^^^^
        = use `mode: systemd`, the default
 
-    error: cluster.yaml:8:11: periodic etcd snapshots are not yet supported
+    error: cluster.yaml:8:11: periodic etcd snapshots are not yet supported [not-yet]
      8 |   etcd: { snapshots: { every: 1h } }
        |           ^^^^^^^^^
        = remove the key; until then nothing takes snapshots by itself
 
-    error: cluster.yaml:9:24: security profile `cis` is not yet supported
+    error: cluster.yaml:9:24: security profile `cis` is not yet supported [not-yet]
      9 |   security: { profile: cis, encryption: aescbc }
        |                        ^^^
        = use `profile: default`
 
-    error: cluster.yaml:9:41: `aescbc` is not yet supported; upstream calls it weak
+    error: cluster.yaml:9:41: `aescbc` is not yet supported; upstream calls it weak [unknown-word]
      9 |   security: { profile: cis, encryption: aescbc }
        |                                         ^^^^^^
        = use `secretbox`, the default
 
-    error: cluster.yaml:10:34: artifact source `bundle` is not yet supported
+    error: cluster.yaml:10:34: artifact source `bundle` is not yet supported [not-yet]
      10 |   artifacts: { source: { bundle: ./kubewright.bundle } }
         |                                  ^^^^^^^^^^^^^^^^^^^
         = use `source: { directory: PATH }` with the files a bundle would have
 
-    error: cluster.yaml:11:12: add-on `dashboard` is not yet in the catalogue
+    error: cluster.yaml:11:12: add-on `dashboard` is not yet in the catalogue [not-yet]
      11 |   addons: [dashboard]
         |            ^^^^^^^^^
         = install it from its manifests: `{ name: NAME, manifests: [file, directory or URL] }`
 
-    error: cluster.yaml:14:10: network plug-in `cilium` is not yet supported
+    error: cluster.yaml:14:10: network plug-in `cilium` is not yet supported [not-yet]
      14 |     cni: cilium
         |          ^^^^^^
         = use `flannel` or `bridge`, or `none` and install it yourself through `addons`
@@ -388,47 +388,47 @@ fn additions_that_cannot_have_an_effect_are_refused() {
     )
     .replace("    podCidr", "    proxy: none\n    podCidr");
     assert_snapshot!(said(&text), @r"
-    error: cluster.yaml:8:23: kube-apiserver is a systemd unit, which needs no volumes: it sees the node's own files
+    error: cluster.yaml:8:23: kube-apiserver is a systemd unit, which needs no volumes: it sees the node's own files [no-effect]
      8 |     kube-apiserver: { extraVolumes: [{ name: a, hostPath: /a, mountPath: /a }] }
        |                       ^^^^^^^^^^^^
        = remove `extraVolumes`
 
-    error: cluster.yaml:9:5: kube-proxy is adjusted but not installed
+    error: cluster.yaml:9:5: kube-proxy is adjusted but not installed [no-effect]
      9 |     kube-proxy: { extraConfig: { logging: { verbosity: yes } } }
        |     ^^^^^^^^^^
        = remove this, or choose another `spec.network.proxy`
 
-    error: cluster.yaml:9:56: `yes` is text to some YAML readers and a boolean to others
+    error: cluster.yaml:9:56: `yes` is text to some YAML readers and a boolean to others [invalid-value]
      9 |     kube-proxy: { extraConfig: { logging: { verbosity: yes } } }
        |                                                        ^^^
        = write `true` or `false`, or put it in quotes
 
-    error: cluster.yaml:10:5: adjusting coredns is not yet supported
+    error: cluster.yaml:10:5: adjusting coredns is not yet supported [not-yet]
      10 |     coredns: {}
         |     ^^^^^^^
         = remove it
 
-    error: cluster.yaml:11:19: containerd takes no arguments from the file
+    error: cluster.yaml:11:19: containerd takes no arguments from the file [no-effect]
      11 |     containerd: { extraArgs: { log-level: debug } }
         |                   ^^^^^^^^^
         = write its settings under `extraConfig`
 
-    warning: cluster.yaml:12:12: add-on `metrics-server` is in every cluster; the entry has no effect
+    warning: cluster.yaml:12:12: add-on `metrics-server` is in every cluster; the entry has no effect [no-effect]
      12 |   addons: [metrics-server, { name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.…
         |            ^^^^^^^^^^^^^^
         = remove it
 
-    error: cluster.yaml:12:39: add-on `x` has no manifests
+    error: cluster.yaml:12:39: add-on `x` has no manifests [empty-value]
      12 |   addons: [metrics-server, { name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.…
         |                                       ^^^^^^^^^
         = list at least one file, directory or URL
 
-    error: cluster.yaml:12:79: manifest `http://example.org/y.yaml` is read without TLS, and anybody on the way could change what runs in your cluster
+    error: cluster.yaml:12:79: manifest `http://example.org/y.yaml` is read without TLS, and anybody on the way could change what runs in your cluster [invalid-value]
      12 | … name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.yaml'] }]
         |                                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^
         = write a path or an https URL
 
-    warning: cluster.yaml:14:12: no service proxy: network plug-in `flannel` does not do its work
+    warning: cluster.yaml:14:12: no service proxy: network plug-in `flannel` does not do its work [no-proxy]
      14 |     proxy: none
         |            ^^^^
         = services, and with them DNS, do not work until you install one; use `nftables`, the default
@@ -440,7 +440,7 @@ fn additions_that_cannot_have_an_effect_are_refused() {
 #[test]
 fn two_control_planes_are_refused() {
     assert_snapshot!(said(&with("    - { name: cp-3, address: 192.0.2.13, roles: [control-plane] }\n", "")), @r"
-    error: cluster.yaml:12:49: 2 control planes: an even number survives no more losses than one fewer
+    error: cluster.yaml:12:49: 2 control planes: an even number survives no more losses than one fewer [even-control-planes]
      12 |     - { name: cp-2, address: 192.0.2.12, roles: [control-plane] }
         |                                                 ^
         = use 1 or 3; etcd needs more than half of them alive
@@ -471,37 +471,37 @@ fn labels_taints_and_host_keys_are_checked_where_they_stand() {
         "roles: [worker],\n        labels: { kubernetes.io/hostname: x, 'bad key': y, disk: 'a b' },\n        taints: [dedicated, a=b:Never],\n        hostKey: SHA256:abcdef, user: -oProxyCommand=x }",
     );
     assert_snapshot!(said(&text), @r"
-    error: cluster.yaml:15:19: label `kubernetes.io/hostname` is not for the file: the kubelet sets it to the node's name
+    error: cluster.yaml:15:19: label `kubernetes.io/hostname` is not for the file: the kubelet sets it to the node's name [owned-label]
      15 |         labels: { kubernetes.io/hostname: x, 'bad key': y, disk: 'a b' },
         |                   ^^^^^^^^^^^^^^^^^^^^^^
         = remove it
 
-    error: cluster.yaml:15:46: label key `bad key` has a space
+    error: cluster.yaml:15:46: label key `bad key` has a space [invalid-value]
      15 |         labels: { kubernetes.io/hostname: x, 'bad key': y, disk: 'a b' },
         |                                              ^^^^^^^^^
         = write `name` or `domain/name`; a name has letters, digits, `-`, `_` and `.`, at most 63
 
-    error: cluster.yaml:15:66: label value `a b` has a space
+    error: cluster.yaml:15:66: label value `a b` has a space [invalid-value]
      15 |         labels: { kubernetes.io/hostname: x, 'bad key': y, disk: 'a b' },
         |                                                                  ^^^^^
         = use letters, digits, `-`, `_` and `.`, at most 63, with a letter or digit at both ends
 
-    error: cluster.yaml:16:18: taint `dedicated` has no effect
+    error: cluster.yaml:16:18: taint `dedicated` has no effect [invalid-value]
      16 |         taints: [dedicated, a=b:Never],
         |                  ^^^^^^^^^
         = write `key=value:Effect` or `key:Effect`, such as `dedicated=gpu:NoSchedule`
 
-    error: cluster.yaml:16:29: taint `a=b:Never` has an unknown effect
+    error: cluster.yaml:16:29: taint `a=b:Never` has an unknown effect [invalid-value]
      16 |         taints: [dedicated, a=b:Never],
         |                             ^^^^^^^^^
         = the effects are NoSchedule, PreferNoSchedule and NoExecute
 
-    error: cluster.yaml:17:18: host key `SHA256:abcdef` is a fingerprint, not a key
+    error: cluster.yaml:17:18: host key `SHA256:abcdef` is a fingerprint, not a key [invalid-value]
      17 |         hostKey: SHA256:abcdef, user: -oProxyCommand=x }
         |                  ^^^^^^^^^^^^^
         = write what `ssh-keyscan -t ed25519 ADDRESS` prints after the address, once you have compared it
 
-    error: cluster.yaml:17:39: `user` is not a user name for ssh: `-oProxyCommand=x`
+    error: cluster.yaml:17:39: `user` is not a user name for ssh: `-oProxyCommand=x` [invalid-value]
      17 |         hostKey: SHA256:abcdef, user: -oProxyCommand=x }
         |                                       ^^^^^^^^^^^^^^^^
         = write a user name, such as `root`
@@ -513,25 +513,25 @@ fn labels_taints_and_host_keys_are_checked_where_they_stand() {
 #[test]
 fn a_missing_part_is_named_with_an_example() {
     assert_snapshot!(said("apiVersion: kubewright/v1\nspec: { nodes: [{ name: a }] }\n"), @r"
-    error: cluster.yaml:1:13: `apiVersion: kubewright/v1` is not known to this kubewright
+    error: cluster.yaml:1:13: `apiVersion: kubewright/v1` is not known to this kubewright [unknown-word]
      1 | apiVersion: kubewright/v1
        |             ^^^^^^^^^^^^^
        = write `apiVersion: kubewright/v1alpha1`
 
-    error: cluster.yaml:2:17: the node's address is missing in `spec.nodes[0]`
+    error: cluster.yaml:2:17: the node's address is missing in `spec.nodes[0]` [missing-key]
      2 | spec: { nodes: [{ name: a }] }
        |                 ^
        = add an address, such as `address: 192.0.2.11`
 
-    error: cluster.yaml:2:17: the node's list of roles is missing in `spec.nodes[0]`
+    error: cluster.yaml:2:17: the node's list of roles is missing in `spec.nodes[0]` [missing-key]
      2 | spec: { nodes: [{ name: a }] }
        |                 ^
        = write `roles: [control-plane]`, `roles: [worker]`, or both in one list
 
-    error: cluster.yaml: `kind` is missing
+    error: cluster.yaml: `kind` is missing [missing-key]
       = write `kind: Cluster`
 
-    error: cluster.yaml: `metadata` with the cluster's name is missing
+    error: cluster.yaml: `metadata` with the cluster's name is missing [missing-key]
       = add `metadata: { name: prod }`
 
     5 errors in cluster.yaml
@@ -541,7 +541,7 @@ fn a_missing_part_is_named_with_an_example() {
 #[test]
 fn an_artifact_source_that_is_no_source_is_told_the_ways_to_write_one() {
     assert_snapshot!(said(&adding("  artifacts: { directory: ./artifacts }")), @r"
-    error: cluster.yaml:7:16: unknown key `directory` in `spec.artifacts`
+    error: cluster.yaml:7:16: unknown key `directory` in `spec.artifacts` [unknown-key]
      7 |   artifacts: { directory: ./artifacts }
        |                ^^^^^^^^^
        = write it under `source`: `source: { directory: … }`
@@ -549,7 +549,7 @@ fn an_artifact_source_that_is_no_source_is_told_the_ways_to_write_one() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said(&adding("  artifacts: { source: mirror }")), @r"
-    error: cluster.yaml:7:24: `mirror` needs to say which one
+    error: cluster.yaml:7:24: `mirror` needs to say which one [wrong-type]
      7 |   artifacts: { source: mirror }
        |                        ^^^^^^
        = write `source: { mirror: … }`
@@ -557,7 +557,7 @@ fn an_artifact_source_that_is_no_source_is_told_the_ways_to_write_one() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said(&adding("  artifacts: { source: { mirror: mirror.example.org } }")), @r"
-    error: cluster.yaml:7:34: mirror `mirror.example.org` does not begin with `https://`
+    error: cluster.yaml:7:34: mirror `mirror.example.org` does not begin with `https://` [invalid-value]
      7 |   artifacts: { source: { mirror: mirror.example.org } }
        |                                  ^^^^^^^^^^^^^^^^^^
        = write a URL, such as `https://mirror.example.org/kubernetes`
@@ -569,7 +569,7 @@ fn an_artifact_source_that_is_no_source_is_told_the_ways_to_write_one() {
 #[test]
 fn text_that_is_not_yaml_is_answered_in_plain_words() {
     assert_snapshot!(said("spec:\n\tnodes: []\n"), @r"
-    error: cluster.yaml:2:2: a tab where YAML allows only spaces
+    error: cluster.yaml:2:2: a tab where YAML allows only spaces [invalid-yaml]
      2 |  nodes: []
        |  ^
        = replace it with spaces
@@ -577,7 +577,7 @@ fn text_that_is_not_yaml_is_answered_in_plain_words() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said("spec: { nodes: [a, b\nmetadata: x\n"), @r"
-    error: cluster.yaml:2:9: `[` on line 1 is not closed, or not rightly
+    error: cluster.yaml:2:9: `[` on line 1 is not closed, or not rightly [invalid-yaml]
      2 | metadata: x
        |         ^
        = add the closing `]`, and commas between the entries
@@ -585,7 +585,7 @@ fn text_that_is_not_yaml_is_answered_in_plain_words() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said("spec:\n  artifacts:\n    source: mirror: http://x\n"), @r"
-    error: cluster.yaml:3:19: a second `:` on this line
+    error: cluster.yaml:3:19: a second `:` on this line [invalid-yaml]
      3 |     source: mirror: http://x
        |                   ^
        = put the value in quotes if it has `: ` in it, or write a nested map in `{ }` or on lines of its own
@@ -593,7 +593,7 @@ fn text_that_is_not_yaml_is_answered_in_plain_words() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said("spec:\n  nodes: []\n network: {}\n"), @r"
-    error: cluster.yaml:3:2: this line does not fit the lines above it
+    error: cluster.yaml:3:2: this line does not fit the lines above it [invalid-yaml]
      3 |  network: {}
        |  ^
        = give it the same indentation as its neighbours; a key needs `: ` after it, a list item `- ` before it
@@ -601,7 +601,7 @@ fn text_that_is_not_yaml_is_answered_in_plain_words() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said("metadata:\n  name: 'prod\n"), @r"
-    error: cluster.yaml:2:14: a quote that is never closed
+    error: cluster.yaml:2:14: a quote that is never closed [invalid-yaml]
      2 |   name: 'prod
        |              ^
        = add the closing quote on the line it began; a quote inside single quotes is written twice
@@ -613,13 +613,13 @@ fn text_that_is_not_yaml_is_answered_in_plain_words() {
 #[test]
 fn an_empty_or_foreign_file_is_told_what_belongs_there() {
     assert_snapshot!(said("# nothing\n"), @r"
-    error: cluster.yaml: there is nothing in it
+    error: cluster.yaml: there is nothing in it [empty-file]
       = a cluster file begins with `apiVersion: kubewright/v1alpha1`; `kubewright init` writes one from addresses
 
     1 error in cluster.yaml
     ");
     assert_snapshot!(said("- a\n- b\n"), @r"
-    error: cluster.yaml:1:1: the file must be a map, not a list
+    error: cluster.yaml:1:1: the file must be a map, not a list [wrong-type]
      1 | - a
        | ^
        = write it as a map with the keys `apiVersion`, `kind`, `metadata` and `spec`
@@ -627,22 +627,22 @@ fn an_empty_or_foreign_file_is_told_what_belongs_there() {
     1 error in cluster.yaml
     ");
     assert_snapshot!(said("apiVersion: v1\nkind: Pod\nmetadata: { name: x }\nspec: { containers: [] }\n"), @r"
-    error: cluster.yaml:1:13: `apiVersion: v1` is not known to this kubewright
+    error: cluster.yaml:1:13: `apiVersion: v1` is not known to this kubewright [unknown-word]
      1 | apiVersion: v1
        |             ^^
        = write `apiVersion: kubewright/v1alpha1`
 
-    error: cluster.yaml:2:7: `kind: Pod` is not known to this kubewright
+    error: cluster.yaml:2:7: `kind: Pod` is not known to this kubewright [unknown-word]
      2 | kind: Pod
        |       ^^^
        = write `kind: Cluster`
 
-    error: cluster.yaml:4:1: `nodes`, the list of machines, is missing in `spec`
+    error: cluster.yaml:4:1: `nodes`, the list of machines, is missing in `spec` [missing-key]
      4 | spec: { containers: [] }
        | ^^^^
        = write `- { name: cp-1, address: 192.0.2.11, roles: [control-plane] }`
 
-    error: cluster.yaml:4:9: unknown key `containers` in `spec`
+    error: cluster.yaml:4:9: unknown key `containers` in `spec` [unknown-key]
      4 | spec: { containers: [] }
        |         ^^^^^^^^^^
        = known keys here: kubernetes, controlPlane, etcd, network, security, artifacts, ssh, components, addons, nodes
@@ -662,17 +662,17 @@ spec:
   nodes: [{ name: one, address: 192.0.2.1, roles: [control-plane] }]
 ";
     assert_snapshot!(said(text), @r"
-    warning: cluster.yaml:5:19: no network plug-in is installed
+    warning: cluster.yaml:5:19: no network plug-in is installed [no-network]
      5 |   network: { cni: none, proxy: none }
        |                   ^^^^
        = nodes stay NotReady and pods Pending until you install one, for example through `addons`
 
-    warning: cluster.yaml:6:3: only one control plane
+    warning: cluster.yaml:6:3: only one control plane [single-control-plane]
      6 |   nodes: [{ name: one, address: 192.0.2.1, roles: [control-plane] }]
        |   ^^^^^
        = if it is lost, so is the API until it is back; use three for high availability
 
-    warning: cluster.yaml:6:3: no node has the role `worker`
+    warning: cluster.yaml:6:3: no node has the role `worker` [no-workers]
      6 |   nodes: [{ name: one, address: 192.0.2.1, roles: [control-plane] }]
        |   ^^^^^
        = only system pods will run; add the role `worker` to a node
