@@ -4,6 +4,8 @@
 //! objects. Kinds that are not in it (those of custom resource definitions) are looked up in the server's discovery,
 //! once per `apiVersion` while a [`Kinds`] lives. A kind the server does not know is [`None`], not an error.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -12,152 +14,13 @@ use kube::Client;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub(super) use known::all_known;
+pub use known::known;
+
 use super::retry::{RequestError, RetryPolicy};
 
 /// How long a group of somebody else's API server has to tell its kinds.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-const NAMESPACED: bool = true;
-const CLUSTER: bool = false;
-
-/// Kinds every supported Kubernetes serves: `apiVersion`, kind, plural name, scope.
-const KNOWN: &[(&str, &str, &str, bool)] = &[
-    ("v1", "ConfigMap", "configmaps", NAMESPACED),
-    ("v1", "Endpoints", "endpoints", NAMESPACED),
-    ("v1", "LimitRange", "limitranges", NAMESPACED),
-    ("v1", "Namespace", "namespaces", CLUSTER),
-    ("v1", "Node", "nodes", CLUSTER),
-    ("v1", "PersistentVolume", "persistentvolumes", CLUSTER),
-    (
-        "v1",
-        "PersistentVolumeClaim",
-        "persistentvolumeclaims",
-        NAMESPACED,
-    ),
-    ("v1", "Pod", "pods", NAMESPACED),
-    ("v1", "PodTemplate", "podtemplates", NAMESPACED),
-    (
-        "v1",
-        "ReplicationController",
-        "replicationcontrollers",
-        NAMESPACED,
-    ),
-    ("v1", "ResourceQuota", "resourcequotas", NAMESPACED),
-    ("v1", "Secret", "secrets", NAMESPACED),
-    ("v1", "Service", "services", NAMESPACED),
-    ("v1", "ServiceAccount", "serviceaccounts", NAMESPACED),
-    (
-        "admissionregistration.k8s.io/v1",
-        "MutatingWebhookConfiguration",
-        "mutatingwebhookconfigurations",
-        CLUSTER,
-    ),
-    (
-        "admissionregistration.k8s.io/v1",
-        "ValidatingAdmissionPolicy",
-        "validatingadmissionpolicies",
-        CLUSTER,
-    ),
-    (
-        "admissionregistration.k8s.io/v1",
-        "ValidatingAdmissionPolicyBinding",
-        "validatingadmissionpolicybindings",
-        CLUSTER,
-    ),
-    (
-        "admissionregistration.k8s.io/v1",
-        "ValidatingWebhookConfiguration",
-        "validatingwebhookconfigurations",
-        CLUSTER,
-    ),
-    (
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        "customresourcedefinitions",
-        CLUSTER,
-    ),
-    ("apiregistration.k8s.io/v1", "APIService", "apiservices", CLUSTER),
-    ("apps/v1", "ControllerRevision", "controllerrevisions", NAMESPACED),
-    ("apps/v1", "DaemonSet", "daemonsets", NAMESPACED),
-    ("apps/v1", "Deployment", "deployments", NAMESPACED),
-    ("apps/v1", "ReplicaSet", "replicasets", NAMESPACED),
-    ("apps/v1", "StatefulSet", "statefulsets", NAMESPACED),
-    (
-        "autoscaling/v2",
-        "HorizontalPodAutoscaler",
-        "horizontalpodautoscalers",
-        NAMESPACED,
-    ),
-    ("batch/v1", "CronJob", "cronjobs", NAMESPACED),
-    ("batch/v1", "Job", "jobs", NAMESPACED),
-    (
-        "certificates.k8s.io/v1",
-        "CertificateSigningRequest",
-        "certificatesigningrequests",
-        CLUSTER,
-    ),
-    ("coordination.k8s.io/v1", "Lease", "leases", NAMESPACED),
-    (
-        "discovery.k8s.io/v1",
-        "EndpointSlice",
-        "endpointslices",
-        NAMESPACED,
-    ),
-    (
-        "flowcontrol.apiserver.k8s.io/v1",
-        "FlowSchema",
-        "flowschemas",
-        CLUSTER,
-    ),
-    (
-        "flowcontrol.apiserver.k8s.io/v1",
-        "PriorityLevelConfiguration",
-        "prioritylevelconfigurations",
-        CLUSTER,
-    ),
-    ("networking.k8s.io/v1", "Ingress", "ingresses", NAMESPACED),
-    ("networking.k8s.io/v1", "IngressClass", "ingressclasses", CLUSTER),
-    (
-        "networking.k8s.io/v1",
-        "NetworkPolicy",
-        "networkpolicies",
-        NAMESPACED,
-    ),
-    ("node.k8s.io/v1", "RuntimeClass", "runtimeclasses", CLUSTER),
-    (
-        "policy/v1",
-        "PodDisruptionBudget",
-        "poddisruptionbudgets",
-        NAMESPACED,
-    ),
-    (
-        "rbac.authorization.k8s.io/v1",
-        "ClusterRole",
-        "clusterroles",
-        CLUSTER,
-    ),
-    (
-        "rbac.authorization.k8s.io/v1",
-        "ClusterRoleBinding",
-        "clusterrolebindings",
-        CLUSTER,
-    ),
-    ("rbac.authorization.k8s.io/v1", "Role", "roles", NAMESPACED),
-    (
-        "rbac.authorization.k8s.io/v1",
-        "RoleBinding",
-        "rolebindings",
-        NAMESPACED,
-    ),
-    (
-        "scheduling.k8s.io/v1",
-        "PriorityClass",
-        "priorityclasses",
-        CLUSTER,
-    ),
-    ("storage.k8s.io/v1", "CSIDriver", "csidrivers", CLUSTER),
-    ("storage.k8s.io/v1", "StorageClass", "storageclasses", CLUSTER),
-];
 
 /// An object that does not say which one it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -280,31 +143,6 @@ impl Kind {
             None => format!("{root}/{}/{}", name.api_version, self.plural),
         }
     }
-}
-
-/// Finds a kind in the table.
-pub fn known(api_version: &str, kind: &str) -> Option<Kind> {
-    KNOWN
-        .iter()
-        .find(|row| row.0 == api_version && row.1 == kind)
-        .map(|row| Kind {
-            plural: row.2.to_owned(),
-            is_namespaced: row.3,
-        })
-}
-
-/// Every kind in the table: `apiVersion`, kind, and how it is addressed.
-pub(super) fn all_known() -> Vec<(String, String, Kind)> {
-    KNOWN
-        .iter()
-        .map(|row| {
-            let kind = Kind {
-                plural: row.2.to_owned(),
-                is_namespaced: row.3,
-            };
-            (row.0.to_owned(), row.1.to_owned(), kind)
-        })
-        .collect()
 }
 
 /// Finds kinds, remembering what the server said.
@@ -441,13 +279,5 @@ mod tests {
             error.to_string().starts_with("object 3 has no metadata.name"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn the_table_has_no_kind_twice() {
-        let mut rows: Vec<_> = KNOWN.iter().map(|row| (row.0, row.1)).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        assert_eq!(rows.len(), KNOWN.len());
     }
 }
