@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use kubewright_core::shown::sentence;
 use tar::{Archive, EntryType};
 
 use super::ArtifactError;
@@ -50,7 +51,8 @@ pub fn unpack<T>(
         archive: name.to_owned(),
         cause,
     };
-    let failed = |error: io::Error| refused(error.to_string());
+    // The library's errors repeat bytes of the archive.
+    let failed = |error: io::Error| refused(sentence(&error.to_string()));
     let header_left = Rc::new(Cell::new(limits.header_bytes));
     let mut tar = Archive::new(Bounded {
         inner: archive,

@@ -143,3 +143,12 @@ fn refuses_a_file_that_is_cut_off() {
         assert!(unpacked_bytes(&whole[..length], &["bin/a"]).is_err(), "{length}");
     }
 }
+
+#[test]
+fn bytes_of_a_damaged_archive_do_not_reach_the_terminal() {
+    let mut damaged = file("bin/a", b"a");
+    damaged[148..154].copy_from_slice(b"\x1b[2J\r\n");
+    let error = unpacked_bytes(&damaged, &["bin/a"]).unwrap_err();
+    assert!(error.contains("when getting cksum"), "{error}");
+    assert!(!error.contains(kubewright_core::shown::is_harmful), "{error:?}");
+}
