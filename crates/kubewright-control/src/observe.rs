@@ -24,7 +24,7 @@ use kubewright_core::spec::{Cluster, Node as SpecNode, NodeName};
 
 use crate::addon;
 use crate::artifact::{Fetching, Wanted};
-use crate::authority::{Authorities, merge_certificates, merge_secrets};
+use crate::authority::{Authorities, kept_certificates, merge_certificates, merge_secrets};
 use crate::error::{Error, Kind};
 use crate::execute::{ClusterApi, Hands};
 use crate::node::Node;
@@ -226,6 +226,46 @@ async fn connect(
     session.may_lack.accept(&session.cluster, answers, absent)
 }
 
+/// What taking a cluster down works with: facts of every node, and no secret. A reset that was interrupted has removed
+/// keys from some nodes or all, and must not miss them.
+///
+/// # Errors
+/// One error for every node that could not be looked at.
+pub async fn look_before_reset(
+    session: &Session,
+    purpose: Purpose,
+    reporter: &Arc<dyn Reporter>,
+) -> Result<FirstLook, ObserveErrors> {
+    let mut observed = Observed::default();
+    let mut nodes = connect(session, purpose, reporter, &mut observed.unreachable).await?;
+    let open = by_name(&session.cluster, &nodes);
+    let looks = every_node(&open, |_, node| async move { node.facts().await }).await;
+    let looks = session
+        .may_lack
+        .accept(&session.cluster, looks, &mut observed.unreachable)?;
+    nodes.retain(|name, _| looks.contains_key(name));
+    observed.nodes = looks
+        .into_iter()
+        .map(|(name, facts)| (name, seen(facts)))
+        .collect();
+    // Nodes ask for nothing while they are reset; these would open no door.
+    let authorities = Arc::new(Authorities::generate(SystemTime::now())?);
+    let api = session.ways.api(&session.cluster, &nodes, &authorities);
+    Ok(FirstLook {
+        nodes,
+        observed,
+        authorities,
+        api,
+    })
+}
+
+fn seen(facts: Facts) -> ObservedNode {
+    ObservedNode {
+        facts,
+        differences: Vec::new(),
+    }
+}
+
 /// Facts of every node, and the authorities as the control planes hold them.
 ///
 /// # Errors
@@ -266,22 +306,22 @@ pub async fn first_look(
     nodes.retain(|name, _| looks.contains_key(name));
     let mut held: BTreeMap<NodeName, BTreeMap<String, Secret>> = BTreeMap::new();
     let mut certificates = BTreeMap::new();
+    let is_settled = looks.values().any(|(facts, _)| facts.is_settled);
     for (name, (facts, secrets)) in looks {
         if let Some(node) = session.cluster.node(&name).filter(|node| node.is_control_plane()) {
+            let own = if is_settled {
+                facts.authority_certificates.clone()
+            } else {
+                kept_certificates(&facts.authority_certificates, &secrets)
+            };
+            certificates.insert(node.name.clone(), own);
             held.insert(node.name.clone(), secrets);
-            certificates.insert(node.name.clone(), facts.authority_certificates.clone());
         }
-        observed.nodes.insert(
-            name,
-            ObservedNode {
-                facts,
-                differences: Vec::new(),
-            },
-        );
+        observed.nodes.insert(name, seen(facts));
     }
     let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);
     // A cluster that was formed cannot get its secrets anew; one that was not takes up what an interrupted run left.
-    let authorities = if observed.is_settled() {
+    let authorities = if is_settled {
         Authorities::from_secrets(secrets, &certificates)?
     } else {
         Authorities::complete(secrets, certificates, SystemTime::now())?

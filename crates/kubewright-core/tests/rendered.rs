@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use context::{CASES, world};
 use kubewright_core::catalogue::Platform;
+use kubewright_core::observed::Marker;
 use kubewright_core::render::{Artifacts, ImageArchive, RenderError, components, render};
 use kubewright_core::resource::{Blob, Digest, NodeState, Resource, Stage};
 
@@ -43,6 +44,26 @@ fn content(resource: &Resource) -> Option<&str> {
         Resource::File(it) => Some(&it.content),
         Resource::Unit(it) => Some(&it.content),
         _ => None,
+    }
+}
+
+/// Interrupted in between, a node would belong to an authority that exists nowhere, and every later run be refused.
+#[test]
+fn a_node_belongs_to_a_cluster_only_when_it_keeps_the_clusters_secrets() {
+    for (place, state) in all_states() {
+        let position = |wanted: &dyn Fn(&Resource) -> bool| {
+            state
+                .resources
+                .iter()
+                .rposition(|staged| wanted(&staged.resource))
+        };
+        let marker =
+            position(&|resource| matches!(resource, Resource::File(file) if file.path == Marker::PATH));
+        let secret = position(&|resource| matches!(resource, Resource::SharedSecret(_)));
+        assert!(
+            marker.is_some() && marker > secret,
+            "{place}: {marker:?} {secret:?}"
+        );
     }
 }
 

@@ -5,10 +5,11 @@ use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
+use kubewright_core::component::etcd::BEGIN_PATH;
 use kubewright_core::observed::{Change, Counters};
 use kubewright_core::resource::{
-    Access, AuthorityName, Binary, Blob, Certificate, Digest, NodeState, Resource, ResourceId, SharedSecret,
-    Stage, Usage,
+    Access, AuthorityName, Binary, Blob, Certificate, Digest, File, NodeState, Resource, ResourceId,
+    SharedSecret, Stage, Usage,
 };
 use kubewright_core::wire::frame::{encode_data, encode_message};
 use kubewright_core::wire::{NodeCondition, SecretText};
@@ -357,6 +358,46 @@ fn nothing_is_changed_without_the_lock() {
     let error = talk.reply(2).0.unwrap_err();
     assert_eq!(error.cause, "its lock was not asked for");
     assert!(!system.has(crate::operations::DIRECTORY));
+    talk.end().unwrap();
+}
+
+/// A run that takes up an interrupted bootstrap gives the permission to members that have begun already.
+#[test]
+fn settling_takes_back_the_permission_to_begin_without_data() {
+    let system = TestSystem::new();
+    let mut state = NodeState::default();
+    let permission = File {
+        path: BEGIN_PATH.to_owned(),
+        access: Access::root(0o644),
+        content: "ETCD_INITIAL_CLUSTER_STATE=new\n".to_owned(),
+    };
+    state.extend(Stage::Etcd, [Resource::File(permission)]);
+    let (mut talk, _) = Talk::hello(&system, "run-1", true);
+    let (inspect, converge) = (
+        Request::Inspect {
+            state: state.clone(),
+            verify: false,
+        },
+        Request::Converge {
+            resources: ids(&state),
+        },
+    );
+    for (id, request) in [(1, inspect), (2, converge)] {
+        talk.ask(id, request);
+        talk.reply(id).0.unwrap();
+    }
+    assert!(system.has(BEGIN_PATH));
+    talk.ask(3, Request::Settle {});
+    assert_eq!(talk.reply(3).0, Ok(Reply::Done {}));
+    assert!(!system.has(BEGIN_PATH));
+    talk.end().unwrap();
+    let (mut talk, _) = Talk::hello(&system, "run-2", true);
+    let state = NodeState::default();
+    talk.ask(1, Request::Inspect { state, verify: false });
+    let Ok(Reply::Inspected { differences, .. }) = talk.reply(1).0 else {
+        panic!()
+    };
+    assert_eq!(differences, []);
     talk.end().unwrap();
 }
 

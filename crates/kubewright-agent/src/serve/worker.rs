@@ -139,7 +139,7 @@ impl Worker {
 
     fn settle(&mut self) -> Result<Reply, NodeError> {
         self.setting.may_change.clone()?;
-        settled::settle(&self.node()?.0.tree)?;
+        settled::settle(self.node()?.0)?;
         Ok(Reply::Done {})
     }
 

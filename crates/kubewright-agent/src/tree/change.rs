@@ -86,7 +86,13 @@ impl Tree {
         let doing = || format!("make {path}");
         let (directory, name) = self.reach(path, "make")?;
         self.effect(&doing())?;
-        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o700)) {
+        // What stays ours has its mode from the first instant: nobody mends a parent that an interruption left closed.
+        let mode = if owner == Owner::mine(owner.mode) {
+            owner.mode
+        } else {
+            0o700
+        };
+        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(mode)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(self.full(path, doing(), error.into())),
         }

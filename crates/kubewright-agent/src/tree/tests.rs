@@ -46,6 +46,17 @@ fn a_file_that_is_given_up_leaves_the_old_one_and_nothing_else() {
     assert_eq!(system.get("/etc/demo/file"), "old");
 }
 
+/// Nobody looks at a parent again once it is there.
+#[test]
+fn a_parent_is_open_to_others_from_its_first_instant() {
+    let system = TestSystem::new();
+    let tree = tree(&system);
+    system.simulated().power_cut_at = Some(1);
+    tree.write("/etc/demo/file", b"new", Owner::mine(0o644))
+        .unwrap_err();
+    assert_eq!(system.mode("/etc/demo"), 0o755);
+}
+
 #[test]
 fn what_a_crash_left_half_written_is_overwritten() {
     let system = TestSystem::new();

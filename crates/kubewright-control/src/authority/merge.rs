@@ -34,6 +34,22 @@ pub fn merge_certificates(
     Ok(certificates)
 }
 
+/// The authorities' certificates that a node has the keys of. While there is no cluster yet, others are what an
+/// interrupted run left of authorities that were never kept anywhere.
+pub fn kept_certificates(
+    certificates: &BTreeMap<String, String>,
+    secrets: &BTreeMap<String, Secret>,
+) -> BTreeMap<String, String> {
+    let names = AuthorityName::ALL.into_iter();
+    names
+        .filter(|name| secrets.contains_key(name.secret_name()))
+        .filter_map(|name| {
+            let path = name.certificate_path();
+            Some((path.to_owned(), certificates.get(path)?.clone()))
+        })
+        .collect()
+}
+
 fn merge<T: Clone + PartialEq>(
     held: &BTreeMap<NodeName, BTreeMap<String, T>>,
     what: impl Fn(&String) -> String,

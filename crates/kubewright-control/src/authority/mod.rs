@@ -20,7 +20,7 @@ use kubewright_core::secret::Secret;
 use rcgen::{Issuer, KeyPair, PublicKeyData as _};
 
 pub use lasting::Lasting;
-pub use merge::{merge_certificates, merge_secrets};
+pub use merge::{kept_certificates, merge_certificates, merge_secrets};
 pub use sign::ClientCredentials;
 
 use crate::random;

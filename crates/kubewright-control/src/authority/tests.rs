@@ -249,6 +249,22 @@ fn merges_certificates_by_path() {
 }
 
 #[test]
+fn a_certificate_whose_key_was_never_kept_counts_for_nothing() {
+    let path = |name: AuthorityName| name.certificate_path().to_owned();
+    let found = BTreeMap::from([
+        (path(AuthorityName::Kubernetes), "kept".to_owned()),
+        (path(AuthorityName::Etcd), "left behind".to_owned()),
+    ]);
+    let key = AuthorityName::Kubernetes.secret_name().to_owned();
+    let held = BTreeMap::from([(key, Secret::new(b"key".to_vec()))]);
+    let kept = kept_certificates(&found, &held);
+    assert_eq!(
+        kept,
+        BTreeMap::from([(path(AuthorityName::Kubernetes), "kept".to_owned())])
+    );
+}
+
+#[test]
 fn issues_a_person_a_certificate_with_up_to_two_groups() {
     let authorities = Authorities::generate(now()).unwrap();
     let lifetime = Duration::from_secs(8 * 3600);

@@ -1,4 +1,4 @@
-//! The operating system below: kernel settings, modules, swap, the journal, and whom the node belongs to.
+//! The operating system below: kernel settings, modules, swap, the journal.
 //!
 //! The kernel settings are those the kubelet checks with `protectKernelDefaults`, forwarding, and a bound on TCP's
 //! retransmission back-off: without it, connections between etcd members that were cut silently come back only tens
@@ -6,10 +6,8 @@
 //! before etcd starts).
 
 use super::Component;
-use crate::observed::Marker;
-use crate::plan::fixed_settings;
 use crate::render::{View, directory, public_file};
-use crate::resource::{Access, AuthorityName, Digest, KernelModule, Resource, Stage, SwapOff, Sysctl};
+use crate::resource::{Access, KernelModule, Resource, Stage, SwapOff, Sysctl};
 
 /// Required kernel settings.
 const SYSCTLS: [(&str, &str); 6] = [
@@ -45,7 +43,6 @@ pub fn component(view: &View) -> Component {
     let mut component = Component::new("host", Stage::Host);
     let resources = &mut component.reads;
     resources.push(directory("/etc/kubernetes", Access::root(0o755)));
-    resources.push(marker(view));
     for name in MODULES {
         resources.push(Resource::KernelModule(KernelModule {
             name: name.to_owned(),
@@ -75,20 +72,4 @@ fn sysctl(key: &str, value: &str, optional: bool) -> Resource {
         value: value.to_owned(),
         optional,
     })
-}
-
-/// Whom the node belongs to: a later run refuses a node of another cluster or of another name.
-fn marker(view: &View) -> Resource {
-    let authority = view.authority(AuthorityName::Kubernetes);
-    let marker = Marker {
-        cluster: view.cluster.name.to_string(),
-        cluster_id: Digest::of(authority.as_bytes()).to_string(),
-        node: view.name().to_owned(),
-        pod_cidr: Some(view.pod_cidr.to_string()),
-        kubernetes: Some(view.cluster.kubernetes.to_string()),
-        fixed: Some(fixed_settings(view.cluster)),
-    };
-    let mut text = serde_json::to_string_pretty(&marker).unwrap_or_default();
-    text.push('\n');
-    public_file(Marker::PATH, text)
 }

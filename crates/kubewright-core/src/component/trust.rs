@@ -1,14 +1,17 @@
-//! Whom a node trusts: the authorities' certificates, and on control planes their keys and the other shared secrets.
+//! Whom a node trusts: the authorities' certificates, on control planes their keys and the other shared secrets, and at
+//! last whom the node belongs to.
 //!
 //! Workers get the cluster's own certificate and no secret at all.
 
 use super::Component;
+use crate::observed::Marker;
+use crate::plan::fixed_settings;
 use crate::pki::{
     ENCRYPTION_CONFIG_PATH, ENCRYPTION_SECRET, ETCD_PKI_DIRECTORY, PKI_DIRECTORY, SERVICE_ACCOUNT_KEY_PATH,
     SERVICE_ACCOUNT_PUBLIC_PATH, SERVICE_ACCOUNT_SECRET,
 };
 use crate::render::{View, directory, public_file};
-use crate::resource::{Access, AuthorityName, Resource, ResourceId, SharedSecret, Stage};
+use crate::resource::{Access, AuthorityName, Digest, Resource, ResourceId, SharedSecret, Stage};
 
 /// What a node trusts.
 pub fn component(view: &View) -> Component {
@@ -30,6 +33,7 @@ pub fn component(view: &View) -> Component {
         ));
         resources.push(secret(view, ENCRYPTION_SECRET, ENCRYPTION_CONFIG_PATH));
     }
+    resources.push(marker(view));
     component
 }
 
@@ -54,4 +58,21 @@ pub(super) fn authority_id(name: AuthorityName) -> ResourceId {
 /// The resource of a shared secret, for components that read it.
 pub(super) fn secret_id(path: &str) -> ResourceId {
     ResourceId::new("secret", path)
+}
+
+/// Whom the node belongs to: a later run refuses a node of another cluster or of another name. It comes last: a node
+/// belongs to a cluster when what makes the cluster that one is kept somewhere.
+fn marker(view: &View) -> Resource {
+    let authority = view.authority(AuthorityName::Kubernetes);
+    let marker = Marker {
+        cluster: view.cluster.name.to_string(),
+        cluster_id: Digest::of(authority.as_bytes()).to_string(),
+        node: view.name().to_owned(),
+        pod_cidr: Some(view.pod_cidr.to_string()),
+        kubernetes: Some(view.cluster.kubernetes.to_string()),
+        fixed: Some(fixed_settings(view.cluster)),
+    };
+    let mut text = serde_json::to_string_pretty(&marker).unwrap_or_default();
+    text.push('\n');
+    public_file(Marker::PATH, text)
 }

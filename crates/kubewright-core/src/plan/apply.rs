@@ -102,9 +102,23 @@ impl Recipe<'_> {
         Some(graph.add(&stage_id(node, stage).0, step, why, after))
     }
 
+    /// A host learns whom it belongs to. While there is no cluster, workers learn it when the control planes keep the
+    /// authority: interrupted before, the next run makes another one, and no worker may belong to the lost one.
     fn prepare_hosts(&self, graph: &mut Graph) {
-        for node in &self.cluster.nodes {
-            self.converge(graph, node.name.as_str(), Stage::Host, Vec::new());
+        let (control_planes, workers): (Vec<_>, Vec<_>) = self
+            .cluster
+            .nodes
+            .iter()
+            .partition(|node| node.is_control_plane());
+        let mut keepers = Vec::new();
+        for node in control_planes {
+            keepers.extend(self.converge(graph, node.name.as_str(), Stage::Host, Vec::new()));
+        }
+        if self.observed.is_settled() {
+            keepers.clear();
+        }
+        for node in workers {
+            self.converge(graph, node.name.as_str(), Stage::Host, keepers.clone());
         }
     }
 

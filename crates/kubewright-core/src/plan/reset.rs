@@ -4,12 +4,19 @@
 use std::collections::BTreeMap;
 
 use super::graph::Graph;
-use super::{Operation, Plan, Step, StepId};
+use super::safety::refuse_strangers;
+use super::{Operation, Plan, Refusal, Step, StepId};
+use crate::observed::Observed;
 use crate::resource::Digest;
 use crate::spec::Cluster;
 
 /// Plans the end of a cluster.
-pub fn plan_reset(cluster: &Cluster) -> Plan {
+///
+/// # Errors
+/// A [`Refusal`] when a node says that it is another one, or another cluster's.
+pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusal> {
+    // Which authority a node lives under is not compared: a reset that was interrupted has removed the keys.
+    refuse_strangers(cluster, &BTreeMap::new(), observed)?;
     let mut graph = Graph::of(cluster.control_planes().count());
     let mut workers: Vec<StepId> = Vec::new();
     let (control_planes, others): (Vec<_>, Vec<_>) =
@@ -36,10 +43,10 @@ pub fn plan_reset(cluster: &Cluster) -> Plan {
             workers.clone(),
         );
     }
-    Plan {
+    Ok(Plan {
         operation: Operation::Reset,
         steps: graph.into_steps(),
         left_out: BTreeMap::new(),
         made_from: Digest::of(cluster.name.to_string().as_bytes()),
-    }
+    })
 }

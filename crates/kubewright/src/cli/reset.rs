@@ -17,10 +17,10 @@ pub(crate) struct Arguments {}
 pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("reset", flags, ui)?;
     let cluster = &opened.file.cluster;
-    let look = opened.first_look(Purpose::Change).await?;
+    let look = opened.look_before_reset(Purpose::Change).await?;
+    let plan = plan_reset(cluster, &look.observed).map_err(|refusal| session::failure(&refusal.into()))?;
     let observed = look.observed.clone();
     let hands = Arc::new(look.into_hands(&opened.session));
-    let plan = plan_reset(cluster);
     if !flags.yes {
         ui.say(&format!(
             "cluster {} is taken down: etcd's data, all Secrets, all pods and their local data on {} are lost. \

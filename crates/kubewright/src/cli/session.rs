@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use kubewright_control::error::Error;
-use kubewright_control::observe::{FirstLook, MayLack, Observation, ObserveErrors, first_look, observe};
+use kubewright_control::observe::{
+    FirstLook, MayLack, Observation, ObserveErrors, first_look, look_before_reset, observe,
+};
 use kubewright_control::report::Reporter;
 use kubewright_control::session::{Purpose, Session};
 use kubewright_control::transport::{Agent, Agents};
@@ -93,6 +95,14 @@ impl Opened {
     pub(crate) async fn first_look(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
         let reporter: Arc<dyn Reporter> = self.progress.clone();
         let look = first_look(&self.session, purpose, &reporter).await;
+        self.progress.finish();
+        look.map_err(|errors| self.failures(errors))
+    }
+
+    /// Looks at who the nodes are, for taking the cluster down.
+    pub(crate) async fn look_before_reset(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
+        let reporter: Arc<dyn Reporter> = self.progress.clone();
+        let look = look_before_reset(&self.session, purpose, &reporter).await;
         self.progress.finish();
         look.map_err(|errors| self.failures(errors))
     }
