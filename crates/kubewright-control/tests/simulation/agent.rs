@@ -1,0 +1,365 @@
+//! The real agent on a simulated machine: its system, its two pipes, and the ways both can fail.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kubewright_agent::system::{Command, Output, System};
+use kubewright_control::transport::{Channel, Opening, Peer, Transport};
+use kubewright_core::spec::NodeName;
+use tokio::io::AsyncWrite;
+
+use super::etcd;
+use super::fault::Kind;
+use super::pipe::{AwaitingReader, AwaitingWriter, BlockingReader, BlockingWriter, Pipe};
+use super::programs;
+use super::systemd::{self, PROXY, Pending, failed, said};
+use super::world::World;
+
+/// A conversation with the agent of one machine.
+pub(crate) struct Conversation {
+    pub(crate) node: String,
+    to_agent: Pipe,
+    from_agent: Pipe,
+    /// Nothing the agent does has an effect any more.
+    is_dead: AtomicBool,
+    /// The controller hears nothing, and the agent does not notice.
+    is_unheard: AtomicBool,
+    /// The controller dies before the agent's next effect or word.
+    kills: AtomicBool,
+    has_ended: AtomicBool,
+}
+
+impl Conversation {
+    /// Both sides find the end, unless the agent is not to notice.
+    pub(crate) fn cut(&self) {
+        self.from_agent.cut();
+        if !self.is_unheard.load(Ordering::SeqCst) {
+            self.to_agent.cut();
+        }
+    }
+
+    /// The agent's process dies.
+    pub(crate) fn kill(&self) {
+        self.is_dead.store(true, Ordering::SeqCst);
+        self.is_unheard.store(false, Ordering::SeqCst);
+    }
+
+    /// The agent notices at last.
+    pub(crate) fn let_go(&self) {
+        self.is_unheard.store(false, Ordering::SeqCst);
+        self.to_agent.cut();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::SeqCst)
+    }
+}
+
+/// The way to one machine.
+pub(crate) struct Way {
+    pub(crate) world: Arc<World>,
+    pub(crate) node: NodeName,
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Way({})", self.node)
+    }
+}
+
+impl Transport for Way {
+    fn node(&self) -> &NodeName {
+        &self.node
+    }
+
+    fn open(&self) -> Opening<'_> {
+        let conversation = Arc::new(Conversation {
+            node: self.node.to_string(),
+            to_agent: Pipe::default(),
+            from_agent: Pipe::default(),
+            is_dead: AtomicBool::new(false),
+            is_unheard: AtomicBool::new(false),
+            kills: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+        });
+        let channel = Channel {
+            reader: Box::new(AwaitingReader(conversation.from_agent.clone())),
+            writer: Box::new(ControllerOutput {
+                pipe: AwaitingWriter(conversation.to_agent.clone()),
+                world: Arc::clone(&self.world),
+            }),
+            peer: Peer::default(),
+        };
+        let root = {
+            let mut state = self.world.state();
+            if state.is_killed {
+                conversation.cut();
+            }
+            state.conversations.push(Arc::clone(&conversation));
+            state.machines[&conversation.node].root.clone()
+        };
+        let world = Arc::clone(&self.world);
+        let agent = std::thread::Builder::new()
+            .stack_size(1 << 20)
+            .spawn(move || serve(&world, &conversation, root))
+            .unwrap();
+        self.world.threads.lock().unwrap().push(agent);
+        Box::pin(async { Ok(channel) })
+    }
+}
+
+fn serve(world: &Arc<World>, conversation: &Arc<Conversation>, root: PathBuf) {
+    let input = BlockingReader(conversation.to_agent.clone());
+    let output = AgentOutput {
+        pipe: BlockingWriter(conversation.from_agent.clone()),
+        world: Arc::clone(world),
+        conversation: Arc::clone(conversation),
+    };
+    let system: Arc<dyn System> = Arc::new(Agent {
+        world: Arc::clone(world),
+        conversation: Arc::clone(conversation),
+        root,
+    });
+    let served = kubewright_agent::serve::serve(&system, input, output);
+    conversation.from_agent.end();
+    conversation.has_ended.store(true, Ordering::SeqCst);
+    let mut state = world.state();
+    if let Err(error) = served {
+        state
+            .violations
+            .push(format!("{}: the agent says: {error}", conversation.node));
+    }
+    if state.to_reboot.contains(&conversation.node) {
+        world.reboot(&mut state, &conversation.node);
+    }
+    // The controller may have died with the agent's last word.
+    if conversation.kills.swap(false, Ordering::SeqCst) {
+        world.kill_controller(&mut state);
+    }
+}
+
+/// What the controller writes; a controller that lets go of it ends the conversation.
+struct ControllerOutput {
+    pipe: AwaitingWriter,
+    world: Arc<World>,
+}
+
+impl AsyncWrite for ControllerOutput {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.world.touch();
+        Pin::new(&mut self.pipe).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(context)
+    }
+}
+
+/// What the agent writes.
+struct AgentOutput {
+    pipe: BlockingWriter,
+    world: Arc<World>,
+    conversation: Arc<Conversation>,
+}
+
+impl Write for AgentOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let conversation = &self.conversation;
+        self.world.touch();
+        if conversation.is_dead.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if conversation.kills.swap(false, Ordering::SeqCst) {
+            self.world.kill_controller(&mut self.world.state());
+        }
+        if conversation.is_unheard.load(Ordering::SeqCst) {
+            // Its last word is said, or it waits for an answer that will not come.
+            let says = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
+            if says(b"\"type\":\"reply\"") || says(b"\"type\":\"need") {
+                conversation.let_go();
+            }
+            return Ok(bytes.len());
+        }
+        self.pipe.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The agent's machine, as long as its process lives.
+struct Agent {
+    world: Arc<World>,
+    conversation: Arc<Conversation>,
+    root: PathBuf,
+}
+
+impl Agent {
+    fn alive(&self) -> io::Result<()> {
+        if self.conversation.is_dead.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the agent was killed"));
+        }
+        Ok(())
+    }
+}
+
+impl System for Agent {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn run(&self, command: &Command) -> io::Result<Output> {
+        self.alive()?;
+        let node = &self.conversation.node;
+        let mut state = self.world.state();
+        let line = command.line();
+        if line.contains("-----BEGIN") || state.secrets.iter().any(|secret| line.contains(secret)) {
+            state
+                .violations
+                .push(format!("{node}: a secret is an argument of {}", command.program));
+        }
+        if command.program != "systemctl" {
+            let machine = state.machines.get_mut(node).unwrap();
+            let output = programs::run(machine, &command.program, &command.arguments);
+            return output.ok_or_else(|| {
+                let what = format!("{} is not installed", command.program);
+                io::Error::new(io::ErrorKind::NotFound, what)
+            });
+        }
+        let pending = systemd::systemctl(&mut state, node, &command.arguments);
+        self.world.changed.notify_all();
+        drop(state);
+        match pending {
+            Pending::Nothing(output) => Ok(output),
+            Pending::Up(units) => {
+                let is_up = self.world.wait_for(|state| {
+                    let machine = &state.machines[node];
+                    if self.conversation.is_dead.load(Ordering::SeqCst) {
+                        return Some(false);
+                    }
+                    let mut units = units.iter().map(|name| machine.units.get(name));
+                    units
+                        .all(|unit| unit.is_some_and(super::machine::Unit::is_active))
+                        .then_some(true)
+                });
+                Ok(if is_up == Some(true) {
+                    said("")
+                } else {
+                    failed(format!("Job for {} timed out.", units.join(" ")))
+                })
+            }
+        }
+    }
+
+    fn feed(&self, command: &Command, input: &mut dyn Read) -> io::Result<Output> {
+        self.alive()?;
+        let mut archive = String::new();
+        input.read_to_string(&mut archive)?;
+        self.alive()?;
+        let mut state = self.world.state();
+        let machine = state.machines.get_mut(&self.conversation.node).unwrap();
+        if command.program != "ctr" {
+            return Ok(said(""));
+        }
+        match archive.trim().split_once(' ') {
+            Some((reference, digest)) => {
+                machine
+                    .images
+                    .insert(reference.to_owned(), digest.parse().map_err(io::Error::other)?);
+                Ok(said(""))
+            }
+            None => Ok(failed("not an archive")),
+        }
+    }
+
+    fn now(&self) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |now| now.as_secs() as i64)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.world.uptime()
+    }
+
+    fn pause(&self, _: Duration) {
+        self.world.pause();
+    }
+
+    fn http_status(&self, url: &str, ca_file: Option<&str>) -> Option<Result<u16, String>> {
+        let state = self.world.state();
+        let node = &self.conversation.node;
+        let machine = &state.machines[node];
+        let refused = Some(Err("connection refused".to_owned()));
+        if self.alive().is_err() {
+            return refused;
+        }
+        let answer = |is_well: bool| Some(Ok(if is_well { 200 } else { 503 }));
+        if url.contains(":2381/") {
+            if etcd::member(machine).is_none() {
+                return refused;
+            }
+            return answer(etcd::is_healthy(&state, node));
+        }
+        let believed =
+            ca_file.map(|path| kubewright_core::resource::Digest::of(machine.get(path).as_bytes()));
+        if url.contains(":6443/") {
+            match state.authority_of_api(node) {
+                None => return refused,
+                authority if authority != believed => return Some(Err("unknown issuer".to_owned())),
+                Some(_) => return answer(state.is_api_ready(node)),
+            }
+        }
+        if url.contains(":7443/") && machine.is_active(PROXY) {
+            return answer(state.any_api().is_some());
+        }
+        refused
+    }
+
+    fn effect(&self, doing: &str) -> io::Result<()> {
+        let node = &self.conversation.node;
+        let mut state = self.world.state();
+        if state.to_reboot.contains(node) {
+            self.world.reboot(&mut state, node);
+        }
+        self.alive()?;
+        if self.conversation.kills.swap(false, Ordering::SeqCst) {
+            self.world.kill_controller(&mut state);
+        }
+        match self.world.note_effect(&mut state, node, doing) {
+            None => return Ok(()),
+            Some(Kind::KilledBefore) => {
+                self.conversation.kill();
+                self.world.kill_controller(&mut state);
+            }
+            Some(Kind::Rebooted) => self.world.cut_power(&mut state, node, true),
+            Some(Kind::KilledAfter) => {
+                self.conversation.kills.store(true, Ordering::SeqCst);
+                return Ok(());
+            }
+            Some(Kind::ReplyLost) => {
+                self.conversation.is_unheard.store(true, Ordering::SeqCst);
+                self.conversation.from_agent.cut();
+                return Ok(());
+            }
+            Some(Kind::Reset) => {
+                self.conversation.cut();
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("the agent was killed"))
+    }
+}

@@ -1,0 +1,270 @@
+//! The cluster's API as observing and steps use it: what etcd holds, served while an API server is ready.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kubewright_control::authority::Authorities;
+use kubewright_control::error::{Error, Kind as ErrorKind};
+use kubewright_control::execute::{Asking, ClusterApi};
+use kubewright_control::node::Node;
+use kubewright_core::manifest::NodeObject;
+use kubewright_core::observed::{Observed, ObservedApi};
+use kubewright_core::plan::Condition;
+use kubewright_core::resource::{AuthorityName, Digest};
+use kubewright_core::spec::Cluster;
+use serde_json::Value;
+
+use super::fault::{self, Kind};
+use super::systemd::is_node_ready;
+use super::world::{Objects, State, World};
+
+#[derive(Default)]
+struct Desired {
+    objects: BTreeMap<String, Value>,
+    order: Vec<String>,
+    nodes: BTreeMap<String, NodeObject>,
+}
+
+/// The API through the first control plane that was ready when it was first needed.
+pub(crate) struct Api {
+    world: Arc<World>,
+    nodes: BTreeMap<String, Node>,
+    authority: Digest,
+    through: Mutex<Option<String>>,
+    desired: Mutex<Desired>,
+}
+
+impl Api {
+    pub(crate) fn new(world: Arc<World>, nodes: BTreeMap<String, Node>, authorities: &Authorities) -> Self {
+        let certificates = authorities.certificates();
+        let authority = Digest::of(certificates[&AuthorityName::Kubernetes].as_bytes());
+        Self {
+            world,
+            nodes,
+            authority,
+            through: Mutex::default(),
+            desired: Mutex::default(),
+        }
+    }
+
+    /// The control plane that is asked, if it answers.
+    fn reach(&self, state: &mut State) -> Option<String> {
+        if state.api_silences > 0 {
+            state.api_silences -= 1;
+            return None;
+        }
+        let answers = |name: &String| {
+            state.is_api_ready(name)
+                && state.authority_of_api(name) == Some(self.authority)
+                && self.nodes.get(name).is_some_and(|node| !node.is_lost())
+        };
+        let mut through = self.through.lock().unwrap();
+        if through.is_none() {
+            *through = state.control_planes.iter().find(|name| answers(name)).cloned();
+        }
+        through.clone().filter(answers)
+    }
+
+    /// Waits until `look` finds something, or for so long that nothing happens any more.
+    async fn wait_for<T>(&self, mut look: impl FnMut(&Self, &mut State) -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(found) = look(self, &mut self.world.state()) {
+                return Some(found);
+            }
+            if self.world.is_idle() {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_micros(300)).await;
+        }
+    }
+
+    /// Asks when it answers.
+    async fn ask<T>(&self, mut question: impl FnMut(&mut State, &str) -> Option<T>) -> Result<T, Error> {
+        self.wait_for(|api, state| {
+            let through = api.reach(state)?;
+            question(state, &through)
+        })
+        .await
+        .ok_or_else(|| Error::new(ErrorKind::Api, "no API server answers"))
+    }
+
+    /// Makes one change, unless something comes between.
+    async fn change(&self, doing: &str, mut change: impl FnMut(&mut Objects)) -> Result<(), Error> {
+        let fate = self
+            .ask(|state, through| {
+                if state.is_killed {
+                    return None;
+                }
+                let fate = self.world.note_effect(state, fault::API, doing);
+                let is_done = !matches!(fate, Some(Kind::KilledBefore | Kind::Reset | Kind::Rebooted));
+                if is_done {
+                    change(state.objects_of(through)?);
+                }
+                match fate {
+                    Some(Kind::KilledBefore | Kind::KilledAfter) => self.world.kill_controller(state),
+                    Some(Kind::Rebooted) => self.world.cut_power(state, through, false),
+                    _ => {}
+                }
+                Some(fate)
+            })
+            .await?;
+        match fate {
+            None => Ok(()),
+            Some(kind) => Err(Error::new(ErrorKind::Api, doing).because(kind.to_string())),
+        }
+    }
+}
+
+impl ClusterApi for Api {
+    fn find<'a>(&'a self, _: &'a Observed) -> Asking<'a, bool> {
+        Box::pin(async { self.reach(&mut self.world.state()).is_some() })
+    }
+
+    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>> {
+        Box::pin(async move {
+            self.ask(|state, through| {
+                let nodes = state.objects_of(through)?.nodes.clone();
+                let mut seen = ObservedApi::default();
+                for (name, node) in nodes {
+                    if cluster.node(&name).is_none() {
+                        seen.unknown_nodes.push(name.clone());
+                    } else if !is_node_ready(state, &name) {
+                        seen.nodes_not_ready.push(name.clone());
+                    }
+                    if let Some(range) = node.pod_cidr {
+                        seen.pod_cidrs.insert(name, range.to_string());
+                    }
+                }
+                Some(seen)
+            })
+            .await
+        })
+    }
+
+    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
+        let mut desired = self.desired.lock().unwrap();
+        for object in objects {
+            let text = |pointer: &str| {
+                object
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            let namespace = text("/metadata/namespace");
+            let separator = if namespace.is_empty() { "" } else { "/" };
+            let name = format!(
+                "{} {namespace}{separator}{}",
+                text("/kind"),
+                text("/metadata/name")
+            );
+            desired.order.push(name.clone());
+            desired.objects.insert(name, object);
+        }
+        desired.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
+        Ok(())
+    }
+
+    fn object_names(&self) -> Vec<String> {
+        self.desired.lock().unwrap().order.clone()
+    }
+
+    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>> {
+        Box::pin(async move {
+            let Some(mut seen) = seen else { return Ok(None) };
+            self.ask(|state, through| {
+                let present = state.objects_of(through)?.clone();
+                let desired = self.desired.lock().unwrap();
+                for (name, object) in &desired.objects {
+                    let found = present.objects.get(name);
+                    if found != Some(object) {
+                        let diff = found.map(|_| "it differs".to_owned());
+                        seen.objects.insert(name.clone(), diff);
+                    }
+                }
+                let surplus = present.objects.keys();
+                seen.surplus = surplus
+                    .filter(|name| !desired.objects.contains_key(*name))
+                    .cloned()
+                    .collect();
+                let differing = desired
+                    .nodes
+                    .values()
+                    .filter(|node| present.nodes.get(&node.name) != Some(node));
+                seen.nodes_to_register = differing.map(|node| node.name.clone()).collect();
+                if !is_dns_available(state, &present) {
+                    seen.deployments_unavailable = vec![DNS.to_owned()];
+                }
+                Some(())
+            })
+            .await?;
+            Ok(Some(seen))
+        })
+    }
+
+    fn client(&self) -> Asking<'_, Result<kube::Client, Error>> {
+        Box::pin(async { Err(Error::new(ErrorKind::Api, "the simulated API has no address")) })
+    }
+
+    fn register_nodes<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            for name in names {
+                let node = self.desired.lock().unwrap().nodes[name].clone();
+                self.change(&format!("register {name}"), |objects| {
+                    objects.nodes.insert(name.clone(), node.clone());
+                })
+                .await?;
+            }
+            Ok(names.len())
+        })
+    }
+
+    fn apply_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            for name in names {
+                let object = self.desired.lock().unwrap().objects[name].clone();
+                self.change(&format!("apply {name}"), |objects| {
+                    objects.objects.insert(name.clone(), object.clone());
+                })
+                .await?;
+            }
+            Ok(names.len())
+        })
+    }
+
+    fn delete_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+        Box::pin(async move {
+            for name in names {
+                self.change(&format!("delete {name}"), |objects| {
+                    objects.objects.remove(name);
+                })
+                .await?;
+            }
+            Ok(names.len())
+        })
+    }
+
+    fn wait<'a>(&'a self, condition: &'a Condition, _: Duration) -> Asking<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.ask(|state, through| {
+                let present = state.objects_of(through)?.clone();
+                let holds = match condition {
+                    Condition::NodesReady { nodes } => nodes
+                        .iter()
+                        .all(|name| present.nodes.contains_key(name) && is_node_ready(state, name)),
+                    Condition::DeploymentAvailable { .. } => is_dns_available(state, &present),
+                    Condition::OnNode { .. } => false,
+                };
+                holds.then_some(())
+            })
+            .await
+        })
+    }
+}
+
+const DNS: &str = "kube-system/coredns";
+
+fn is_dns_available(state: &State, present: &Objects) -> bool {
+    present.objects.contains_key(&format!("Deployment {DNS}"))
+        && present.nodes.keys().any(|name| is_node_ready(state, name))
+}

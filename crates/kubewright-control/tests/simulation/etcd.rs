@@ -1,0 +1,94 @@
+//! etcd as far as a deployer can see it: static bootstrap, membership, quorum.
+//!
+//! A member that begins with `new` takes its cluster from the file that permits it and writes it to its data directory;
+//! one with data is the member its data says. It is healthy while it runs with a majority of its cluster's members, all
+//! of which know each other by the same authority.
+
+use kubewright_core::resource::Digest;
+
+use super::machine::{Machine, Process};
+use super::world::State;
+
+pub(crate) const UNIT: &str = "etcd.service";
+const DATA: &str = "/var/lib/etcd/member";
+
+/// Which member of which cluster a process or a data directory is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Identity {
+    /// Token and initial membership: what makes a cluster another one.
+    pub(crate) cluster: String,
+    /// The members' names.
+    pub(crate) members: Vec<String>,
+    /// The authority its members trust.
+    pub(crate) authority: String,
+    /// The member's own name.
+    pub(crate) name: String,
+}
+
+/// What a machine's data directory says.
+pub(crate) fn stored(machine: &Machine) -> Option<Identity> {
+    serde_json::from_str(&machine.get(&format!("{DATA}/identity"))).ok()
+}
+
+/// Begins a member: from its data, or from nothing if that is permitted. Tells what is forbidden and happened all the
+/// same.
+pub(crate) fn begin(machine: &Machine, process: &Process) -> Result<(Identity, Vec<String>), String> {
+    let mut violations = Vec::new();
+    let authority = process.file.argument("trusted-ca-file").unwrap_or_default();
+    let authority = Digest::of(machine.get(authority).as_bytes()).to_string();
+    let environment = process.file.environment_file.clone().unwrap_or_default();
+    let environment = machine.get(&environment);
+    let variable = |name: &str| {
+        environment
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}=")))
+            .map(str::to_owned)
+    };
+    if let Some(identity) = stored(machine) {
+        if identity.authority != authority {
+            violations.push(format!(
+                "{}: the member starts with another cluster's authority",
+                machine.name
+            ));
+        }
+        return Ok((identity, violations));
+    }
+    if variable("ETCD_INITIAL_CLUSTER_STATE").as_deref() != Some("new") {
+        return Err("no data, and not permitted to begin without".to_owned());
+    }
+    let members = variable("ETCD_INITIAL_CLUSTER").unwrap_or_default();
+    let token = variable("ETCD_INITIAL_CLUSTER_TOKEN").unwrap_or_default();
+    let identity = Identity {
+        cluster: format!("{token} {members}"),
+        members: members
+            .split(',')
+            .filter_map(|member| Some(member.split_once('=')?.0.to_owned()))
+            .collect(),
+        authority,
+        name: process.file.argument("name").unwrap_or_default().to_owned(),
+    };
+    machine.put(
+        &format!("{DATA}/identity"),
+        &serde_json::to_string(&identity).unwrap_or_default(),
+    );
+    Ok((identity, violations))
+}
+
+/// The member that runs on a machine.
+pub(crate) fn member(machine: &Machine) -> Option<&Identity> {
+    machine.units.get(UNIT)?.process.as_ref()?.member.as_ref()
+}
+
+/// Whether a machine's member runs and has a quorum.
+pub(crate) fn is_healthy(state: &State, machine: &str) -> bool {
+    let Some(own) = state.machines.get(machine).and_then(member) else {
+        return false;
+    };
+    let running = own
+        .members
+        .iter()
+        .filter_map(|name| member(state.machines.get(name)?))
+        .filter(|other| other.cluster == own.cluster && other.authority == own.authority)
+        .count();
+    running > own.members.len() / 2
+}

@@ -1,0 +1,134 @@
+//! The simulated cluster: whole operations of the real planner, executor, authority, conversation and agent, on machines
+//! that are directories, and a fault at every step of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
+mod agent;
+mod api;
+mod bench;
+mod end;
+mod etcd;
+mod exhaustive;
+mod fault;
+mod fixture;
+mod fork;
+mod machine;
+mod pipe;
+mod programs;
+mod random;
+mod run;
+mod scenario;
+mod systemd;
+mod unit_file;
+mod world;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use exhaustive::Extent;
+use fixture::Fixture;
+use scenario::Scenario;
+
+/// How many schedules `all` runs unless the environment says another number.
+const SCHEDULES: usize = 2000;
+const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
+
+const USAGE: &str = "\
+usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER | bench NODES,...]
+  quick   some fault points and schedules of everything (this is what plain `cargo test` does)
+  all     every fault point, and as many schedules as KUBEWRIGHT_SCHEDULES says
+  seed    the schedule of one seed
+  bench   a second apply on so many simulated nodes";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let fixture = Fixture::new();
+    let failures = match words.as_slice() {
+        [] | ["quick"] => quick(&fixture),
+        ["all"] => all(&fixture),
+        ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
+        ["bench", sizes] => return bench::run(&fixture, sizes),
+        // Somebody looks for tests of another name.
+        [_] => return ExitCode::SUCCESS,
+        _ => panic!("{USAGE}"),
+    };
+    report(&failures);
+    if failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn quick(fixture: &Fixture) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (scenario, every) in Scenario::ALL.into_iter().zip([397, 1, 29, 97]) {
+        let extent = Extent {
+            control_planes: 1,
+            workers: 1,
+            every,
+        };
+        failures.extend(exhaustive::run(fixture, scenario, &extent));
+    }
+    failures.extend(random::run(fixture, 1, 8));
+    failures
+}
+
+/// Control planes do the same as each other, and workers as well: one of each meets every effect there is. What members
+/// are to each other shows where three of them change.
+fn all(fixture: &Fixture) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (scenario, control_planes, every) in [
+        (Scenario::Bootstrap, 1, 1),
+        (Scenario::Bootstrap, 3, 23),
+        (Scenario::Nothing, 3, 1),
+        (Scenario::Change, 3, 1),
+        (Scenario::Reset, 1, 1),
+        (Scenario::Reset, 3, 23),
+    ] {
+        let extent = Extent {
+            control_planes,
+            workers: 1,
+            every,
+        };
+        failures.extend(exhaustive::run(fixture, scenario, &extent));
+    }
+    let count = std::env::var(SCHEDULES_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    failures.extend(random::run(fixture, 1, count.unwrap_or(SCHEDULES)));
+    failures
+}
+
+/// Tells of failures, one of each sort.
+fn report(failures: &[String]) {
+    let mut sorts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for failure in failures {
+        let reason = failure.lines().nth(1).unwrap_or_default();
+        let sort: String = reason
+            .chars()
+            .filter(|letter| !letter.is_ascii_digit())
+            .take(120)
+            .collect();
+        sorts.entry(sort).or_default().push(failure);
+    }
+    for (sort, failures) in sorts {
+        println!("\n{} times: {}", failures.len(), sort.trim());
+        for line in failures[0].lines().take(60) {
+            println!("{}", line.chars().take(400).collect::<String>());
+        }
+        for other in failures.iter().skip(1).take(12) {
+            println!("also: {}", other.lines().next().unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The operations that are interrupted: where each begins, what is asked, and how a world is when it has succeeded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kubewright_core::spec::Cluster;
+
+use super::end;
+use super::fault::Fault;
+use super::fixture::Fixture;
+use super::run::{Ended, Operation, run};
+use super::world::World;
+
+/// An argument of the API servers, as somebody adds it to cluster.yaml.
+const CHANGED: &str = "  components: { kube-apiserver: { extraArgs: { event-ttl: 2h } } }\n";
+
+/// An operation, and where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    /// A cluster on blank machines.
+    Bootstrap,
+    /// A cluster that is as cluster.yaml says.
+    Nothing,
+    /// One argument of the API servers changed in cluster.yaml.
+    Change,
+    /// A cluster is taken down.
+    Reset,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 4] = [Self::Bootstrap, Self::Nothing, Self::Change, Self::Reset];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "bootstrap",
+            Self::Nothing => "no change",
+            Self::Change => "configuration change",
+            Self::Reset => "reset",
+        }
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Self::Reset => Operation::Reset,
+            _ => Operation::Apply,
+        }
+    }
+}
+
+/// A scenario on a cluster of a size, with the world it leads to when nothing goes wrong.
+pub(crate) struct Prepared {
+    pub(crate) scenario: Scenario,
+    cluster: Cluster,
+    /// Where it begins.
+    origin: Arc<World>,
+    /// Where it ends.
+    goal: BTreeMap<String, String>,
+    /// The effects on the way, by actor.
+    pub(crate) effects: BTreeMap<String, Vec<String>>,
+}
+
+impl Prepared {
+    /// Goes there once without a fault.
+    pub(crate) fn new(fixture: &Fixture, scenario: Scenario, control_planes: usize, workers: usize) -> Self {
+        let plain = fixture.cluster(control_planes, workers, "");
+        let origin = World::new(plain.clone());
+        if scenario != Scenario::Bootstrap {
+            let built = run(fixture, &origin, &plain, Operation::Apply, Vec::new());
+            assert!(built.is_complete(), "{:#?}", built.errors);
+        }
+        let cluster = match scenario {
+            Scenario::Change => fixture.cluster(control_planes, workers, CHANGED),
+            _ => plain,
+        };
+        let world = origin.fork();
+        let ended = run(fixture, &world, &cluster, scenario.operation(), Vec::new());
+        assert!(ended.is_complete(), "{:#?}", ended.errors);
+        let prepared = Self {
+            scenario,
+            cluster,
+            origin,
+            goal: end::look(&world.state()),
+            effects: ended.effects,
+        };
+        let wrong = prepared.finish(fixture, &world, 0);
+        assert!(wrong.is_empty(), "without a fault: {wrong:#?}");
+        prepared
+    }
+
+    /// Goes there with faults, again without, and once more: what is wrong with that.
+    pub(crate) fn attempt(&self, fixture: &Fixture, faults: Vec<Fault>) -> Attempt {
+        let world = self.origin.fork();
+        let interrupted = run(fixture, &world, &self.cluster, self.scenario.operation(), faults);
+        let mut wrong = self.finish(fixture, &world, 1);
+        if !wrong.is_empty() {
+            wrong.push(format!("the interrupted run said {:#?}", interrupted.errors));
+        }
+        Attempt { interrupted, wrong }
+    }
+
+    /// How many nodes of which kind.
+    pub(crate) fn size(&self) -> String {
+        let control_planes = self.cluster.control_planes().count();
+        let workers = self.cluster.nodes.len() - control_planes;
+        format!("{control_planes} control planes and {workers} workers")
+    }
+
+    /// A blank or built world of its own, for somebody who interrupts it more than once.
+    pub(crate) fn world(&self) -> Arc<World> {
+        self.origin.fork()
+    }
+
+    /// One run with faults in a world.
+    pub(crate) fn interrupt(&self, fixture: &Fixture, world: &Arc<World>, faults: Vec<Fault>) -> Ended {
+        run(fixture, world, &self.cluster, self.scenario.operation(), faults)
+    }
+
+    /// Runs without faults until there is nothing to do; at most `runs` may have something to do.
+    pub(crate) fn finish(&self, fixture: &Fixture, world: &Arc<World>, runs: usize) -> Vec<String> {
+        let operation = self.scenario.operation();
+        let mut wrong = Vec::new();
+        for _ in 0..runs {
+            let again = run(fixture, world, &self.cluster, operation, Vec::new());
+            if !again.is_complete() {
+                wrong.push(format!(
+                    "the run after it did not succeed (killed {}): {:#?}",
+                    again.was_killed, again.errors
+                ));
+            }
+        }
+        let last = run(fixture, world, &self.cluster, operation, Vec::new());
+        if !last.is_complete() {
+            wrong.push(format!("the last run did not succeed: {:#?}", last.errors));
+        }
+        if operation == Operation::Apply && last.planned != Some(0) {
+            wrong.push(format!("the last run was to find nothing: {:#?}", last.steps));
+        }
+        let effects: Vec<_> = last.effects.iter().filter(|(_, done)| !done.is_empty()).collect();
+        if !effects.is_empty() && runs > 0 {
+            wrong.push(format!("the last run was to write nothing: {effects:?}"));
+        }
+        let state = world.state();
+        wrong.extend(state.violations.iter().cloned());
+        wrong.extend(end::judge(&state));
+        let mut differences = end::differences(&self.goal, &end::look(&state));
+        if operation == Operation::Reset {
+            // What the kernel was told is forgotten by a reboot, and left as it is without one.
+            differences.retain(|line| !line.contains(" sysctl "));
+        }
+        wrong.extend(differences);
+        wrong
+    }
+}
+
+/// What came of an attempt.
+pub(crate) struct Attempt {
+    pub(crate) interrupted: Ended,
+    pub(crate) wrong: Vec<String>,
+}
