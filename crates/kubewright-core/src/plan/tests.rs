@@ -350,38 +350,6 @@ fn keeps_the_pod_ranges_nodes_have_and_gives_the_rest_by_name() {
     );
 }
 
-fn has_stopped(observed: &mut Observed, node: &str, stage: Stage) {
-    let unit = Change::Unit {
-        before: None,
-        enable: false,
-        action: UnitAction::Start,
-        reason: "not running".to_owned(),
-        found: Vec::new(),
-    };
-    differs(observed, node, stage);
-    let differences = &mut observed.nodes.get_mut(node).unwrap().differences;
-    differences.last_mut().unwrap().change = unit;
-}
-
-/// Restarting a member while another is down takes the quorum away.
-#[test]
-fn brings_back_what_is_down_before_it_restarts_what_serves() {
-    let cluster = cluster(&NODES);
-    let mut observed = converged(&cluster);
-    differs(&mut observed, "cp-1", Stage::Etcd);
-    differs(&mut observed, "cp-2", Stage::ControlPlane);
-    has_stopped(&mut observed, "cp-3", Stage::Etcd);
-    let plan = plan_of(&cluster, &observed).unwrap();
-    let ancestors = ancestors(&plan);
-    let ready = StepId("cp-3/api-ready".to_owned());
-    for step in ["cp-1/etcd", "cp-2/control-plane"] {
-        assert!(
-            ancestors[&StepId(step.to_owned())].contains(&ready),
-            "{step} does not wait"
-        );
-    }
-}
-
 /// An API that does not answer to us may answer to others.
 #[test]
 fn restarts_one_control_plane_at_a_time_when_the_api_of_a_settled_cluster_does_not_answer() {
@@ -399,24 +367,6 @@ fn restarts_one_control_plane_at_a_time_when_the_api_of_a_settled_cluster_does_n
             ancestors[&next].contains(&StepId(format!("{one}/api-ready"))),
             "{next}"
         );
-    }
-}
-
-/// All members of a settled cluster that is down need each other to come up.
-#[test]
-fn starts_the_members_of_a_stopped_cluster_all_at_once() {
-    let cluster = cluster(&NODES);
-    let mut observed = converged(&cluster);
-    observed.api = None;
-    let members = ["cp-1", "cp-2", "cp-3"];
-    for node in members {
-        has_stopped(&mut observed, node, Stage::Etcd);
-    }
-    let plan = plan_of(&cluster, &observed).unwrap();
-    let ancestors = ancestors(&plan);
-    for node in members {
-        let waits: Vec<_> = ancestors[&StepId(format!("{node}/etcd"))].iter().collect();
-        assert!(waits.is_empty(), "{node} waits for {waits:?}");
     }
 }
 
