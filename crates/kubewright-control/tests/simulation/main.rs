@@ -10,7 +10,6 @@
 
 mod agent;
 mod api;
-mod bench;
 mod end;
 mod etcd;
 mod exhaustive;
@@ -39,11 +38,10 @@ const SCHEDULES: usize = 2000;
 const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 const USAGE: &str = "\
-usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER | bench NODES,...]
+usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, and as many schedules as KUBEWRIGHT_SCHEDULES says
-  seed    the schedule of one seed
-  bench   a second apply on so many simulated nodes";
+  seed    the schedule of one seed";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,7 +55,6 @@ fn main() -> ExitCode {
         [] | ["quick"] => quick(&fixture),
         ["all"] => all(&fixture),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
-        ["bench", sizes] => return bench::run(&fixture, sizes),
         // Somebody looks for tests of another name.
         [_] => return ExitCode::SUCCESS,
         _ => panic!("{USAGE}"),

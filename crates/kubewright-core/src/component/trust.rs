@@ -5,11 +5,11 @@
 
 use super::Component;
 use crate::observed::Marker;
-use crate::plan::fixed_settings;
 use crate::pki::{
     ENCRYPTION_CONFIG_PATH, ENCRYPTION_SECRET, ETCD_PKI_DIRECTORY, PKI_DIRECTORY, SERVICE_ACCOUNT_KEY_PATH,
     SERVICE_ACCOUNT_PUBLIC_PATH, SERVICE_ACCOUNT_SECRET,
 };
+use crate::plan::fixed_settings;
 use crate::render::{View, directory, public_file};
 use crate::resource::{Access, AuthorityName, Digest, Resource, ResourceId, SharedSecret, Stage};
 

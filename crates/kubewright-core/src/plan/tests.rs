@@ -395,7 +395,7 @@ fn does_not_take_down_a_machine_of_another_cluster() {
         cluster: "somebody-elses".to_owned(),
         cluster_id: String::new(),
         node: "w-1".to_owned(),
-        pod_cidr: None,
+        ..Marker::default()
     });
     let refusal = plan_reset(&cluster, &observed).unwrap_err();
     assert_eq!(refusal.rule(), "node-identity");
