@@ -35,7 +35,8 @@ fn change(stage: &Stage) -> Result<()> {
     fs::write(stage.cluster_file(), changed).context("change the cluster file")?;
     step("plan the change", || {
         stage.try_kubewright(&["plan"])?.expect(0)?.mentions(&[
-            "+    --event-ttl=2h",
+            "--event-ttl=2h",
+            "one node after the other",
             "kube-apiserver",
             "cp-1",
             "cp-2",
@@ -81,7 +82,7 @@ fn change(stage: &Stage) -> Result<()> {
         stage
             .try_kubewright(&["logs"])?
             .expect(0)?
-            .mentions(&["apply", "not finished"])
+            .mentions(&["apply", "did not finish"])
     })?;
     step("apply a third time", || stage.nothing_to_do())
 }

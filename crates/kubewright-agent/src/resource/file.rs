@@ -14,10 +14,15 @@ use crate::tree::{Look, Owner, Seen};
 /// Text up to this many bytes is shown in a plan.
 const SHOWN_BYTES: u64 = 64 << 10;
 /// What the present content must not hold to be shown: somebody else's file may be in our place.
-const SECRET_MARKS: [&str; 6] = [
+///
+/// A token is one where something is given one; arguments only speak of tokens, as `--extend-token-expiration` does.
+const SECRET_MARKS: [&str; 9] = [
     "private key",
     "-key-data",
-    "token",
+    "token:",
+    "token=",
+    "token\"",
+    "token ",
     "password",
     "secret:",
     "secretbox",

@@ -18,17 +18,32 @@ fn secrets_and_keys_are_in_no_journal_and_nothing_else_that_is_kept() {
 
 #[test]
 fn a_present_file_that_may_hold_a_secret_is_not_shown() {
+    for text in [
+        "users:\n- client-key-data: Y2FuYXJ5\n",
+        "token: Y2FuYXJ5\n",
+        "{\"token\": \"Y2FuYXJ5\"}\n",
+        "Environment=TOKEN=Y2FuYXJ5\n",
+        "ExecStart=/bin/x --token Y2FuYXJ5\n",
+    ] {
+        assert_eq!(change_of_config(text), Change::Content { before: None }, "{text}");
+    }
+}
+
+#[test]
+fn arguments_that_only_speak_of_tokens_are_shown() {
+    let text = "ExecStart=/bin/x --service-account-extend-token-expiration=false\n";
+    let before = Some(text.to_owned());
+    assert_eq!(change_of_config(text), Change::Content { before });
+}
+
+fn change_of_config(text: &str) -> Change {
     let bench = Bench::new();
-    bench
-        .system
-        .put("/etc/demo/config", "users:\n- client-key-data: Y2FuYXJ5\n");
+    bench.system.put("/etc/demo/config", text);
     let found = bench.inspect();
-    let change = &found
-        .iter()
-        .find(|found| found.resource.as_str() == "file:/etc/demo/config")
-        .unwrap()
-        .change;
-    assert_eq!(*change, Change::Content { before: None });
+    let found = found
+        .into_iter()
+        .find(|found| found.resource.as_str() == "file:/etc/demo/config");
+    found.unwrap().change
 }
 
 #[test]
