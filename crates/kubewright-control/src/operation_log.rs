@@ -183,8 +183,8 @@ impl Reporter for OperationLog {
                 };
                 self.write(self.ended(step, outcome));
             }
-            report::Event::StepFailed { step, error, .. } => {
-                self.write(self.ended(step, StepOutcome::failed(error, None)));
+            report::Event::StepFailed { step, id, error, .. } => {
+                self.write(self.ended(step, StepOutcome::failed(error, Some(id.as_str().to_owned()))));
             }
             report::Event::Node { .. } | report::Event::Resource { .. } => {}
         }

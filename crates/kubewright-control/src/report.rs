@@ -1,5 +1,6 @@
 //! What a run tells whoever watches it, as it happens.
 
+use kubewright_core::errors::ErrorId;
 use kubewright_core::plan::StepId;
 use kubewright_core::resource::ResourceId;
 
@@ -50,6 +51,8 @@ pub enum Event {
         step: StepId,
         /// Its node, if it has one.
         node: Option<String>,
+        /// Which situation it is.
+        id: ErrorId,
         /// What went wrong.
         error: String,
     },

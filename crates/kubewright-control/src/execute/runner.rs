@@ -165,6 +165,7 @@ fn note(outcome: &mut Outcome, done: Done, reporter: &dyn Reporter) {
             reporter.event(&Event::StepFailed {
                 step: planned.id.clone(),
                 node: node.clone(),
+                id: error.id,
                 error: text,
             });
             outcome.failed.push(StepFailure {

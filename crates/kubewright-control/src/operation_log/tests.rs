@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kubewright_core::catalogue::Platform;
+use kubewright_core::errors::{ErrorId, Kind};
 use kubewright_core::operation_log::{self as core, Operation as Run};
 use kubewright_core::pki::shared_secrets;
 use kubewright_core::plan::{Disruption, PlannedStep, Step, StepId};
@@ -245,6 +246,29 @@ async fn a_run_that_is_killed_is_on_record_without_an_end() {
     assert_eq!(history.operations[0].held_by, ["cp-1", "cp-2", "cp-3", "here"]);
     let whole = world.history(Some(&world.session.run[..4])).await;
     assert_eq!(whole.operations[0].steps[0].step, "cp-1/settle");
+}
+
+#[tokio::test]
+async fn a_failed_step_is_on_record_with_the_name_of_its_error() {
+    let world = World::new();
+    let log = world.begin(&apply(), &BTreeMap::new()).await;
+    log.event(&started("cp-1/settle", "cp-1"));
+    log.event(&report::Event::StepFailed {
+        step: StepId("cp-1/settle".to_owned()),
+        node: Some("cp-1".to_owned()),
+        id: ErrorId::of_kind(Kind::Node),
+        error: "settle etcd: no space left on device".to_owned(),
+    });
+    log.finish(Ending::Failed, 0).await;
+    let run = run_of(&texts(&world.here())[0]);
+    let id = ErrorId::of_kind(Kind::Node).as_str().to_owned();
+    assert_eq!(
+        run.steps[0].outcome,
+        Some(StepOutcome::failed(
+            "settle etcd: no space left on device",
+            Some(id)
+        ))
+    );
 }
 
 #[tokio::test]

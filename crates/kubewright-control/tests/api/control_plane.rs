@@ -202,7 +202,8 @@ fn run(programs: &Path, directory: &Path, program: &str, arguments: &[(&str, Str
         (while :; do "$@" 3<&- </dev/null & echo $! >"$LOG.pid"; wait $!; sleep 0.2; done) 3<&- &
         loop=$!
         cat <&3 >/dev/null
-        kill "$loop" "$(cat "$LOG.pid")"
+        # Killed, not asked: an API server whose etcd has gone takes its time over going.
+        kill -KILL "$loop"; kill -KILL "$(cat "$LOG.pid")"
     "#;
     let log = directory.join(format!("{program}.log"));
     Command::new("sh")

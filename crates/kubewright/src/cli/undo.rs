@@ -94,6 +94,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
             log.event(&Event::StepFailed {
                 step,
                 node: Some(name.to_owned()),
+                id: error.id,
                 error: error.to_string(),
             });
             log.finish(Ending::Failed, 0).await;
