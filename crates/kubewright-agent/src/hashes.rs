@@ -101,7 +101,7 @@ impl Hashes {
         }
         self.computed += 1;
         let sha256 = Digest::from_bytes(hasher.finalize().into());
-        let settled = newest().is_some_and(|now| now - before.stamp.changed > CLOCK_STEP);
+        let settled = tree.clock() - before.stamp.changed > CLOCK_STEP;
         let unchanged = matches!(tree.look(path)?, Look::There(after) if after.stamp == before.stamp);
         if unchanged && let Some(read) = &mut self.read {
             let stamp = before.stamp;
@@ -130,10 +130,4 @@ impl Hashes {
             self.dirty = true;
         }
     }
-}
-
-/// The clock file times are taken from, nanoseconds.
-fn newest() -> Option<i64> {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    now.tv_sec.checked_mul(1_000_000_000)?.checked_add(now.tv_nsec)
 }

@@ -122,6 +122,14 @@ pub trait System: Send + Sync {
     /// Seconds since the epoch.
     fn now(&self) -> i64;
 
+    /// The clock that times of files are taken from, nanoseconds since the epoch.
+    fn file_clock(&self) -> i64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        now.tv_sec
+            .saturating_mul(1_000_000_000)
+            .saturating_add(now.tv_nsec)
+    }
+
     /// Time that passes evenly, from any beginning: what waits are bounded by.
     fn uptime(&self) -> Duration {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

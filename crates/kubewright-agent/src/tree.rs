@@ -64,6 +64,11 @@ impl Tree {
         self.written.get()
     }
 
+    /// The clock that times of files are taken from, nanoseconds.
+    pub(crate) fn clock(&self) -> i64 {
+        self.system.file_clock()
+    }
+
     /// Looks at a path itself, not at what it links to.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ use fixture::Fixture;
 use scenario::Scenario;
 
 /// How many schedules `all` runs unless the environment says another number.
-const SCHEDULES: usize = 2000;
+const SCHEDULES: usize = 500;
 const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 const USAGE: &str = "\
