@@ -21,6 +21,10 @@ pub(crate) struct Noop {
     /// How often it is measured
     #[arg(long, default_value_t = 5)]
     runs: u32,
+
+    /// Measure it on simulated clusters of so many nodes instead, as in 100,1000; needs no machines
+    #[arg(long, value_delimiter = ',', value_name = "NODES", conflicts_with = "runs")]
+    pub(super) simulated: Vec<u32>,
 }
 
 /// Blank machines to a cluster, kubewright and the floor by turns.
@@ -59,7 +63,7 @@ fn components(lab: &Path) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(text.trim()))
 }
 
-fn finish(command: &mut Command) -> anyhow::Result<()> {
+pub(super) fn finish(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("run {}", command.get_program().display()))?;

@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: how long things take, measured with the programs as users get them.
 //!
-//! Whatever needs machines is done by `kubewright-lab bench`; this builds the programs and hands over.
+//! Whatever needs machines is done by `kubewright-lab bench`; this builds the programs and hands over. What no computer
+//! has machines for is simulated.
 
 mod lab;
+mod simulated;
 
 use clap::Subcommand;
 
@@ -19,6 +21,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Build(arguments) => lab::build(arguments),
+        Bench::Noop(arguments) if !arguments.simulated.is_empty() => simulated::noop(&arguments.simulated),
         Bench::Noop(arguments) => lab::noop(arguments),
     }
 }

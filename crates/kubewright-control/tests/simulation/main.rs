@@ -22,6 +22,7 @@ mod programs;
 mod random;
 mod run;
 mod scenario;
+mod size;
 mod systemd;
 mod unit_file;
 mod world;
@@ -38,10 +39,11 @@ const SCHEDULES: usize = 500;
 const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 const USAGE: &str = "\
-usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER]
+usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, and as many schedules as KUBEWRIGHT_SCHEDULES says
-  seed    the schedule of one seed";
+  seed    the schedule of one seed
+  size    measures an apply without changes on so many nodes";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
         [] | ["quick"] => quick(&fixture),
         ["all"] => all(&fixture),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
+        ["size", sizes @ ..] => sizes
+            .iter()
+            .flat_map(|nodes| size::measure(&fixture, nodes.parse().expect(USAGE)))
+            .collect(),
         // Somebody looks for tests of another name.
         [_] => return ExitCode::SUCCESS,
         _ => panic!("{USAGE}"),
