@@ -41,7 +41,7 @@ const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
-  all     every fault point, and as many schedules as KUBEWRIGHT_SCHEDULES says
+  all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
   seed    the schedule of one seed
   size    measures an apply without changes on so many nodes";
 
