@@ -57,8 +57,8 @@ fn drop_empty(object: &mut Value, at: &str, field: &str) {
 }
 
 /// Returns a unified diff from `live` to `predicted`, or `None` when they are the same.
-pub(super) fn between(live: Value, predicted: Value) -> Option<String> {
-    let (mut before, mut after) = (comparable(live), comparable(predicted));
+pub(super) fn between(live: &Value, predicted: Value) -> Option<String> {
+    let (mut before, mut after) = (comparable(live.clone()), comparable(predicted));
     if before == after {
         return None;
     }
@@ -127,14 +127,14 @@ mod tests {
             "annotations": {LAST_APPLIED: "{}"}}, "data": {"k": "v"}, "status": {"x": 1}});
         let predicted = json!({"kind": "ConfigMap", "metadata": {"name": "a", "resourceVersion": "8"},
             "data": {"k": "v"}});
-        assert_eq!(between(live, predicted), None);
+        assert_eq!(between(&live, predicted), None);
     }
 
     #[test]
     fn a_changed_field_is_shown_with_its_surroundings() {
         let live = json!({"kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1, "paused": false}});
         let predicted = json!({"kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 2, "paused": false}});
-        let diff = between(live, predicted).unwrap();
+        let diff = between(&live, predicted).unwrap();
         assert!(diff.contains("-  replicas: 1\n+  replicas: 2\n"), "{diff}");
         assert!(diff.contains("   paused: false"), "{diff}");
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn text_of_many_lines_differs_by_line() {
         let with = |text: &str| json!({"kind": "ConfigMap", "data": {"Corefile": text}});
-        let diff = between(with("a {\n  one\n  two\n}\n"), with("a {\n  one\n  three\n}\n")).unwrap();
+        let diff = between(&with("a {\n  one\n  two\n}\n"), with("a {\n  one\n  three\n}\n")).unwrap();
         assert!(diff.contains("-    "), "{diff}");
         assert!(
             diff.contains("two\n") && diff.contains("three\n") && !diff.contains("-    one"),
@@ -157,7 +157,7 @@ mod tests {
                 "data": {"same": "canary-same", "changed": value}, "stringData": extra})
         };
         let diff = between(
-            secret("canary-old", Value::Null),
+            &secret("canary-old", Value::Null),
             secret("canary-new", json!({"plain": "canary-plain"})),
         )
         .unwrap();

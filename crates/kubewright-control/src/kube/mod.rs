@@ -20,4 +20,5 @@ pub mod wait;
 mod difference;
 mod ownership;
 pub(crate) mod pods;
+mod prediction;
 pub(crate) mod watch;

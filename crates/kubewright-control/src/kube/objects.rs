@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::difference;
 use super::kind::{Kind, Kinds, ObjectName, UnnamedObject};
 use super::ownership;
+use super::prediction;
 use super::retry::{RequestError, RetryPolicy};
 use super::watch::{self, Selection, Verdict};
 
@@ -277,22 +278,17 @@ async fn diff_object(
         return Ok(Some((item.name.to_string(), ObjectChange::Missing)));
     };
     let name = kind.place(item.name);
-    let missing = |name: &ObjectName| Ok(Some((name.to_string(), ObjectChange::Missing)));
-    let live = match get(client, &kind, &name).await {
-        Ok(live) => live,
-        Err(error) if error.is_not_found() => return missing(&name),
-        Err(error) => return Err(error),
-    };
-    if ownership::is_settled(&live, &item.object, FIELD_MANAGER) {
-        return Ok(None);
-    }
     let parameters = PatchParams::apply(FIELD_MANAGER).force().dry_run();
-    let predicted = match patch(client, &kind, &name, &parameters, &item.object).await {
-        Ok(predicted) => predicted,
-        Err(error) if error.is_not_found() => return missing(&name),
-        Err(error) => return Err(error),
-    };
-    Ok(difference::between(live, predicted).map(|diff| (name.to_string(), ObjectChange::Changed { diff })))
+    let change = prediction::change(
+        || get(client, &kind, &name),
+        || patch(client, &kind, &name, &parameters, &item.object),
+        |live| ownership::is_settled(live, &item.object, FIELD_MANAGER),
+    );
+    match change.await {
+        Ok(diff) => Ok(diff.map(|diff| (name.to_string(), ObjectChange::Changed { diff }))),
+        Err(error) if error.is_not_found() => Ok(Some((name.to_string(), ObjectChange::Missing))),
+        Err(error) => Err(error),
+    }
 }
 
 async fn apply_object(
