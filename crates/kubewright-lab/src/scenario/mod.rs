@@ -18,6 +18,8 @@ mod changes;
 mod faults;
 #[path = "../../scenarios/ha_bootstrap.rs"]
 mod ha_bootstrap;
+#[path = "../../scenarios/other_choices.rs"]
+mod other_choices;
 #[path = "../../scenarios/power_cut.rs"]
 mod power_cut;
 #[path = "../../scenarios/probe.rs"]
@@ -88,6 +90,8 @@ enum Story {
     Faults,
     /// A change that is killed half-way, and meddling that drift finds and apply mends
     Changes,
+    /// The defaults are not everything: sudo, plain routes, iptables, other ranges, a manifest of one's own
+    OtherChoices,
 }
 
 impl Story {
@@ -97,6 +101,7 @@ impl Story {
             Self::PowerCut => "power-cut",
             Self::Faults => "faults",
             Self::Changes => "changes",
+            Self::OtherChoices => "other-choices",
         }
     }
 
@@ -105,6 +110,7 @@ impl Story {
             Self::HaBootstrap => ha_bootstrap::tell(stage),
             Self::PowerCut => power_cut::tell(stage),
             Self::Faults => faults::tell(stage, full),
+            Self::OtherChoices => other_choices::tell(stage),
             Self::Changes => {
                 step("apply to blank machines", || {
                     stage.kubewright(&["--yes", "apply"])
