@@ -1,4 +1,4 @@
-//! Five blank machines become a highly available cluster; a second run has nothing to do; reset gives the machines
+//! With a wrong clock nothing is begun. Five blank machines become a highly available cluster; a second run has nothing to do; reset gives the machines
 //! back, and the same machines become a new cluster.
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,26 @@ use crate::ui;
 /// What listens on a node of a cluster and must not after a reset: the API, etcd, kubelets and the node-local proxy.
 const CLUSTER_PORTS: &[u16] = &[2379, 2380, 6443, 7443, 10250];
 
+/// What ends with findings.
+const FINDINGS: i32 = 3;
+/// What is refused before anything is changed.
+const REFUSED: i32 = 20;
+
+/// What a clock that is ten minutes fast is told.
+const FAST: &str = "this computer's clock is 10 min ahead of all nodes'";
+
 pub(super) fn tell(stage: &Stage) -> Result<()> {
+    step("check and apply with a wrong clock", || {
+        stage
+            .try_kubewright_with_clock("+10m", &["check"])?
+            .expect(FINDINGS)?
+            .mentions(&[FAST])?;
+        stage
+            .try_kubewright_with_clock("+10m", &["--yes", "apply"])?
+            .expect(REFUSED)?
+            .mentions(&[FAST, "nothing was changed"])
+            .map(drop)
+    })?;
     let watch = canary::Watch::begin();
     step("apply to blank machines", || {
         stage.kubewright(&["-v", "-v", "--yes", "apply"])

@@ -10,6 +10,7 @@ use crate::lab::registry::LabLock;
 /// Programs the lab cannot do without, each with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
     ("debootstrap", "debootstrap"),
+    ("faketime", "faketime"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("ssh", "openssh-client"),

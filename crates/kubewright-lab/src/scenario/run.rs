@@ -95,9 +95,22 @@ impl Stage {
             .map(drop)
     }
 
+    /// Runs `kubewright` to its end with a clock that is wrong by so much, as in `+10m`.
+    pub(crate) fn try_kubewright_with_clock(&self, offset: &str, arguments: &[&str]) -> Result<Said> {
+        tool::require(&["faketime"])?;
+        let mut command = tool::command("faketime");
+        command.args(["-f", offset]).arg(self.program());
+        // What is timed is still timed by the right clock.
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        self.start(command, arguments)?.finish()
+    }
+
     /// Starts `kubewright`.
     pub(crate) fn start_kubewright(&self, arguments: &[&str]) -> Result<Running> {
-        let mut command: Command = tool::command(&self.program().to_string_lossy());
+        self.start(tool::command(&self.program().to_string_lossy()), arguments)
+    }
+
+    fn start(&self, mut command: Command, arguments: &[&str]) -> Result<Running> {
         command.arg("--file").arg(self.cluster_file()).args(arguments);
         command
             .env("NO_COLOR", "1")
