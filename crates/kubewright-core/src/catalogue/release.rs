@@ -1,12 +1,25 @@
 //! Which versions there are, and what goes with each Kubernetes version.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::artifact::{Artifact, ArtifactFile, Checksum, Format, Image, Platform};
 use crate::spec::{Cni, ProxyMode, Version};
 
 /// The Kubernetes minors on offer with their newest patch, newest first. All patches from 0 on are on offer.
 const MINORS: [(u32, u32); 3] = [(36, 4), (35, 8), (34, 11)];
 
-const DIGESTS: &str = include_str!("digests.txt");
+/// Upstream's sums by artifact, architecture and version: they are asked for with every file of every node.
+static DIGESTS: LazyLock<HashMap<[&str; 3], &str>> = LazyLock::new(|| {
+    let lines = include_str!("digests.txt").lines();
+    lines
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            let name = [words.next()?, words.next()?, words.next()?];
+            Some((name, words.next()?))
+        })
+        .collect()
+});
 
 /// One Kubernetes version and the versions of everything that goes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,15 +309,8 @@ impl Release {
 /// Returns upstream's sum if the catalogue knows it, and `otherwise` if not.
 fn checksum(name: &str, platform: Platform, version: &str, otherwise: Checksum) -> Checksum {
     DIGESTS
-        .lines()
-        .find_map(|line| {
-            let mut words = line.split(' ');
-            let is_this = words.next() == Some(name)
-                && words.next() == Some(platform.arch())
-                && words.next() == Some(version);
-            if is_this { words.next() } else { None }
-        })
-        .map_or(otherwise, |sum| Checksum::Known(sum.to_owned()))
+        .get(&[name, platform.arch(), version])
+        .map_or(otherwise, |sum| Checksum::Known((*sum).to_owned()))
 }
 
 fn plain(

@@ -72,7 +72,12 @@ impl Recipe<'_> {
         let (Some(state), Some(observed)) = (self.states.get(node), self.observed.nodes.get(node)) else {
             return Vec::new();
         };
-        let stage_of = |difference: &Difference| state.stage_of(&difference.resource).unwrap_or(Stage::Host);
+        if observed.differences.is_empty() {
+            return Vec::new();
+        }
+        let stages = state.stages();
+        let stage_of =
+            |difference: &Difference| stages.get(&difference.resource).copied().unwrap_or(Stage::Host);
         observed
             .differences
             .iter()

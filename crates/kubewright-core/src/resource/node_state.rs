@@ -1,5 +1,7 @@
 //! Everything one node is to have, in the order it converges.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,9 +80,12 @@ impl NodeState {
         self.resources.iter().find(|staged| staged.resource.id() == *id)
     }
 
-    /// The stage a resource belongs to.
-    pub fn stage_of(&self, id: &ResourceId) -> Option<Stage> {
-        self.get(id).map(|staged| staged.stage)
+    /// The stage of every resource.
+    pub fn stages(&self) -> BTreeMap<ResourceId, Stage> {
+        let staged = self.resources.iter();
+        staged
+            .map(|staged| (staged.resource.id(), staged.stage))
+            .collect()
     }
 
     /// The digest of the whole state: what `apply --plan` compares.
