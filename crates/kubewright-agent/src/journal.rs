@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 
 use kubewright_core::journal::{Entry, Event, SCHEMA, Undo};
 use kubewright_core::resource::Digest;
@@ -82,7 +83,7 @@ impl Journal {
         }
         let file = self.file.as_mut().ok_or_else(|| fault(doing(), "not open"))?;
         file.write_all(&lines).doing(doing)?;
-        file.sync_data().doing(doing)?;
+        system.sync_data(file.as_fd()).doing(doing)?;
         if begins {
             // Only now: what these entries name was kept before they were written.
             prune(tree, &path)?;

@@ -5,6 +5,7 @@
 //! are kept, and no more of them than fit in [`TOTAL_BYTES`].
 
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use kubewright_core::operation_log::{self, Operation, RUN_BYTES, RUNS_KEPT, TOTAL_BYTES};
@@ -49,7 +50,7 @@ pub fn record(system: &Arc<dyn System>, name: &str, begins: bool, lines: &str) -
     tree.effect(&doing())?;
     let mut file = tree.append(&path)?;
     file.write_all(lines.as_bytes()).doing(doing)?;
-    file.sync_data().doing(doing)
+    system.sync_data(file.as_fd()).doing(doing)
 }
 
 /// The runs on record, oldest first: all of them without their steps, or those whose id begins as asked, whole.

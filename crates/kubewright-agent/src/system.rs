@@ -5,6 +5,7 @@
 //! last one before a simulated power cut ([`System::effect`]).
 
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -161,6 +162,22 @@ pub trait System: Send + Sync {
     fn effect(&self, doing: &str) -> io::Result<()> {
         let _ = doing;
         Ok(())
+    }
+
+    /// Makes a file with its metadata, or a directory's entries, survive a power cut.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn sync(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(rustix::fs::fsync(file)?)
+    }
+
+    /// Makes what was added to a file survive a power cut.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn sync_data(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(file)?)
     }
 
     /// Where a path of the node is for this process.

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use kubewright_core::wire::NodeError;
@@ -183,7 +183,9 @@ impl Tree {
     pub fn sync(&self) -> Result<(), NodeError> {
         for path in self.unsynced.take() {
             if let Ok(directory) = self.directory(&path)? {
-                rustix::fs::fsync(&directory).doing(|| format!("sync {path}"))?;
+                self.system
+                    .sync(directory.as_fd())
+                    .doing(|| format!("sync {path}"))?;
             }
         }
         Ok(())

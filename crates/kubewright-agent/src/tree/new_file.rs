@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread::JoinHandle;
 
 use kubewright_core::wire::NodeError;
@@ -98,7 +98,8 @@ impl NewFile<'_> {
         self.await_flusher()
             .map_err(|error| self.tree.full(&path, doing(), error))?;
         own(&self.file, owner).doing(doing)?;
-        rustix::fs::fsync(&self.file).map_err(|error| self.tree.full(&path, doing(), error.into()))?;
+        let synced = self.tree.system.sync(self.file.as_fd());
+        synced.map_err(|error| self.tree.full(&path, doing(), error))?;
         self.tree.effect(&format!("rename {path}"))?;
         let temporary = self.temporary.take().unwrap_or_default();
         rustix::fs::renameat(&self.directory, &temporary, &self.directory, &self.name).map_err(|error| {

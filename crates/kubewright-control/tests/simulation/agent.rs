@@ -1,6 +1,7 @@
 //! The real agent on a simulated machine: its system, its two pipes, and the ways both can fail.
 
 use std::io::{self, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use kubewright_control::transport::{Channel, Opening, Peer, Transport};
 use kubewright_core::spec::NodeName;
 use tokio::io::AsyncWrite;
 
+use super::disk::Loss;
 use super::etcd;
 use super::fault::Kind;
 use super::pipe::{AwaitingReader, AwaitingWriter, BlockingReader, BlockingWriter, Pipe};
@@ -134,8 +136,8 @@ fn serve(world: &Arc<World>, conversation: &Arc<Conversation>, root: PathBuf) {
             .violations
             .push(format!("{}: the agent says: {error}", conversation.node));
     }
-    if state.to_reboot.contains(&conversation.node) {
-        world.reboot(&mut state, &conversation.node);
+    if let Some(loss) = state.to_reboot.get(&conversation.node).copied() {
+        world.reboot(&mut state, &conversation.node, loss);
     }
     // The controller may have died with the agent's last word.
     if conversation.kills.swap(false, Ordering::SeqCst) {
@@ -335,11 +337,25 @@ impl System for Agent {
         refused
     }
 
+    /// The disk is asked to keep something; in a run without a power cut nobody will ask it what.
+    fn sync(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.alive()?;
+        let state = self.world.state();
+        if let Some(disk) = state.machines[&self.conversation.node].disk.borrow_mut().as_mut() {
+            disk.sync(file);
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.sync(file)
+    }
+
     fn effect(&self, doing: &str) -> io::Result<()> {
         let node = &self.conversation.node;
         let mut state = self.world.state();
-        if state.to_reboot.contains(node) {
-            self.world.reboot(&mut state, node);
+        if let Some(loss) = state.to_reboot.get(node).copied() {
+            self.world.reboot(&mut state, node, loss);
         }
         self.alive()?;
         if self.conversation.kills.swap(false, Ordering::SeqCst) {
@@ -351,7 +367,6 @@ impl System for Agent {
                 self.conversation.kill();
                 self.world.kill_controller(&mut state);
             }
-            Some(Kind::Rebooted) => self.world.cut_power(&mut state, node, true),
             Some(Kind::KilledAfter) => {
                 self.conversation.kills.store(true, Ordering::SeqCst);
                 return Ok(());
@@ -364,6 +379,10 @@ impl System for Agent {
             Some(Kind::Reset) => {
                 self.conversation.cut();
                 return Ok(());
+            }
+            Some(kind) => {
+                let loss = kind.loss().unwrap_or(Loss::Nothing);
+                self.world.cut_power(&mut state, node, loss, true);
             }
         }
         Err(io::Error::other("the agent was killed"))

@@ -97,14 +97,16 @@ impl Api {
                     return None;
                 }
                 let fate = self.world.note_effect(state, fault::API, doing);
-                let is_done = !matches!(fate, Some(Kind::KilledBefore | Kind::Reset | Kind::Rebooted));
+                let loss = fate.and_then(Kind::loss);
+                let is_done = loss.is_none() && !matches!(fate, Some(Kind::KilledBefore | Kind::Reset));
                 if is_done {
                     change(state.objects_of(through)?);
                 }
-                match fate {
-                    Some(Kind::KilledBefore | Kind::KilledAfter) => self.world.kill_controller(state),
-                    Some(Kind::Rebooted) => self.world.cut_power(state, through, false),
-                    _ => {}
+                if matches!(fate, Some(Kind::KilledBefore | Kind::KilledAfter)) {
+                    self.world.kill_controller(state);
+                }
+                if let Some(loss) = loss {
+                    self.world.cut_power(state, through, loss, false);
                 }
                 Some(fate)
             })

@@ -169,13 +169,10 @@ pub(crate) fn differences(
 }
 
 /// What must not be at the end of any way.
-pub(crate) fn judge(state: &State) -> Vec<String> {
-    let mut wrong = Vec::new();
+pub(crate) fn judge(state: &State, lines: &BTreeMap<String, String>) -> Vec<String> {
+    let unfinished = lines.keys().filter(|name| name.ends_with(".kubewright-new"));
+    let mut wrong: Vec<String> = unfinished.map(|name| format!("{name} was left")).collect();
     for machine in state.machines.values() {
-        let mut lines = BTreeMap::new();
-        walk(machine, "", &mut lines);
-        let unfinished = lines.keys().filter(|name| name.ends_with(".kubewright-new"));
-        wrong.extend(unfinished.map(|name| format!("{name} was left")));
         for (name, unit) in &machine.units {
             let Some(process) = &unit.process else { continue };
             for (path, digest) in &process.read {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::crew;
 use super::fault::{Fault, Kind};
 use super::fixture::Fixture;
 use super::scenario::{Prepared, Scenario};
@@ -22,27 +23,20 @@ pub(crate) fn run(fixture: &Fixture, scenario: Scenario, extent: &Extent) -> Vec
     let began = Instant::now();
     let prepared = Prepared::new(fixture, scenario, extent.control_planes, extent.workers);
     let faults = faults(&prepared.effects, extent.every);
-    let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     let fired = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(fault) = faults.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let attempt = prepared.attempt(fixture, vec![fault.clone()]);
-                    fired.fetch_add(attempt.interrupted.fired, Ordering::SeqCst);
-                    if !attempt.wrong.is_empty() {
-                        let done = prepared.effects[&fault.actor]
-                            .get(fault.effect)
-                            .cloned()
-                            .unwrap_or_default();
-                        let wrong = attempt.wrong.join("\n    ");
-                        let text = format!("{}: {fault} ({done}):\n    {wrong}", scenario.name());
-                        failures.lock().unwrap().push(text);
-                    }
-                }
-            });
+    crew::each(faults.len(), |number| {
+        let fault = &faults[number];
+        let attempt = prepared.attempt(fixture, vec![fault.clone()]);
+        fired.fetch_add(attempt.interrupted.fired, Ordering::SeqCst);
+        if !attempt.wrong.is_empty() {
+            let done = prepared.effects[&fault.actor]
+                .get(fault.effect)
+                .cloned()
+                .unwrap_or_default();
+            let wrong = attempt.wrong.join("\n    ");
+            let text = format!("{}: {fault} ({done}):\n    {wrong}", scenario.name());
+            failures.lock().unwrap().push(text);
         }
     });
     let failures = failures.into_inner().unwrap();

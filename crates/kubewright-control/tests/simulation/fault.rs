@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::disk::Loss;
+
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -16,16 +18,32 @@ pub(crate) enum Kind {
     Reset,
     /// The effect does not happen, the machine starts anew, and the controller goes on without it.
     Rebooted,
+    /// The same, and of what the agent wrote and did not sync nothing is there any more, neither contents nor names.
+    WritesLost,
+    /// The same, and files whose content was not synced are empty, or as they were.
+    ContentsLost,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::KilledBefore,
         Self::KilledAfter,
         Self::ReplyLost,
         Self::Reset,
         Self::Rebooted,
+        Self::WritesLost,
+        Self::ContentsLost,
     ];
+
+    /// What the machine's disk loses, when the machine starts anew.
+    pub(crate) const fn loss(self) -> Option<Loss> {
+        match self {
+            Self::Rebooted => Some(Loss::Nothing),
+            Self::WritesLost => Some(Loss::Unsynced),
+            Self::ContentsLost => Some(Loss::Contents),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -36,6 +54,8 @@ impl fmt::Display for Kind {
             Self::ReplyLost => "reply lost after",
             Self::Reset => "connection reset at",
             Self::Rebooted => "rebooted instead of",
+            Self::WritesLost => "power cut and all unsynced writes lost instead of",
+            Self::ContentsLost => "power cut and unsynced contents lost instead of",
         })
     }
 }

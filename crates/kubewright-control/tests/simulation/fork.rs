@@ -1,5 +1,6 @@
 //! Copies of whole worlds, so that no way is gone twice.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -21,6 +22,7 @@ impl World {
                 copy_directory(&machine.root, &root);
                 let machine = Machine {
                     root,
+                    disk: RefCell::default(),
                     ..machine.clone()
                 };
                 keep_digests(&machine);

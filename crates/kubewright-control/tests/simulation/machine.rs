@@ -1,5 +1,6 @@
 //! One simulated machine: a directory that is its root, and what its kernel and its init system know.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use kubewright_core::resource::Digest;
 
+use super::disk::{Disk, Loss};
 use super::etcd::Identity;
 use super::unit_file::UnitFile;
 
@@ -82,6 +84,8 @@ pub(crate) struct Machine {
     pub(crate) enabled: BTreeSet<String>,
     pub(crate) images: BTreeMap<String, Digest>,
     pub(crate) boots: u32,
+    /// What survives a power cut, in runs that have one.
+    pub(crate) disk: RefCell<Option<Disk>>,
 }
 
 impl Machine {
@@ -94,6 +98,7 @@ impl Machine {
             enabled: BTreeSet::new(),
             images: BTreeMap::new(),
             boots: 0,
+            disk: RefCell::default(),
         };
         // Owners are looked up by name; whoever runs the test is root on the machine.
         let owner = fs::metadata(machine.root.parent().unwrap_or(Path::new("/"))).unwrap();
@@ -135,7 +140,23 @@ impl Machine {
     pub(crate) fn put(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(&path, text).unwrap();
+        self.keep(&path);
+    }
+
+    /// A program of the machine's has written or removed something.
+    pub(crate) fn keep(&self, path: &Path) {
+        if let Some(disk) = self.disk.borrow_mut().as_mut() {
+            disk.keep(path);
+        }
+    }
+
+    /// The power goes, and with it what the disk did not have yet.
+    pub(crate) fn lose(&mut self, loss: Loss) {
+        if let Some(disk) = self.disk.get_mut() {
+            disk.lose(loss);
+            *disk = Disk::new(&self.root);
+        }
     }
 
     pub(crate) fn add_line(&self, path: &str, line: &str) {

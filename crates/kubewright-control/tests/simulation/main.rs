@@ -10,6 +10,8 @@
 
 mod agent;
 mod api;
+mod crew;
+mod disk;
 mod end;
 mod etcd;
 mod exhaustive;
@@ -39,9 +41,11 @@ const SCHEDULES: usize = 500;
 const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 const USAGE: &str = "\
-usage: cargo test -p kubewright-control --test simulation -- [quick | all | seed NUMBER | size NODES...]
+usage: cargo test -p kubewright-control --test simulation -- [quick | all | points SCENARIO CONTROL_PLANES WORKERS EVERY
+           | seed NUMBER | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
+  points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
   seed    the schedule of one seed
   size    measures an apply without changes on so many nodes";
 
@@ -56,6 +60,15 @@ fn main() -> ExitCode {
     let failures = match words.as_slice() {
         [] | ["quick"] => quick(&fixture),
         ["all"] => all(&fixture),
+        ["points", scenario, control_planes, workers, every] => {
+            let scenario = Scenario::ALL.into_iter().find(|known| known.name() == *scenario);
+            let extent = Extent {
+                control_planes: control_planes.parse().expect(USAGE),
+                workers: workers.parse().expect(USAGE),
+                every: every.parse().expect(USAGE),
+            };
+            exhaustive::run(&fixture, scenario.expect(USAGE), &extent)
+        }
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
         ["size", sizes @ ..] => sizes
             .iter()

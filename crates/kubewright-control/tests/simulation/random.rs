@@ -3,27 +3,42 @@
 //! What goes wrong when is decided by the seed alone. How the machines' work interleaves is not, as in the real world: a
 //! seed that failed can need more than one try to fail again.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
+use super::crew;
+use super::disk::Loss;
 use super::fault::{Fault, Kind};
 use super::fixture::Fixture;
 use super::scenario::{Prepared, Scenario};
 
-/// Sizes of clusters, and how often each is taken.
-const SIZES: [(usize, usize); 4] = [(1, 1), (3, 0), (3, 1), (3, 2)];
+/// Control planes and workers of clusters, and how many of twenty schedules have that many: what small ones do costs a
+/// tenth of what large ones do, and most of what can go wrong goes wrong in them.
+const SIZES: [((usize, usize), usize); 5] =
+    [((1, 0), 10), ((1, 1), 5), ((3, 0), 3), ((3, 1), 1), ((3, 2), 1)];
+const SCENARIOS: [Scenario; 3] = [Scenario::Bootstrap, Scenario::Change, Scenario::Reset];
 
-/// Everything schedules begin with.
-pub(crate) struct Beginnings(Vec<Prepared>);
+/// Everything schedules begin with, each made when the first schedule needs it.
+pub(crate) struct Beginnings(Vec<OnceLock<Prepared>>);
 
 impl Beginnings {
-    pub(crate) fn new(fixture: &Fixture) -> Self {
-        let scenarios = [Scenario::Bootstrap, Scenario::Change, Scenario::Reset];
-        let prepared = SIZES.into_iter().flat_map(|(control_planes, workers)| {
-            scenarios.map(|scenario| Prepared::new(fixture, scenario, control_planes, workers))
-        });
-        Self(prepared.collect())
+    fn new() -> Self {
+        let all = SIZES.iter().flat_map(|_| SCENARIOS);
+        Self(all.map(|_| OnceLock::new()).collect())
+    }
+
+    fn choose(&self, fixture: &Fixture, dice: &mut Dice) -> &Prepared {
+        let mut share = dice.below(SIZES.iter().map(|(_, share)| share).sum());
+        let mut size = 0;
+        while share >= SIZES[size].1 {
+            share -= SIZES[size].1;
+            size += 1;
+        }
+        let scenario = dice.below(SCENARIOS.len());
+        let ((control_planes, workers), _) = SIZES[size];
+        self.0[size * SCENARIOS.len() + scenario]
+            .get_or_init(|| Prepared::new(fixture, SCENARIOS[scenario], control_planes, workers))
     }
 }
 
@@ -43,7 +58,7 @@ impl Dice {
 /// One schedule: how many faults happened, and what is wrong after it.
 pub(crate) fn schedule(fixture: &Fixture, beginnings: &Beginnings, seed: u64) -> (usize, Vec<String>) {
     let mut dice = Dice(seed);
-    let prepared = &beginnings.0[dice.below(beginnings.0.len())];
+    let prepared = beginnings.choose(fixture, &mut dice);
     let world = prepared.world();
     let mut fired = 0;
     let mut story = vec![format!("{} on {}", prepared.scenario.name(), prepared.size())];
@@ -63,8 +78,9 @@ pub(crate) fn schedule(fixture: &Fixture, beginnings: &Beginnings, seed: u64) ->
             let mut state = world.state();
             let names: Vec<String> = state.machines.keys().cloned().collect();
             let node = &names[dice.below(names.len())];
-            world.reboot(&mut state, node);
-            story.push(format!("{node} rebooted"));
+            let loss = [Loss::Nothing, Loss::Unsynced, Loss::Contents][dice.below(3)];
+            world.reboot(&mut state, node, loss);
+            story.push(format!("{node} rebooted, {loss:?} lost"));
             fired += 1;
         }
         world.state().api_silences = 0;
@@ -87,28 +103,16 @@ fn fault(prepared: &Prepared, dice: &mut Dice) -> Fault {
 /// Runs the schedules of so many seeds, tells how many, and what was wrong with some.
 pub(crate) fn run(fixture: &Fixture, first: u64, count: usize) -> Vec<String> {
     let began = Instant::now();
-    let beginnings = Beginnings::new(fixture);
-    let next = AtomicUsize::new(0);
+    let beginnings = Beginnings::new();
     let met = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::SeqCst);
-                    if number >= count {
-                        return;
-                    }
-                    let seed = first + number as u64;
-                    let (fired, wrong) = schedule(fixture, &beginnings, seed);
-                    met.fetch_add(fired, Ordering::SeqCst);
-                    if !wrong.is_empty() {
-                        let text = format!("seed {seed}:\n    {}", wrong.join("\n    "));
-                        failures.lock().unwrap().push(text);
-                    }
-                }
-            });
+    crew::each(count, |number| {
+        let seed = first + number as u64;
+        let (fired, wrong) = schedule(fixture, &beginnings, seed);
+        met.fetch_add(fired, Ordering::SeqCst);
+        if !wrong.is_empty() {
+            let text = format!("seed {seed}:\n    {}", wrong.join("\n    "));
+            failures.lock().unwrap().push(text);
         }
     });
     let failures = failures.into_inner().unwrap();

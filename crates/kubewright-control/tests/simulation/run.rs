@@ -103,8 +103,8 @@ pub(crate) fn run(
     ended.was_killed = was_killed || state.is_killed;
     ended.fired = state.fired;
     ended.effects = std::mem::take(&mut state.effects);
-    for node in std::mem::take(&mut state.to_reboot) {
-        world.reboot(&mut state, &node);
+    for (node, loss) in std::mem::take(&mut state.to_reboot) {
+        world.reboot(&mut state, &node, loss);
     }
     ended
 }
@@ -222,7 +222,7 @@ fn await_agents(world: &World) {
                 conversation.let_go();
             }
         }
-        std::thread::sleep(Duration::from_micros(100));
+        std::thread::sleep(Duration::from_micros(400));
     }
     for thread in threads {
         thread.join().unwrap();

@@ -33,8 +33,8 @@ impl Scenario {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Bootstrap => "bootstrap",
-            Self::Nothing => "no change",
-            Self::Change => "configuration change",
+            Self::Nothing => "no-change",
+            Self::Change => "change",
             Self::Reset => "reset",
         }
     }
@@ -141,8 +141,9 @@ impl Prepared {
         }
         let state = world.state();
         wrong.extend(state.violations.iter().cloned());
-        wrong.extend(end::judge(&state));
-        let mut differences = end::differences(&self.goal, &end::look(&state));
+        let found = end::look(&state);
+        wrong.extend(end::judge(&state, &found));
+        let mut differences = end::differences(&self.goal, &found);
         if operation == Operation::Reset {
             // What the kernel was told is forgotten by a reboot, and left as it is without one.
             differences.retain(|line| !line.contains(" sysctl "));

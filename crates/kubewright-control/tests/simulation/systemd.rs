@@ -346,6 +346,9 @@ fn run_commands(machine: &Machine, commands: &[Command]) {
             }
             _ => Ok(()),
         };
+        for word in words.iter().filter(|word| word.starts_with('/')) {
+            machine.keep(&path(word));
+        }
         assert!(
             result.is_ok() || command.may_fail,
             "{}: {words:?}: {result:?}",

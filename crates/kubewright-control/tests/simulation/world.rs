@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::agent::Conversation;
+use super::disk::{Disk, Loss};
 use super::etcd;
 use super::fault::{Fault, Kind};
 use super::machine::Machine;
@@ -54,7 +55,7 @@ pub(crate) struct State {
     /// The controller of this run is dead.
     pub(crate) is_killed: bool,
     /// Machines that start anew as soon as their agent's hand is off them.
-    pub(crate) to_reboot: BTreeSet<String>,
+    pub(crate) to_reboot: BTreeMap<String, Loss>,
     pub(crate) conversations: Vec<Arc<Conversation>>,
     /// etcd clusters that had a quorum.
     pub(crate) founded: BTreeSet<String>,
@@ -69,7 +70,7 @@ pub(crate) struct State {
     /// What units read, by node and unit, as last rendered.
     pub(crate) inputs: BTreeMap<(String, String), Vec<ResourceId>>,
     /// Text that no command line may hold.
-    pub(crate) secrets: Vec<String>,
+    pub(crate) secrets: BTreeSet<String>,
     virtual_time: Duration,
 }
 
@@ -156,6 +157,11 @@ impl World {
     pub(crate) fn begin(&self, faults: Vec<Fault>, is_reset: bool) {
         let mut state = self.state();
         state.effects.clear();
+        let loses = |fault: &Fault| !matches!(fault.kind.loss(), None | Some(Loss::Nothing));
+        let has_disks = faults.iter().any(loses);
+        for machine in state.machines.values_mut() {
+            *machine.disk.get_mut() = has_disks.then(|| Disk::new(&machine.root));
+        }
         state.faults = faults;
         state.fired = 0;
         state.is_killed = false;
@@ -226,7 +232,7 @@ impl World {
     }
 
     /// A machine loses its power, now or as soon as no agent has its hand on it.
-    pub(crate) fn cut_power(&self, state: &mut State, node: &str, own_thread: bool) {
+    pub(crate) fn cut_power(&self, state: &mut State, node: &str, loss: Loss, own_thread: bool) {
         let mut is_held = false;
         for conversation in state.conversations.iter().filter(|found| found.node == node) {
             is_held |= !conversation.has_ended();
@@ -234,16 +240,17 @@ impl World {
             conversation.cut();
         }
         if is_held && !own_thread {
-            state.to_reboot.insert(node.to_owned());
+            state.to_reboot.insert(node.to_owned(), loss);
         } else {
-            self.reboot(state, node);
+            self.reboot(state, node, loss);
         }
     }
 
-    /// A machine starts anew.
-    pub(crate) fn reboot(&self, state: &mut State, node: &str) {
+    /// A machine starts anew, with what its disk still has.
+    pub(crate) fn reboot(&self, state: &mut State, node: &str, loss: Loss) {
         state.to_reboot.remove(node);
         if let Some(machine) = state.machines.get_mut(node) {
+            machine.lose(loss);
             machine.boot();
         }
         settle(state);
