@@ -15,6 +15,7 @@ pub mod error;
 pub mod etcd;
 pub mod execute;
 pub mod kube;
+pub mod membership;
 pub mod node;
 pub mod node_access;
 pub mod observe;

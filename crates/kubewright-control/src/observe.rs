@@ -1,7 +1,8 @@
-//! Looks at everything before anything is planned: nodes, secrets, API, and how all of it differs from cluster.yaml.
+//! Looks at everything before anything is planned: nodes, secrets, API, etcd's members, and how all of it differs from
+//! cluster.yaml.
 //!
 //! Two exchanges with every node, all nodes at once: who are you and what do you hold; then, with the desired states
-//! rendered from the answers, how do you differ. What an operator's machine keeps from earlier runs is never asked.
+//! rendered from the answers, how do you differ. etcd and the API are asked meanwhile. What an operator's machine keeps from earlier runs is never asked.
 
 mod absent;
 mod comparable;
@@ -27,6 +28,7 @@ use crate::artifact::{Fetching, Wanted};
 use crate::authority::{Authorities, kept_certificates, merge_certificates, merge_secrets};
 use crate::error::{Error, Kind};
 use crate::execute::{ClusterApi, Hands};
+use crate::membership;
 use crate::node::Node;
 use crate::report::{Event, Reporter};
 use crate::session::{Purpose, Session};
@@ -156,7 +158,14 @@ pub async fn observe(
         });
         async move { node.inspect(&state, verify).await }
     });
-    let (inspections, seen) = tokio::join!(inspections, api.compare(observed.api.take()));
+    let ways = session.ways.etcd(cluster, &nodes, &authorities);
+    let before = observed.api.take();
+    let (inspections, seen, etcd) = tokio::join!(
+        inspections,
+        api.compare(before),
+        membership::look(ways, cluster, &observed)
+    );
+    observed.etcd = etcd;
     let inspections = session
         .may_lack
         .accept(cluster, inspections, &mut observed.unreachable)?;

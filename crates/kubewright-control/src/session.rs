@@ -15,6 +15,7 @@ use crate::check::{Watch, check};
 use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
 use crate::execute::ClusterApi;
+use crate::membership::{EtcdWays, ThroughNodes};
 use crate::node::{Blobs, Introduction, Node, Services};
 use crate::observe::MayLack;
 use crate::random;
@@ -63,6 +64,14 @@ pub trait Ways: Send + Sync {
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn ClusterApi>;
+
+    /// The ways to the members of the cluster's etcd.
+    fn etcd(
+        &self,
+        cluster: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        authorities: &Arc<Authorities>,
+    ) -> Arc<dyn EtcdWays>;
 }
 
 /// The ways of the real world: the operator's `ssh`, and API servers through conversations with their nodes.
@@ -88,6 +97,15 @@ impl Ways for OverSsh {
             nodes.clone(),
             Arc::clone(authorities),
         ))
+    }
+
+    fn etcd(
+        &self,
+        cluster: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        authorities: &Arc<Authorities>,
+    ) -> Arc<dyn EtcdWays> {
+        Arc::new(ThroughNodes::new(cluster, nodes, authorities))
     }
 }
 

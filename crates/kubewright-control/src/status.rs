@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kubewright_core::drift::{SeenEtcd, SeenMember};
-use kubewright_core::observed::Facts;
+use kubewright_core::observed::{EtcdMember, Facts, ObservedEtcd};
 use kubewright_core::shown::shown;
 use kubewright_core::wire::NodeCondition;
 use serde::Serialize;
 
-use crate::drift;
 use crate::kube::nodes::list_nodes;
-use crate::node_access::Nodes;
 use crate::observe::Observation;
 use crate::session::Session;
 
@@ -121,11 +118,7 @@ impl ClusterStatus {
 
 /// Puts together how the cluster is.
 pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus {
-    let access = Nodes::new(
-        &session.cluster,
-        observation.hands.nodes.clone(),
-        std::sync::Arc::clone(&observation.authorities),
-    );
+    let members = observation.observed.etcd.clone().unwrap_or_default();
     let (api, records) = match observation.api.client().await {
         Ok(client) => match list_nodes(&client).await {
             Ok(records) => ("ready".to_owned(), records),
@@ -142,8 +135,13 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
         let name = node.name.as_str();
         let record = records.get(name);
         let (api_server, etcd) = if node.is_control_plane() {
-            let (api_server, etcd) = tokio::join!(api_server(observation, name), etcd(&access, name));
-            (Some(api_server), Some(etcd))
+            let is_reached = observation.hands.nodes.contains_key(name);
+            let etcd = if is_reached {
+                etcd(&members, name)
+            } else {
+                "unreachable"
+            };
+            (Some(api_server(observation, name).await), Some(etcd.to_owned()))
         } else {
             (None, None)
         };
@@ -171,7 +169,7 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
         kubernetes: session.cluster.kubernetes.to_string(),
         api,
         nodes,
-        etcd_members: etcd_members(&drift::etcd(session, observation).await),
+        etcd_members: etcd_members(&members),
         unknown_nodes: seen.map(|api| api.unknown_nodes.clone()).unwrap_or_default(),
         objects_differing: seen.map_or(0, |api| api.objects.len()),
     }
@@ -193,8 +191,8 @@ fn certificates(facts: &Facts) -> Vec<CertificateStatus> {
         .collect()
 }
 
-fn etcd_members(seen: &SeenEtcd) -> Vec<MemberStatus> {
-    let member = |member: &SeenMember| MemberStatus {
+fn etcd_members(seen: &ObservedEtcd) -> Vec<MemberStatus> {
+    let member = |member: &EtcdMember| MemberStatus {
         name: shown(&member.name),
         is_voting: !member.is_learner && !member.name.is_empty(),
         version: seen
@@ -221,22 +219,19 @@ async fn api_server(observation: &Observation, name: &str) -> String {
     }
 }
 
-async fn etcd(access: &Nodes, name: &str) -> String {
-    let Ok((client, _way)) = access.etcd(name).await else {
-        return "unreachable".to_owned();
-    };
-    match tokio::time::timeout(TIMEOUT, client.status()).await {
-        Ok(Ok(status)) if status.leader == 0 => "no leader".to_owned(),
-        Ok(Ok(status)) if status.leader == status.member_id => "leader".to_owned(),
-        Ok(Ok(_)) => "member".to_owned(),
-        Ok(Err(_)) | Err(_) => "no answer".to_owned(),
+/// What a control plane's own member said of itself, in a word or two.
+fn etcd(seen: &ObservedEtcd, name: &str) -> &'static str {
+    match seen.own.get(name) {
+        Some(Ok(own)) if own.is_leader => "leader",
+        Some(Ok(own)) if own.has_leader => "member",
+        Some(Ok(_)) => "no leader",
+        Some(Err(_)) | None => "no answer",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kubewright_core::drift::SeenStatus;
-    use kubewright_core::observed::CertificateFact;
+    use kubewright_core::observed::{CertificateFact, EtcdStatus};
 
     use super::*;
 
@@ -270,22 +265,22 @@ mod tests {
 
     #[test]
     fn a_member_that_has_not_started_or_is_learning_does_not_vote() {
-        let member = |name: &str, is_learner| SeenMember {
+        let member = |name: &str, is_learner| EtcdMember {
             name: name.to_owned(),
-            peer_urls: Vec::new(),
             is_learner,
+            ..EtcdMember::default()
         };
-        let mut seen = SeenEtcd {
+        let mut seen = ObservedEtcd {
             members: Some(vec![
                 member("", false),
                 member("cp-1", false),
                 member("cp-2", true),
             ]),
-            ..SeenEtcd::default()
+            ..ObservedEtcd::default()
         };
-        let status = SeenStatus {
+        let status = EtcdStatus {
             version: "3.6.16".to_owned(),
-            ..SeenStatus::default()
+            ..EtcdStatus::default()
         };
         seen.own.insert("cp-1".to_owned(), Ok(status));
         seen.own.insert("cp-2".to_owned(), Err("refused".to_owned()));

@@ -3,12 +3,15 @@
 //! Everything here comes from another machine. Readers treat it as hostile: sizes are bounded by the frame, text is
 //! escaped before it is shown.
 
+mod etcd;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::etcd::{EtcdAlarm, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
 use crate::resource::ResourceId;
 
 /// What the agent tells about its node in one go.
@@ -321,6 +324,9 @@ pub struct Observed {
     pub nodes: BTreeMap<String, ObservedNode>,
     /// The cluster's API; `None` when no API server answers.
     pub api: Option<ObservedApi>,
+    /// etcd's members; `None` while no control plane has a member's data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<ObservedEtcd>,
     /// Nodes of cluster.yaml that were not seen, and why: nothing is planned for them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unreachable: BTreeMap<String, String>,

@@ -19,6 +19,7 @@ use super::*;
 use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::execute::{ClusterApi, Hands, execute};
+use crate::membership::EtcdWays;
 use crate::node::agent_tests::{Root, introduction, state};
 use crate::node::{Blobs, Introduction, Services};
 use crate::report::Silent;
@@ -74,6 +75,15 @@ impl Ways for Inside {
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn ClusterApi> {
         OverSsh.api(cluster, nodes, authorities)
+    }
+
+    fn etcd(
+        &self,
+        cluster: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        authorities: &Arc<Authorities>,
+    ) -> Arc<dyn EtcdWays> {
+        OverSsh.etcd(cluster, nodes, authorities)
     }
 }
 
@@ -162,6 +172,7 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
         operation,
         steps: steps.into_iter().map(planned).collect(),
         left_out: std::collections::BTreeMap::new(),
+        notes: Vec::new(),
         made_from: Digest::of(b"test"),
     }
 }

@@ -4,6 +4,8 @@
 //! one with data is the member its data says. It is healthy while it runs with a majority of its cluster's members, all
 //! of which know each other by the same authority.
 
+use std::collections::BTreeSet;
+
 use kubewright_core::resource::Digest;
 
 use super::machine::{Machine, Process};
@@ -23,6 +25,17 @@ pub(crate) struct Identity {
     pub(crate) authority: String,
     /// The member's own name.
     pub(crate) name: String,
+}
+
+/// What somebody made of the members after the bootstrap.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meddling {
+    /// Members that do not vote; they say that they are healthy all the same.
+    pub(crate) learners: BTreeSet<String>,
+    /// Voting members on no machine, which are down.
+    pub(crate) strangers: BTreeSet<String>,
+    /// The member an alarm is about.
+    pub(crate) alarm: Option<String>,
 }
 
 /// What a machine's data directory says.
@@ -80,15 +93,30 @@ pub(crate) fn member(machine: &Machine) -> Option<&Identity> {
 }
 
 /// Whether a machine's member runs and has a quorum.
-pub(crate) fn is_healthy(state: &State, machine: &str) -> bool {
+pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
     let Some(own) = state.machines.get(machine).and_then(member) else {
         return false;
     };
-    let running = own
+    let meddling = &state.meddling;
+    let voters = own
         .members
         .iter()
-        .filter_map(|name| member(state.machines.get(name)?))
+        .filter(|name| !meddling.learners.contains(*name));
+    let (voters, strangers) = (voters.collect::<Vec<_>>(), meddling.strangers.len());
+    let running = voters
+        .iter()
+        .filter_map(|name| member(state.machines.get(*name)?))
         .filter(|other| other.cluster == own.cluster && other.authority == own.authority)
         .count();
-    running > own.members.len() / 2
+    running > (voters.len() + strangers) / 2
+}
+
+/// Whether a machine's member says that it is healthy.
+pub(crate) fn is_healthy(state: &State, machine: &str) -> bool {
+    state.meddling.alarm.is_none() && has_quorum(state, machine)
+}
+
+/// Whether a machine's member answers an API server: it votes, and no alarm is raised.
+pub(crate) fn serves(state: &State, machine: &str) -> bool {
+    has_quorum(state, machine) && !state.meddling.learners.contains(machine)
 }

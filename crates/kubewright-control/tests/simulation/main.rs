@@ -19,6 +19,8 @@ mod fault;
 mod fixture;
 mod fork;
 mod machine;
+mod members;
+mod membership;
 mod pipe;
 mod programs;
 mod random;
@@ -46,6 +48,10 @@ usage: cargo test -p kubewright-control --test simulation -- [quick | all | poin
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
   points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
+usage: cargo test -p kubewright-control --test simulation -- [quick | all | membership | seed NUMBER | size NODES...]
+  quick   some fault points and schedules of everything (this is what plain `cargo test` does)
+  all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
+  membership  what the plan makes of etcd's members
   seed    the schedule of one seed
   size    measures an apply without changes on so many nodes";
 
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
             };
             exhaustive::run(&fixture, scenario.expect(USAGE), &extent)
         }
+        ["membership"] => membership::run_all(&fixture),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
         ["size", sizes @ ..] => sizes
             .iter()
@@ -96,6 +103,7 @@ fn quick(fixture: &Fixture) -> Vec<String> {
         };
         failures.extend(exhaustive::run(fixture, scenario, &extent));
     }
+    failures.extend(membership::run_all(fixture));
     failures.extend(random::run(fixture, 1, 8));
     failures
 }
@@ -119,6 +127,7 @@ fn all(fixture: &Fixture) -> Vec<String> {
         };
         failures.extend(exhaustive::run(fixture, scenario, &extent));
     }
+    failures.extend(membership::run_all(fixture));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()
         .and_then(|text| text.parse().ok());

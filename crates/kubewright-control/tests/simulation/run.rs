@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use kubewright_control::authority::Authorities;
 use kubewright_control::execute::{ClusterApi, execute};
+use kubewright_control::membership::EtcdWays;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, look_before_reset, observe};
 use kubewright_control::report::{Reporter, Silent};
@@ -21,6 +22,7 @@ use super::agent::Way;
 use super::api::Api;
 use super::fault::Fault;
 use super::fixture::Fixture;
+use super::members::Members;
 use super::world::World;
 
 /// What is asked for.
@@ -71,6 +73,10 @@ impl Ways for Simulated {
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn ClusterApi> {
         Arc::new(Api::new(Arc::clone(&self.0), nodes.clone(), authorities))
+    }
+
+    fn etcd(&self, _: &Cluster, nodes: &BTreeMap<String, Node>, _: &Arc<Authorities>) -> Arc<dyn EtcdWays> {
+        Arc::new(Members::new(Arc::clone(&self.0), nodes.clone()))
     }
 }
 

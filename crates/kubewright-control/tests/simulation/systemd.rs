@@ -132,7 +132,7 @@ fn show(machine: &Machine, name: &str) -> String {
     )
 }
 
-fn stop(machine: &mut Machine, name: &str) {
+pub(crate) fn stop(machine: &mut Machine, name: &str) {
     if name == CONTAINERD {
         let _ = fs::remove_file(machine.path("/run/containerd/containerd.sock"));
     }
@@ -322,7 +322,8 @@ fn read_by(machine: &Machine, file: &UnitFile, inputs: &[ResourceId]) -> BTreeMa
 /// Whether a process that runs tells that it is up.
 fn is_ready(state: &State, node: &str, name: &str) -> bool {
     match name {
-        etcd::UNIT | API => etcd::is_healthy(state, node),
+        etcd::UNIT => etcd::has_quorum(state, node),
+        API => etcd::serves(state, node),
         _ => true,
     }
 }

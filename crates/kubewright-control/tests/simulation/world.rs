@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) control_planes: Vec<String>,
     /// What etcd clusters hold, by their identity.
     pub(crate) stored: BTreeMap<String, Objects>,
+    /// What somebody made of etcd's members.
+    pub(crate) meddling: etcd::Meddling,
     /// What must never be, and was.
     pub(crate) violations: Vec<String>,
     /// The effects of this run, by actor.
@@ -297,7 +299,7 @@ impl State {
             .machines
             .get(node)
             .is_some_and(|machine| machine.is_active(systemd::API));
-        has_server && etcd::is_healthy(self, node)
+        has_server && etcd::serves(self, node)
     }
 
     /// The authority whose clients a control plane's API server believes: its certificate's digest when it began.

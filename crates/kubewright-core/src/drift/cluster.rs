@@ -1,7 +1,8 @@
 //! What differs in the API and among etcd's members.
 
-use super::{Finding, Kind, Seen, SeenMember, is_built};
+use super::{Finding, Kind, Seen, is_built};
 use crate::check::text::list;
+use crate::observed::{EtcdStatus, Membership};
 use crate::shown::{sentence, shown};
 use crate::spec::Node;
 
@@ -56,7 +57,7 @@ pub(super) fn of_node(seen: &Seen<'_>, node: &Node) -> Vec<Finding> {
         for message in member_problems(seen, node) {
             found.push(finding(Kind::EtcdMember, "its member", message));
         }
-        if let Some(Ok(status)) = seen.etcd.own.get(name) {
+        if let Some(Ok(status)) = own(seen, name) {
             let wanted = seen.release.etcd.to_string();
             if status.version != wanted {
                 let message = format!("runs as {}, should be {wanted}", shown(&status.version));
@@ -67,44 +68,44 @@ pub(super) fn of_node(seen: &Seen<'_>, node: &Node) -> Vec<Finding> {
     found
 }
 
+/// What a control plane's own member said of itself.
+fn own<'s>(seen: &'s Seen<'_>, name: &str) -> Option<&'s Result<EtcdStatus, String>> {
+    seen.observed.etcd.as_ref()?.own.get(name)
+}
+
 fn member_problems(seen: &Seen<'_>, node: &Node) -> Vec<String> {
     let mut problems = Vec::new();
-    if let Some(members) = &seen.etcd.members {
-        match members.iter().find(|member| is_of(member, node)) {
-            None => problems.push("is not in the list of members".to_owned()),
-            Some(member) if member.name.is_empty() => {
-                problems.push("was added and has not started".to_owned());
-            }
-            Some(member) if member.is_learner => problems.push("is a learner: it does not vote".to_owned()),
-            Some(_) => {}
+    let name = node.name.as_str();
+    match seen.observed.etcd.as_ref().map(|etcd| etcd.membership(node)) {
+        Some(Membership::Absent) => problems.push("is not in the list of members".to_owned()),
+        Some(Membership::Listed(member)) if !member.is_started() => {
+            problems.push("was added and has not started".to_owned());
         }
+        Some(Membership::Listed(member)) if member.is_learner => {
+            problems.push("is a learner: it does not vote".to_owned());
+        }
+        None | Some(Membership::Untold | Membership::Listed(_)) => {}
     }
-    let is_reached = !seen.observed.unreachable.contains_key(node.name.as_str());
-    match seen.etcd.own.get(node.name.as_str()).filter(|_| is_reached) {
+    let is_reached = !seen.observed.unreachable.contains_key(name);
+    match own(seen, name).filter(|_| is_reached) {
         Some(Err(cause)) => problems.push(format!("does not answer: {}", sentence(cause))),
         Some(Ok(status)) => {
             if !status.has_leader {
                 problems.push("sees no leader".to_owned());
             }
-            if !status.alarms.is_empty() {
-                problems.push(format!("complains: {}", sentence(&list(&status.alarms))));
+            let alarms = status
+                .alarms
+                .iter()
+                .filter(|alarm| alarm.member_id == status.member_id);
+            let alarms = alarms.map(|alarm| format!("alarm {}", alarm.kind));
+            let complaints: Vec<String> = alarms.chain(status.complaints.iter().cloned()).collect();
+            if !complaints.is_empty() {
+                problems.push(format!("complains: {}", sentence(&list(&complaints))));
             }
         }
         None => {}
     }
     problems
-}
-
-/// A member that has not started has no name yet, and is known by its peer address.
-fn is_of(member: &SeenMember, node: &Node) -> bool {
-    if !member.name.is_empty() {
-        return member.name == node.name.as_str();
-    }
-    let host = match node.address {
-        std::net::IpAddr::V6(address) => format!("//[{address}]:"),
-        std::net::IpAddr::V4(address) => format!("//{address}:"),
-    };
-    member.peer_urls.iter().any(|url| url.contains(&host))
 }
 
 /// What API and etcd tell that belongs to no node of cluster.yaml.
@@ -166,17 +167,15 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
             }
         }
     }
-    match &seen.etcd.members {
+    match seen.observed.etcd.as_ref().filter(|etcd| etcd.members.is_some()) {
         None => found.push(finding(
             Kind::EtcdUnreachable,
             "its members",
             "no member could tell which members there are",
             None,
         )),
-        Some(members) => {
-            let is_known =
-                |member: &SeenMember| seen.cluster.control_planes().any(|node| is_of(member, node));
-            for member in members.iter().filter(|member| !is_known(member)) {
+        Some(etcd) => {
+            for member in etcd.strangers(seen.cluster) {
                 let name = match member.name.as_str() {
                     "" => "a member without a name",
                     name => name,

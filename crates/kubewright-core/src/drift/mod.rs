@@ -46,37 +46,6 @@ pub struct Finding {
     pub diff: Option<String>,
 }
 
-/// etcd as it was seen through its members.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenEtcd {
-    /// The members, as a quorum knows them; `None` when no member could tell.
-    pub members: Option<Vec<SeenMember>>,
-    /// What each control plane's own member said of itself, or why it did not.
-    pub own: BTreeMap<String, Result<SeenStatus, String>>,
-}
-
-/// A member of the etcd cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenMember {
-    /// Its name; empty until it has started.
-    pub name: String,
-    /// Where other members reach it.
-    pub peer_urls: Vec<String>,
-    /// Whether it does not vote yet.
-    pub is_learner: bool,
-}
-
-/// How a member says it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenStatus {
-    /// Its version, as in `3.6.16`.
-    pub version: String,
-    /// Whether it sees a leader.
-    pub has_leader: bool,
-    /// What it complains about, as in `NOSPACE`.
-    pub alarms: Vec<String>,
-}
-
 /// Everything a look at a cluster yields.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'s> {
@@ -86,10 +55,8 @@ pub struct Seen<'s> {
     pub release: &'s Release,
     /// What every node is to have.
     pub states: &'s BTreeMap<String, NodeState>,
-    /// What was seen of nodes and API.
+    /// What was seen of nodes, API and etcd.
     pub observed: &'s Observed,
-    /// What was seen of etcd.
-    pub etcd: &'s SeenEtcd,
 }
 
 /// Everything that differs: nodes in the order of cluster.yaml, then the cluster; within each by kind.

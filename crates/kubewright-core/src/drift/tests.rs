@@ -6,7 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::catalogue;
 use crate::observed::{
-    Change, Difference, Facts, Marker, ObservedApi, ObservedNode, UnitAction, UnitFinding,
+    Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, Facts, Marker, ObservedApi, ObservedEtcd,
+    ObservedNode, UnitAction, UnitFinding,
 };
 use crate::resource::{Access, File, Resource, ResourceId, Stage, Start, Unit};
 use crate::spec::parse;
@@ -32,7 +33,6 @@ struct Look {
     release: Release,
     states: BTreeMap<String, NodeState>,
     observed: Observed,
-    etcd: SeenEtcd,
 }
 
 impl Look {
@@ -43,24 +43,26 @@ impl Look {
             states: BTreeMap::new(),
             observed: Observed {
                 api: Some(ObservedApi::default()),
+                etcd: Some(ObservedEtcd {
+                    members: Some(vec![EtcdMember {
+                        id: 1,
+                        name: "cp-1".to_owned(),
+                        ..EtcdMember::default()
+                    }]),
+                    own: BTreeMap::new(),
+                }),
                 ..Observed::default()
-            },
-            etcd: SeenEtcd {
-                members: Some(vec![SeenMember {
-                    name: "cp-1".to_owned(),
-                    ..SeenMember::default()
-                }]),
-                own: BTreeMap::new(),
             },
             release,
             cluster,
         };
-        let own = SeenStatus {
+        let own = EtcdStatus {
+            member_id: 1,
             version: look.release.etcd.to_string(),
             has_leader: true,
-            alarms: Vec::new(),
+            ..EtcdStatus::default()
         };
-        look.etcd.own.insert("cp-1".to_owned(), Ok(own));
+        look.etcd().own.insert("cp-1".to_owned(), Ok(own));
         for name in ["cp-1", "w-1", "w-2"] {
             let marker = Marker {
                 cluster: "test".to_owned(),
@@ -90,6 +92,10 @@ impl Look {
         self.observed.api.as_mut().unwrap()
     }
 
+    fn etcd(&mut self) -> &mut ObservedEtcd {
+        self.observed.etcd.as_mut().unwrap()
+    }
+
     fn differs(&mut self, node: &str, resource: &str, change: Change) {
         let (kind, what) = resource.split_once(':').unwrap();
         let resource = ResourceId::new(kind, what);
@@ -103,7 +109,6 @@ impl Look {
             release: &self.release,
             states: &self.states,
             observed: &self.observed,
-            etcd: &self.etcd,
         })
     }
 
@@ -292,7 +297,7 @@ fn of_a_machine_that_cannot_be_reached_the_rest_is_told() {
     look.observed
         .unreachable
         .insert("cp-1".to_owned(), "no route to host".to_owned());
-    look.etcd
+    look.etcd()
         .own
         .insert("cp-1".to_owned(), Err("no conversation".to_owned()));
     look.api().nodes_not_ready.push("cp-1".to_owned());
@@ -333,7 +338,8 @@ fn nodes_and_objects_of_the_api_are_compared() {
 
 #[test]
 fn etcd_members_are_compared() {
-    let member = |name: &str, address: &str, is_learner| SeenMember {
+    let member = |id, name: &str, address: &str, is_learner| EtcdMember {
+        id,
         name: name.to_owned(),
         peer_urls: vec![format!("https://{address}:2380")],
         is_learner,
@@ -345,9 +351,9 @@ fn etcd_members_are_compared() {
             .collect()
     };
     let mut look = Look::new();
-    look.etcd.members = Some(vec![
-        member("cp-1", "192.0.2.11", true),
-        member("old", "192.0.2.99", false),
+    look.etcd().members = Some(vec![
+        member(1, "cp-1", "192.0.2.11", true),
+        member(2, "old", "192.0.2.99", false),
     ]);
     assert_eq!(
         messages(&look),
@@ -356,11 +362,11 @@ fn etcd_members_are_compared() {
             "etcd-member-unknown is no control plane of cluster.yaml (https://192.0.2.99:2380)"
         ]
     );
-    look.etcd.members = Some(vec![member("", "192.0.2.11", false)]);
+    look.etcd().members = Some(vec![member(1, "", "192.0.2.11", false)]);
     assert_eq!(messages(&look), ["etcd-member was added and has not started"]);
-    look.etcd.members = Some(Vec::new());
+    look.etcd().members = Some(Vec::new());
     let silent = Err("connection refused".to_owned());
-    look.etcd.own.insert("cp-1".to_owned(), silent);
+    look.etcd().own.insert("cp-1".to_owned(), silent);
     assert_eq!(
         messages(&look),
         [
@@ -368,18 +374,24 @@ fn etcd_members_are_compared() {
             "etcd-member does not answer: connection refused"
         ]
     );
-    look.etcd.members = None;
-    let status = SeenStatus {
-        version: "3.5.0".to_owned(),
-        has_leader: false,
-        alarms: vec!["NOSPACE".to_owned()],
+    look.etcd().members = None;
+    let alarm = |member_id| EtcdAlarm {
+        member_id,
+        kind: "NOSPACE".to_owned(),
     };
-    look.etcd.own.insert("cp-1".to_owned(), Ok(status));
+    let status = EtcdStatus {
+        member_id: 1,
+        version: "3.5.0".to_owned(),
+        alarms: vec![alarm(1), alarm(2)],
+        complaints: vec!["etcdserver: no leader".to_owned()],
+        ..EtcdStatus::default()
+    };
+    look.etcd().own.insert("cp-1".to_owned(), Ok(status));
     assert_eq!(
         messages(&look),
         [
             "etcd-member sees no leader".to_owned(),
-            "etcd-member complains: NOSPACE".to_owned(),
+            "etcd-member complains: alarm NOSPACE, etcdserver: no leader".to_owned(),
             format!("running-version runs as 3.5.0, should be {}", look.release.etcd),
             "etcd-unreachable no member could tell which members there are".to_owned()
         ]

@@ -240,8 +240,8 @@ ids! {
         "Safety rule: a part of a plan is not applied without the steps on other nodes it comes after.";
         "Name those nodes too, or apply the whole plan.";
     Quorum = "quorum", Refused:
-        "Safety rule: a control plane is not disturbed while another one is not well, because etcd and the API would stop.";
-        "Mend the control plane that the error names first; `kubewright status` shows them all.";
+        "Safety rule: a control plane is not disturbed while another one is not well, or when too few voting members of etcd would be left that are known to be healthy; learners and members that cluster.yaml does not know are not. An alarm of etcd has to be ended first, too.";
+        "Mend the control plane, the member or the alarm that the error names first; `kubewright status` shows control planes and members, `kubewright drift` every member that is not as it should be.";
     FixedSetting = "fixed-setting", Refused:
         "Safety rule: what a cluster is identified by (its name, domain, ranges and the like) cannot change under a running cluster. The error names the key and the reason.";
         "Put the old value back; a cluster with the new one is a new cluster.";

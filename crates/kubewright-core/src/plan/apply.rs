@@ -57,6 +57,7 @@ pub fn plan_apply(
         operation: Operation::Apply,
         steps: graph.into_steps(),
         left_out: observed.unreachable.clone(),
+        notes: recipe.notes_on_etcd(),
         made_from: fingerprint(cluster, states, objects, observed),
     })
 }
@@ -316,6 +317,10 @@ fn fingerprint(
         .iter()
         .map(|(name, node)| (name, (node.facts.machine_id.as_str(), &node.differences)))
         .collect();
-    let parts = (cluster, states, objects, nodes, &observed.api);
+    let etcd = observed
+        .etcd
+        .as_ref()
+        .map(|etcd| super::origin::etcd(cluster, etcd));
+    let parts = (cluster, states, objects, nodes, &observed.api, etcd);
     Digest::of(&serde_json::to_vec(&parts).unwrap_or_default())
 }

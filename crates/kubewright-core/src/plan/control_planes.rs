@@ -5,9 +5,9 @@
 
 use super::apply::{Recipe, stage_id};
 use super::graph::Graph;
-use super::quorum::{ControlPlane, Member, Turns, turns};
+use super::quorum::{ControlPlane, Turns, turns};
 use super::{Condition, Refusal, Step, StepId};
-use crate::observed::{Change, Difference, Health, ObservedNode, UnitAction};
+use crate::observed::{Change, Difference, UnitAction};
 use crate::resource::{AuthorityName, Stage};
 use crate::wire::NodeCondition;
 
@@ -44,15 +44,8 @@ impl Recipe<'_> {
             return Ok(());
         }
         let all: Vec<ControlPlane> = names.iter().map(|name| self.control_plane(name)).collect();
-        let Turns { awaited, turns } = turns(&all).map_err(|not_now| {
-            let unwell = not_now.unwell.iter();
-            Refusal::Quorum {
-                node: names[not_now.control_plane].to_owned(),
-                unwell: unwell
-                    .map(|index| (names[*index].to_owned(), complaint(&all[*index])))
-                    .collect(),
-            }
-        })?;
+        let Turns { awaited, turns } =
+            turns(&all, self.elsewhere()).map_err(|not_now| self.not_now(&names, &all, &not_now))?;
         let mut before = Before::default();
         for index in awaited {
             before
@@ -70,14 +63,14 @@ impl Recipe<'_> {
         Ok(())
     }
 
-    fn control_plane(&self, name: &str) -> ControlPlane {
+    pub(super) fn control_plane(&self, name: &str) -> ControlPlane {
         let (etcd, server) = (
             self.differences(name, Stage::Etcd),
             self.differences(name, Stage::ControlPlane),
         );
         let seen = self.observed.nodes.get(name);
         ControlPlane {
-            etcd: member(seen),
+            etcd: self.member(name),
             api_server: seen.and_then(|node| node.facts.api_server),
             is_touched: !etcd.is_empty() || !server.is_empty(),
             restarts_etcd: etcd
@@ -201,16 +194,6 @@ fn wait_on(node: &str, condition: NodeCondition, timeout_seconds: u32) -> Step {
     }
 }
 
-/// How the etcd member of a node is.
-fn member(seen: Option<&ObservedNode>) -> Member {
-    match seen.map(|node| (node.facts.etcd, node.facts.has_etcd_data)) {
-        // It has never written anything.
-        Some((Some(Health::Down), false)) => Member::Unstarted,
-        Some((health, _)) => Member::from(health),
-        None => Member::Unknown,
-    }
-}
-
 /// Whether a process that runs is stopped or restarted by mending a difference.
 fn restarts(difference: &Difference) -> bool {
     match &difference.change {
@@ -218,26 +201,6 @@ fn restarts(difference: &Difference) -> bool {
         Change::Surplus => difference.resource.kind() == "unit",
         _ => false,
     }
-}
-
-/// What is the matter with a control plane.
-fn complaint(one: &ControlPlane) -> String {
-    let etcd = match one.etcd {
-        Member::Healthy => None,
-        Member::Starting => Some("its etcd member is starting"),
-        Member::Down => Some("its etcd member is down or sees no leader"),
-        Member::Unstarted => Some("its etcd member was never started"),
-        Member::Learner => Some("its etcd member is still learning"),
-        Member::Unknown => Some("nobody knows how its etcd member is"),
-    };
-    let server = match one.api_server {
-        Some(Health::Ready) => None,
-        Some(Health::Starting) => Some("its API server is starting"),
-        Some(Health::Down) => Some("its API server is not ready"),
-        None => Some("nobody knows how its API server is"),
-    };
-    let complaints: Vec<&str> = [etcd, server].into_iter().flatten().collect();
-    complaints.join(", ")
 }
 
 fn etcd_ready_id(node: &str) -> StepId {

@@ -6,6 +6,7 @@ mod disruption;
 mod explain;
 mod graph;
 mod identity;
+mod members;
 mod only;
 mod origin;
 mod pod_ranges;
@@ -31,7 +32,7 @@ pub(crate) use identity::fixed_settings;
 pub use only::restrict;
 pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
-pub use refusal::Refusal;
+pub use refusal::{Obstacle, Refusal};
 pub use reset::plan_reset;
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
 pub use schema::schema;
@@ -63,6 +64,9 @@ pub struct Plan {
     /// Nodes nothing is planned for because they cannot be reached, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, String>,
+    /// What whoever reads the plan should know of etcd: members cluster.yaml does not name, learners, alarms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Digest of the desired states and of everything observed.
     pub made_from: Digest,
 }

@@ -61,6 +61,7 @@ pub fn restrict(plan: &Plan, nodes: &BTreeSet<String>) -> Result<Plan, Refusal> 
     }
     Ok(Plan {
         left_out: plan.left_out.clone(),
+        notes: plan.notes.clone(),
         operation: plan.operation.clone(),
         steps: kept,
         made_from: plan.made_from,

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::catalogue::{Checksum, Platform, Release};
-use crate::observed::{Change, Difference, Health, Observed, ObservedApi, ObservedNode};
+use crate::observed::{
+    Change, Difference, Health, Membership, Observed, ObservedApi, ObservedEtcd, ObservedNode,
+};
 use crate::resource::{Digest, NodeState};
 use crate::shown::{sentence, shown};
 use crate::spec::Cluster;
@@ -46,6 +48,9 @@ pub struct MadeFrom {
     pub objects: BTreeMap<String, Digest>,
     /// What the cluster's API said, by object; absent when no API server answered.
     pub api: Option<BTreeMap<String, String>>,
+    /// What etcd's members are, by name; absent while there is no etcd.
+    #[serde(default)]
+    pub etcd: Option<BTreeMap<String, String>>,
 }
 
 /// What a plan was made from, of one node.
@@ -75,6 +80,11 @@ impl MadeFrom {
             nodes: nodes.collect(),
             objects: sources.objects.clone(),
             api: sources.observed.api.as_ref().map(api),
+            etcd: sources
+                .observed
+                .etcd
+                .as_ref()
+                .map(|seen| etcd(sources.cluster, seen)),
         }
     }
 
@@ -113,6 +123,10 @@ impl MadeFrom {
             (Some(_), None) => changes.push("in the cluster: no API server answers now".to_owned()),
             (None, None) => {}
         }
+        let members = |of: &Self| of.etcd.clone().unwrap_or_default();
+        compare(&members(self), &members(now), |what, how| {
+            changes.push(format!("in etcd: {what} {}", how.values()));
+        });
         changes
     }
 }
@@ -364,6 +378,40 @@ fn api(seen: &ObservedApi) -> BTreeMap<String, String> {
     }
     for deployment in &seen.deployments_unavailable {
         all.insert(format!("deployment {deployment}"), "not available".to_owned());
+    }
+    all
+}
+
+/// What of etcd a plan depends on: who votes, and what keeps it from being written to.
+pub(super) fn etcd(cluster: &Cluster, seen: &ObservedEtcd) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    if seen.members.is_none() {
+        all.insert("the list of members".to_owned(), "not told".to_owned());
+    }
+    for node in cluster.control_planes() {
+        let is = match seen.membership(node) {
+            Membership::Untold => continue,
+            Membership::Absent => "in no list of members",
+            Membership::Listed(member) if member.is_learner => "a learner",
+            Membership::Listed(member) if !member.is_started() => "a member that was never started",
+            Membership::Listed(_) => "a voting member",
+        };
+        all.insert(format!("the member of {}", node.name), is.to_owned());
+    }
+    for stranger in seen.strangers(cluster) {
+        let is = if stranger.is_learner {
+            "a learner"
+        } else {
+            "counted for the quorum"
+        };
+        let name = match stranger.name.as_str() {
+            "" => format!("the unknown member at {}", stranger.peer_urls.join(", ")),
+            name => format!("the unknown member {name}"),
+        };
+        all.insert(name, is.to_owned());
+    }
+    for (alarm, member) in seen.alarms() {
+        all.insert(format!("the alarm {alarm} of {member}"), "raised".to_owned());
     }
     all
 }

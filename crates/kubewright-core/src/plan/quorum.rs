@@ -4,6 +4,10 @@
 //! healthy; while one control plane is not well, no other that may be well is disturbed. A control plane that the
 //! plan mends comes first, and is waited for before the next. Members that are known to be down when the quorum is
 //! lost are started at the same time: they need each other to elect a leader.
+//!
+//! Who votes is what etcd's list of members says, not what cluster.yaml says: a member on none of its control planes
+//! counts for the quorum and is not known to be healthy; a learner, or one that is in no list, does not become a voter by
+//! being changed.
 
 use crate::observed::Health;
 
@@ -20,6 +24,8 @@ pub(super) enum Member {
     Unstarted,
     /// It does not vote yet.
     Learner,
+    /// etcd's list of members has none of this control plane.
+    Absent,
     /// Nobody could ask it.
     Unknown,
 }
@@ -65,8 +71,24 @@ impl ControlPlane {
 
     /// Whether restarting it may take something away from the cluster.
     fn may_serve(&self) -> bool {
-        !matches!(self.etcd, Member::Down | Member::Unstarted | Member::Learner)
+        !matches!(self.etcd, Member::Down | Member::Unstarted) && self.votes()
     }
+
+    /// Whether the quorum is counted with it.
+    fn votes(&self) -> bool {
+        !matches!(self.etcd, Member::Learner | Member::Absent)
+    }
+}
+
+/// What is of etcd besides the members of the control planes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Elsewhere {
+    /// Members that vote and are on no control plane of cluster.yaml: nobody can ask them.
+    pub(super) voters: usize,
+    /// etcd serves, and nobody could tell which members there are.
+    pub(super) is_untold: bool,
+    /// An alarm is raised: members refuse what they are asked, and tell that they are not healthy.
+    pub(super) has_alarm: bool,
 }
 
 /// The turns of the control planes, by their position.
@@ -85,10 +107,20 @@ pub(super) struct NotNow {
     pub(super) control_plane: usize,
     /// Who is not well.
     pub(super) unwell: Vec<usize>,
+    /// Not enough members would be left that are known to be healthy.
+    pub(super) lacks_quorum: bool,
 }
 
 /// Gives the touched control planes of a running cluster their turns.
-pub(super) fn turns(all: &[ControlPlane]) -> Result<Turns, NotNow> {
+pub(super) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<Turns, NotNow> {
+    // It would be waited for in vain: nothing here makes it a voter.
+    if let Some(one) = (0..all.len()).find(|index| all[*index].is_touched && !all[*index].votes()) {
+        return Err(NotNow {
+            control_plane: one,
+            unwell: vec![one],
+            lacks_quorum: false,
+        });
+    }
     let disturbs = all.iter().any(|one| one.restarts && one.may_serve());
     let awaited: Vec<usize> = positions(all, |one| disturbs && !one.is_touched && one.is_starting());
     let mut is_well: Vec<bool> = all.iter().map(ControlPlane::is_well).collect();
@@ -97,9 +129,9 @@ pub(super) fn turns(all: &[ControlPlane]) -> Result<Turns, NotNow> {
         (is_well[*index], is_healthy[*index]) = (true, true);
     }
 
-    let voters = all.iter().filter(|one| one.etcd != Member::Learner).count();
+    let voters = all.iter().filter(|one| one.votes()).count() + elsewhere.voters;
     let quorum = voters / 2 + 1;
-    let may_vote = all.iter().filter(|one| one.may_serve()).count();
+    let may_vote = all.iter().filter(|one| one.may_serve()).count() + elsewhere.voters;
     let is_down = |one: &ControlPlane| one.is_touched && !one.may_serve();
     let down = positions(all, is_down);
     let mut turns: Vec<Vec<usize>> = if may_vote < quorum {
@@ -115,22 +147,22 @@ pub(super) fn turns(all: &[ControlPlane]) -> Result<Turns, NotNow> {
     rest.sort_by_key(|index| rank(&all[*index]));
     for index in rest {
         let one = &all[index];
-        let others = |is: &[bool]| -> Vec<usize> {
-            (0..all.len())
-                .filter(|other| *other != index && !is[*other])
-                .collect()
-        };
-        let unwell = others(&is_well);
-        let healthy = is_healthy.iter().enumerate();
-        let healthy =
-            healthy.filter(|(other, is)| *other != index && **is && all[*other].etcd != Member::Learner);
-        let keeps_quorum = voters == 1 || healthy.count() >= quorum;
+        let unwell: Vec<usize> = (0..all.len())
+            .filter(|other| *other != index && !is_well[*other])
+            .collect();
+        let is_voter = |other: usize| other != index && is_healthy[other] && all[other].votes();
+        let healthy = (0..all.len()).filter(|other| is_voter(*other)).count();
+        let lacks_quorum = one.restarts_etcd && voters > 1 && healthy < quorum;
         // A server that is known not to answer takes nothing away by being mended.
         let serves = one.etcd != Member::Healthy || one.api_server != Some(Health::Down);
-        if (one.restarts_etcd && !keeps_quorum) || (one.restarts && serves && !unwell.is_empty()) {
+        let is_obscure = elsewhere.is_untold || elsewhere.has_alarm;
+        let disturbs = one.restarts && serves && (!unwell.is_empty() || is_obscure);
+        // While an alarm is raised, a member that was restarted would never be seen to be healthy.
+        if lacks_quorum || disturbs || (one.restarts_etcd && is_obscure) {
             return Err(NotNow {
                 control_plane: index,
                 unwell,
+                lacks_quorum,
             });
         }
         turns.push(vec![index]);

@@ -1,5 +1,7 @@
 //! Why a plan is not made: the safety rules, each with a name that the operator can look up.
 
+use std::fmt;
+
 use crate::errors::ErrorId;
 use crate::shown::{sentence, shown};
 
@@ -89,12 +91,12 @@ pub enum Refusal {
         node: String,
     },
     /// A control plane would be disturbed while another one is not well.
-    #[error("control plane {node} cannot be changed while {}", told(unwell))]
+    #[error("control plane {node} cannot be changed{}", told(node, obstacles))]
     Quorum {
         /// Whose turn it would be.
         node: String,
-        /// Who is not well, and what is the matter.
-        unwell: Vec<(String, String)>,
+        /// What is in the way.
+        obstacles: Vec<Obstacle>,
     },
     /// What a saved plan was made from is no longer so.
     #[error("the plan made at {made_at} is out of date")]
@@ -124,16 +126,122 @@ pub enum Refusal {
     },
 }
 
-/// Who is not well, in one sentence.
-fn told(unwell: &[(String, String)]) -> String {
-    let each: Vec<String> = unwell
-        .iter()
-        .map(|(node, complaint)| format!("{node} is not well: {complaint}"))
-        .collect();
-    if each.is_empty() {
-        "there are only two of them".to_owned()
-    } else {
-        each.join("; ")
+/// Why a control plane cannot be disturbed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A control plane is not well.
+    ControlPlane {
+        /// Which.
+        node: String,
+        /// What is the matter.
+        complaint: String,
+    },
+    /// etcd has a member on no control plane of cluster.yaml, which counts and nobody can ask.
+    Stranger {
+        /// Its name; empty when it has not started.
+        member: String,
+        /// Its id.
+        id: u64,
+        /// Where other members reach it.
+        peer_urls: Vec<String>,
+    },
+    /// An alarm is raised in etcd.
+    Alarm {
+        /// Which.
+        alarm: String,
+        /// The member it is about.
+        member: String,
+    },
+    /// etcd serves, and no member told which members there are.
+    Untold {
+        /// Who did not answer, and why.
+        silent: Vec<(String, String)>,
+    },
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControlPlane { node, complaint } => write!(out, "{node} is not well: {complaint}"),
+            Self::Stranger {
+                member,
+                id,
+                peer_urls,
+            } => {
+                let urls = shown(&peer_urls.join(", "));
+                match member.as_str() {
+                    "" => write!(out, "etcd has a member {id:x} that was never started ({urls})")?,
+                    name => write!(out, "etcd has a member \"{}\" ({urls})", shown(name))?,
+                }
+                out.write_str(" on no control plane of cluster.yaml")
+            }
+            Self::Alarm { alarm, member } => {
+                write!(
+                    out,
+                    "etcd's alarm {} of {} is raised",
+                    shown(alarm),
+                    shown(member)
+                )
+            }
+            Self::Untold { silent } => {
+                out.write_str("no member of etcd tells which members there are")?;
+                for (number, (node, cause)) in silent.iter().enumerate() {
+                    let before = if number == 0 { ": " } else { "; " };
+                    write!(out, "{before}{node}: {}", shown(cause))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Obstacle {
+    /// What the operator can do about it.
+    fn hint(&self) -> String {
+        match self {
+            Self::ControlPlane { node, complaint } if complaint.contains("learner") => format!(
+                "when the member of {node} has caught up, on a control plane: etcdctl member list, then etcdctl member \
+                 promote ID; kubewright drift shows when it votes"
+            ),
+            Self::ControlPlane { node, complaint } if complaint.contains("list of members") => format!(
+                "the member of {node} was removed or belongs to another etcd; joining it again cannot be done yet. \
+                 kubewright drift shows the members"
+            ),
+            Self::ControlPlane { node, .. } => format!(
+                "mend {node} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, kubewright \
+                 status when it does"
+            ),
+            Self::Stranger { id, .. } => format!(
+                "find out what it is; if it is gone for good, on a control plane: etcdctl member remove {id:x}; kubewright \
+                 drift shows the members"
+            ),
+            Self::Alarm { alarm, .. } if alarm == "NOSPACE" => {
+                "on a control plane: etcdctl compact REVISION, etcdctl defrag --cluster, etcdctl alarm disarm; kubewright \
+                 status shows when etcd serves again"
+                    .to_owned()
+            }
+            Self::Alarm { member, .. } => format!(
+                "the data of {} differs from the others' or is damaged: stop its etcd, keep its /var/lib/etcd aside and \
+                 look at journalctl -u etcd; etcdctl alarm list shows it",
+                shown(member)
+            ),
+            Self::Untold { .. } => {
+                "run the same command again; journalctl -u etcd on the control planes tells why they do not answer"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// What is in the way of changing a control plane, in one sentence.
+fn told(node: &str, obstacles: &[Obstacle]) -> String {
+    match obstacles {
+        [] => " while there are only two of them".to_owned(),
+        [Obstacle::ControlPlane { node: own, complaint }] if own == node => format!(": {complaint}"),
+        _ => {
+            let each: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
+            format!(" while {}", each.join("; "))
+        }
     }
 }
 
@@ -208,13 +316,10 @@ impl Refusal {
             Self::MemberLeftOver { node } => {
                 format!("give {node} its role control-plane again; removing a member cannot be done yet")
             }
-            Self::Quorum { unwell, .. } => match unwell.first() {
-                Some((first, _)) => format!(
-                    "mend {first} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, \
-                     kubewright status when it does"
-                ),
-                None => "of two members none can be spared; use one control plane or three".to_owned(),
-            },
+            Self::Quorum { obstacles, .. } => obstacles.first().map_or_else(
+                || "of two members none can be spared; use one control plane or three".to_owned(),
+                Obstacle::hint,
+            ),
             Self::LeftOut { node, .. } => format!("choose {node}, too, or apply the whole plan"),
             Self::StalePlan { .. } => {
                 "look at the new plan: kubewright plan --out FILE, then kubewright apply --plan FILE"

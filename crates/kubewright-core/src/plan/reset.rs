@@ -47,6 +47,7 @@ pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusa
         operation: Operation::Reset,
         steps: graph.into_steps(),
         left_out: BTreeMap::new(),
+        notes: Vec::new(),
         made_from: Digest::of(cluster.name.to_string().as_bytes()),
     })
 }

@@ -12,7 +12,8 @@ mod told;
 
 use super::*;
 use crate::observed::{
-    Change, Difference, Health, Marker, Observed, ObservedApi, ObservedNode, UnitAction, UnitFinding,
+    Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, Health, Marker, Observed, ObservedApi,
+    ObservedEtcd, ObservedNode, UnitAction, UnitFinding,
 };
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
 use crate::spec::{Cluster, parse};

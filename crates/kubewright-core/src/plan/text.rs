@@ -28,6 +28,9 @@ pub fn render(
     for (node, why) in &plan.left_out {
         let _ = writeln!(text, "{node} is left out: {}", shown(why));
     }
+    for note in &plan.notes {
+        let _ = writeln!(text, "note: {}", sentence(note));
+    }
     for group in group(plan, states) {
         let _ = writeln!(text, "{}", headline(&group));
         let disruption = &group.steps[0].disruption;

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let opened = session::open("drift", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
     let observation = opened.observe_with(Purpose::Read, arguments.verify).await?;
-    let report = look(&opened.session, &observation).await;
+    let report = look(&opened.session, &observation);
     ui.result(&report, || report.text())?;
     if report.is_empty() {
         return Ok(());

@@ -80,6 +80,7 @@ mod tests {
     fn plan() -> SavedPlan {
         let plan = Plan {
             left_out: std::collections::BTreeMap::new(),
+            notes: Vec::new(),
             operation: Operation::Apply,
             steps: Vec::new(),
             made_from: Digest::of(b"test"),

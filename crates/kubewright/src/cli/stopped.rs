@@ -125,6 +125,7 @@ mod tests {
         };
         Plan {
             left_out: std::collections::BTreeMap::new(),
+            notes: Vec::new(),
             operation,
             steps: steps.iter().map(step).collect(),
             made_from: Digest::of(b""),

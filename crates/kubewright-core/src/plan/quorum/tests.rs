@@ -5,14 +5,21 @@
 
 use super::*;
 
-/// The five states the laws are about; one that is starting is tried with fewer members.
-const SETTLED_STATES: [Member; 5] = [
+/// The states the laws are about; one that is starting is tried with fewer members.
+const SETTLED_STATES: [Member; 6] = [
     Member::Healthy,
     Member::Down,
     Member::Unstarted,
     Member::Learner,
+    Member::Absent,
     Member::Unknown,
 ];
+/// Every member is on a control plane, and they tell.
+const NOBODY: Elsewhere = Elsewhere {
+    voters: 0,
+    is_untold: false,
+    has_alarm: false,
+};
 const SERVERS: [Option<Health>; 4] = [
     Some(Health::Ready),
     Some(Health::Starting),
@@ -50,9 +57,15 @@ fn server_on(etcd: Member) -> Option<Health> {
     }
 }
 
-/// Plays the turns in one world; `up` are the members that serve in it.
+/// Whether the quorum is counted with a member.
+fn votes(one: &ControlPlane) -> bool {
+    !matches!(one.etcd, Member::Learner | Member::Absent)
+}
+
+/// Plays the turns in one world; `up` are the members that serve in it, those elsewhere after those of control planes.
 fn play(all: &[ControlPlane], turns: &Turns, mut up: Vec<bool>) -> Result<(), String> {
-    let is_voter: Vec<bool> = all.iter().map(|one| one.etcd != Member::Learner).collect();
+    let elsewhere = up.len() - all.len();
+    let is_voter: Vec<bool> = all.iter().map(votes).chain(vec![true; elsewhere]).collect();
     let voters = is_voter.iter().filter(|is| **is).count();
     let quorum = voters / 2 + 1;
     let healthy = |up: &[bool]| up.iter().zip(&is_voter).filter(|(up, is)| **up && **is).count();
@@ -79,12 +92,14 @@ fn play(all: &[ControlPlane], turns: &Turns, mut up: Vec<bool>) -> Result<(), St
 }
 
 /// Every world that fits what was seen.
-fn worlds(all: &[ControlPlane]) -> Vec<Vec<bool>> {
-    all.iter().fold(vec![Vec::new()], |worlds, one| {
-        let may_be: &[bool] = match one.etcd {
+fn worlds(all: &[ControlPlane], elsewhere: Elsewhere) -> Vec<Vec<bool>> {
+    let strangers = std::iter::repeat_n(Member::Unknown, elsewhere.voters);
+    let members = all.iter().map(|one| one.etcd).chain(strangers);
+    members.fold(vec![Vec::new()], |worlds, member| {
+        let may_be: &[bool] = match member {
             Member::Healthy => &[true],
             Member::Unknown | Member::Starting => &[true, false],
-            Member::Down | Member::Unstarted | Member::Learner => &[false],
+            Member::Down | Member::Unstarted | Member::Learner | Member::Absent => &[false],
         };
         worlds
             .iter()
@@ -97,10 +112,22 @@ fn worlds(all: &[ControlPlane]) -> Vec<Vec<bool>> {
     })
 }
 
-fn judge(all: &[ControlPlane]) -> Result<(), String> {
+fn judge(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<(), String> {
     let touched = positions(all, |one| one.is_touched);
-    match turns(all) {
+    match turns(all, elsewhere) {
         Ok(given) => {
+            if let Some(one) = touched.iter().find(|index| !votes(&all[**index])) {
+                return Err(format!(
+                    "{one} is changed and waited for, and no change makes it vote"
+                ));
+            }
+            let is_obscure = elsewhere.has_alarm || elsewhere.is_untold;
+            let disturbed = |one: &&ControlPlane| one.restarts && one.is_well();
+            if is_obscure && all.iter().filter(|one| one.is_touched).any(|one| disturbed(&one)) {
+                return Err(
+                    "one that is well is disturbed while an alarm is raised or nobody tells".to_owned(),
+                );
+            }
             let mut served: Vec<usize> = given.turns.iter().flatten().copied().collect();
             let mut known: Vec<bool> = all.iter().map(ControlPlane::is_well).collect();
             for index in &given.awaited {
@@ -128,19 +155,26 @@ fn judge(all: &[ControlPlane]) -> Result<(), String> {
             if given.awaited.iter().any(|index| touched.contains(index)) {
                 return Err("one that is touched is awaited before".to_owned());
             }
-            worlds(all)
+            worlds(all, elsewhere)
                 .into_iter()
                 .try_for_each(|world| play(all, &given, world))
         }
         Err(refused) => {
-            let voters = all.iter().filter(|one| one.etcd != Member::Learner).count();
+            let one = &all[refused.control_plane];
+            if !votes(one) {
+                return Ok(());
+            }
+            let voters = all.iter().filter(|one| votes(one)).count() + elsewhere.voters;
             let is_reason = |index: usize| !all[index].is_well();
             if !all[refused.control_plane].restarts {
                 return Err("refused what restarts nothing".to_owned());
             }
             // Two voters have none to spare, however well they are.
             let is_two = voters == 2 && all[refused.control_plane].restarts_etcd;
-            if !refused.unwell.iter().any(|index| is_reason(*index)) && !is_two {
+            let is_outside = elsewhere.has_alarm
+                || elsewhere.is_untold
+                || (refused.lacks_quorum && one.restarts_etcd && elsewhere.voters > 0);
+            if !refused.unwell.iter().any(|index| is_reason(*index)) && !is_two && !is_outside {
                 return Err(format!("refused without a reason: {refused:?}"));
             }
             Ok(())
@@ -166,7 +200,13 @@ fn every<T: Copy>(choices: &[T], count: usize, look: &mut impl FnMut(&[T])) {
 #[test]
 fn the_quorum_holds_for_every_membership_up_to_five_whatever_is_touched() {
     let mut tried = 0_u32;
-    for count in 1..=5 {
+    for (count, strangers) in
+        (1..=5).flat_map(|count| (0..=5 - count).map(move |strangers| (count, strangers)))
+    {
+        let elsewhere = Elsewhere {
+            voters: strangers,
+            ..Elsewhere::default()
+        };
         every(&SETTLED_STATES, count, &mut |states| {
             let touches = [Touch::No, Touch::Etcd, Touch::Mild];
             let touches = if count < 5 { &touches[..] } else { &touches[..2] };
@@ -176,12 +216,42 @@ fn the_quorum_holds_for_every_membership_up_to_five_whatever_is_touched() {
                     .zip(touches)
                     .map(|(state, touch)| control_plane(*state, server_on(*state), *touch))
                     .collect();
-                judge(&all).unwrap_or_else(|broken| panic!("{broken}: {states:?} {touches:?}"));
+                judge(&all, elsewhere).unwrap_or_else(|broken| {
+                    panic!("{broken}: {states:?} {touches:?} {strangers} elsewhere")
+                });
                 tried += 1;
             });
         });
     }
-    assert_eq!(tried, 15 + 225 + 3375 + 50_625 + 100_000);
+    // Of each number of control planes: with so many members elsewhere, times every state and touch of each.
+    assert_eq!(
+        tried,
+        5 * 18 + 4 * 18_u32.pow(2) + 3 * 18_u32.pow(3) + 2 * 18_u32.pow(4) + 12_u32.pow(5)
+    );
+}
+
+#[test]
+fn it_holds_while_an_alarm_is_raised_or_nobody_tells_the_members() {
+    for (has_alarm, is_untold) in [(true, false), (false, true), (true, true)] {
+        let elsewhere = Elsewhere {
+            voters: 0,
+            is_untold,
+            has_alarm,
+        };
+        let parts: Vec<(Member, Touch)> = SETTLED_STATES
+            .iter()
+            .flat_map(|state| TOUCHES.iter().map(move |touch| (*state, *touch)))
+            .collect();
+        for count in 1..=3 {
+            every(&parts, count, &mut |parts| {
+                let all: Vec<ControlPlane> = parts
+                    .iter()
+                    .map(|(state, touch)| control_plane(*state, server_on(*state), *touch))
+                    .collect();
+                judge(&all, elsewhere).unwrap_or_else(|broken| panic!("{broken}: {parts:?} {elsewhere:?}"));
+            });
+        }
+    }
 }
 
 #[test]
@@ -201,7 +271,7 @@ fn it_holds_for_three_members_and_every_state_of_member_and_api_server() {
                 .iter()
                 .map(|(etcd, server, touch)| control_plane(*etcd, *server, *touch))
                 .collect();
-            judge(&all).unwrap_or_else(|broken| panic!("{broken}: {parts:?}"));
+            judge(&all, NOBODY).unwrap_or_else(|broken| panic!("{broken}: {parts:?}"));
         });
     }
 }
@@ -214,7 +284,7 @@ fn a_cluster_that_is_well_is_never_refused_a_change() {
                 .iter()
                 .map(|touch| control_plane(Member::Healthy, Some(Health::Ready), *touch))
                 .collect();
-            let given = turns(&all).unwrap();
+            let given = turns(&all, NOBODY).unwrap();
             assert!(given.awaited.is_empty() && given.turns.iter().all(|turn| turn.len() == 1));
         });
     }
@@ -224,7 +294,7 @@ fn a_cluster_that_is_well_is_never_refused_a_change() {
 fn who_is_down_can_always_be_mended_and_comes_first() {
     let down = control_plane(Member::Down, Some(Health::Down), Touch::Etcd);
     let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
-    let order = |all: &[ControlPlane]| turns(all).map(|given| given.turns);
+    let order = |all: &[ControlPlane]| turns(all, NOBODY).map(|given| given.turns);
     assert_eq!(
         order(&[well.clone(), down.clone(), well.clone()]),
         Ok(vec![vec![1], vec![0], vec![2]])
@@ -256,10 +326,11 @@ fn nobody_is_disturbed_while_another_is_down_or_not_known() {
     ] {
         let unwell = control_plane(etcd, server, Touch::No);
         assert_eq!(
-            turns(&[well.clone(), touched.clone(), unwell]),
+            turns(&[well.clone(), touched.clone(), unwell], NOBODY),
             Err(NotNow {
                 control_plane: 1,
-                unwell: vec![2]
+                unwell: vec![2],
+                lacks_quorum: false,
             })
         );
     }
@@ -270,6 +341,33 @@ fn one_that_has_just_begun_is_waited_for() {
     let touched = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
     let starting = control_plane(Member::Starting, Some(Health::Starting), Touch::No);
     let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::No);
-    let given = turns(&[touched, starting, well]).unwrap();
+    let given = turns(&[touched, starting, well], NOBODY).unwrap();
     assert_eq!((given.awaited, given.turns), (vec![1], vec![vec![0]]));
+}
+
+#[test]
+fn a_member_nobody_knows_counts_and_is_not_trusted() {
+    let member = |touch| control_plane(Member::Healthy, Some(Health::Ready), touch);
+    let one_elsewhere = Elsewhere { voters: 1, ..NOBODY };
+    // Of four, three have to be left; of five, too.
+    let refused = turns(
+        &[member(Touch::Etcd), member(Touch::No), member(Touch::No)],
+        one_elsewhere,
+    );
+    assert_eq!(
+        refused,
+        Err(NotNow {
+            control_plane: 0,
+            unwell: Vec::new(),
+            lacks_quorum: true
+        })
+    );
+    let spared = turns(
+        &[member(Touch::Server), member(Touch::No), member(Touch::No)],
+        one_elsewhere,
+    );
+    assert_eq!(spared.map(|given| given.turns), Ok(vec![vec![0]]));
+    let four = std::iter::repeat_n(member(Touch::No), 3).chain([member(Touch::Etcd)]);
+    let spared = turns(&four.collect::<Vec<_>>(), one_elsewhere);
+    assert_eq!(spared.map(|given| given.turns), Ok(vec![vec![3]]));
 }

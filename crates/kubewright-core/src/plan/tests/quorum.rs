@@ -189,3 +189,204 @@ fn holds_in_every_plan_for_three_control_planes() {
     }
     assert!(made > 200, "only {made} plans were made");
 }
+
+/// etcd as its members tell it: one on each control plane, all of them well.
+fn members() -> ObservedEtcd {
+    let mut etcd = ObservedEtcd {
+        members: Some(Vec::new()),
+        ..ObservedEtcd::default()
+    };
+    for (id, name) in (1..).zip(CONTROL_PLANES) {
+        etcd.members.as_mut().unwrap().push(member(id, name, id + 10));
+        etcd.own.insert(name.to_owned(), Ok(says(id)));
+    }
+    etcd
+}
+
+fn member(id: u64, name: &str, host: u64) -> EtcdMember {
+    EtcdMember {
+        id,
+        name: name.to_owned(),
+        peer_urls: vec![format!("https://192.0.2.{host}:2380")],
+        is_learner: false,
+    }
+}
+
+fn says(member_id: u64) -> EtcdStatus {
+    EtcdStatus {
+        member_id,
+        version: "3.6.16".to_owned(),
+        has_leader: true,
+        is_leader: member_id == 1,
+        ..EtcdStatus::default()
+    }
+}
+
+/// A cluster that is well, where etcd's members are `etcd` and a stage of cp-1 restarts.
+fn restarting(etcd: ObservedEtcd, stage: Stage) -> (Cluster, Observed) {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    observed.etcd = Some(etcd);
+    restart(&mut observed, "cp-1", stage);
+    (cluster, observed)
+}
+
+fn refusal(etcd: ObservedEtcd, stage: Stage) -> Refusal {
+    let (cluster, observed) = restarting(etcd, stage);
+    let refusal = plan(&cluster, &observed).unwrap_err();
+    assert_eq!(refusal.rule(), "quorum");
+    refusal
+}
+
+#[test]
+fn members_that_are_well_are_no_reason_to_refuse() {
+    for stage in [Stage::Etcd, Stage::ControlPlane] {
+        let (cluster, observed) = restarting(members(), stage);
+        let plan = plan(&cluster, &observed).unwrap();
+        assert!(plan.notes.is_empty(), "{:?}", plan.notes);
+    }
+}
+
+#[test]
+fn a_learner_does_not_vote_although_its_node_says_that_it_is_healthy() {
+    let mut etcd = members();
+    etcd.members.as_mut().unwrap()[2].is_learner = true;
+    let refused = refusal(etcd.clone(), Stage::Etcd);
+    assert_eq!(
+        refused.to_string(),
+        "control plane cp-1 cannot be changed while cp-3 is not well: its etcd member is a learner and does not vote"
+    );
+    assert!(
+        refused.hint().contains("etcdctl member promote ID"),
+        "{}",
+        refused.hint()
+    );
+    let (cluster, mut observed) = restarting(etcd, Stage::Etcd);
+    observed.nodes.get_mut("cp-1").unwrap().differences.clear();
+    restart(&mut observed, "cp-3", Stage::ControlPlane);
+    assert_eq!(
+        plan(&cluster, &observed).unwrap_err().to_string(),
+        "control plane cp-3 cannot be changed: its etcd member is a learner and does not vote"
+    );
+}
+
+#[test]
+fn a_member_that_was_added_and_never_started_does_not_count_as_healthy() {
+    let mut etcd = members();
+    etcd.own.remove("cp-2");
+    etcd.members.as_mut().unwrap()[1].name.clear();
+    assert_eq!(
+        refusal(etcd, Stage::Etcd).to_string(),
+        "control plane cp-1 cannot be changed while cp-2 is not well: its etcd member was never started"
+    );
+}
+
+#[test]
+fn a_control_plane_whose_member_was_removed_is_named() {
+    let mut etcd = members();
+    etcd.own
+        .insert("cp-2".to_owned(), Err("connection refused".to_owned()));
+    etcd.members.as_mut().unwrap().remove(1);
+    assert_eq!(
+        refusal(etcd, Stage::ControlPlane).to_string(),
+        "control plane cp-1 cannot be changed while cp-2 is not well: etcd's list of members has none of it"
+    );
+}
+
+#[test]
+fn a_member_of_another_etcd_under_the_same_name_is_none_of_this_one() {
+    let mut etcd = members();
+    etcd.own.insert("cp-3".to_owned(), Ok(says(99)));
+    let text = refusal(etcd, Stage::Etcd).to_string();
+    assert!(
+        text.contains("cp-3 is not well: etcd's list of members has none of it"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_member_on_no_control_plane_counts_and_is_named() {
+    let mut etcd = members();
+    etcd.members.as_mut().unwrap().push(member(0xbeef, "db-9", 99));
+    let refused = refusal(etcd.clone(), Stage::Etcd);
+    assert_eq!(
+        refused.to_string(),
+        "control plane cp-1 cannot be changed while etcd has a member \"db-9\" (https://192.0.2.99:2380) on no control \
+         plane of cluster.yaml"
+    );
+    assert!(
+        refused.hint().contains("etcdctl member remove beef"),
+        "{}",
+        refused.hint()
+    );
+    // An API server is restarted beside it, and the plan says that it is there.
+    let (cluster, observed) = restarting(etcd.clone(), Stage::ControlPlane);
+    let noted = plan(&cluster, &observed).unwrap();
+    assert_eq!(noted.notes.len(), 1);
+    let text = text::render(&noted, &states_with_units(&cluster), &BTreeMap::new());
+    assert!(text.starts_with("note: etcd has a member \"db-9\""), "{text}");
+    // One that does not vote takes no part in the quorum.
+    etcd.members.as_mut().unwrap()[3].is_learner = true;
+    let (cluster, observed) = restarting(etcd, Stage::Etcd);
+    assert_eq!(plan(&cluster, &observed).unwrap().notes.len(), 1);
+}
+
+#[test]
+fn an_alarm_is_named_and_is_not_taken_for_members_that_are_down() {
+    let mut etcd = members();
+    let alarm = EtcdAlarm {
+        member_id: 2,
+        kind: "NOSPACE".to_owned(),
+    };
+    for own in etcd.own.values_mut() {
+        own.as_mut().unwrap().alarms.push(alarm.clone());
+    }
+    let (cluster, mut observed) = restarting(etcd, Stage::Etcd);
+    // Health endpoints tell of the alarm.
+    for node in CONTROL_PLANES {
+        is(&mut observed, node, Some(Health::Down), Some(Health::Ready));
+        restart(&mut observed, node, Stage::Etcd);
+    }
+    let refused = plan(&cluster, &observed).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "control plane cp-1 cannot be changed while etcd's alarm NOSPACE of cp-2 is raised"
+    );
+    assert!(
+        refused.hint().contains("etcdctl alarm disarm"),
+        "{}",
+        refused.hint()
+    );
+}
+
+#[test]
+fn nobody_is_disturbed_while_no_member_tells_who_they_are() {
+    let mut etcd = members();
+    etcd.members = None;
+    etcd.own
+        .insert("cp-2".to_owned(), Err("no answer within 3 s".to_owned()));
+    assert_eq!(
+        refusal(etcd.clone(), Stage::Etcd).to_string(),
+        "control plane cp-1 cannot be changed while no member of etcd tells which members there are: cp-2: no answer \
+         within 3 s"
+    );
+    // Without a quorum nobody can tell: those that are down are started all the same.
+    let (cluster, mut observed) = restarting(etcd, Stage::Etcd);
+    for node in CONTROL_PLANES {
+        is(&mut observed, node, Some(Health::Down), Some(Health::Down));
+    }
+    plan(&cluster, &observed).unwrap();
+}
+
+#[test]
+fn what_is_wrong_with_members_is_no_reason_against_changes_elsewhere() {
+    let mut etcd = members();
+    etcd.members.as_mut().unwrap()[2].is_learner = true;
+    etcd.members.as_mut().unwrap().push(member(9, "db-9", 99));
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    observed.etcd = Some(etcd);
+    assert_eq!(plan(&cluster, &observed).unwrap().changes(), 0);
+    differs(&mut observed, "w-1", Stage::Node);
+    assert!(!plan(&cluster, &observed).unwrap().is_empty());
+}

@@ -292,3 +292,66 @@ fn a_plan_before_the_first_apply_does_not_hang_on_authorities_nobody_holds_yet()
     let plan = |states: &BTreeMap<String, NodeState>| plan_apply(&cluster, states, &[], &observed).unwrap();
     assert_eq!(plan(&states(&cluster)), plan(&other));
 }
+
+#[test]
+fn what_etcd_tells_of_its_members_counts_and_what_changes_by_itself_does_not() {
+    let with = |change: &dyn Fn(&mut ObservedEtcd)| {
+        let mut world = World::new();
+        let mut etcd = ObservedEtcd {
+            members: Some(Vec::new()),
+            ..ObservedEtcd::default()
+        };
+        for (id, name) in (1..).zip(["cp-1", "cp-2", "cp-3"]) {
+            etcd.members.as_mut().unwrap().push(EtcdMember {
+                id,
+                name: name.to_owned(),
+                ..EtcdMember::default()
+            });
+            let own = EtcdStatus {
+                member_id: id,
+                is_leader: id == 1,
+                ..EtcdStatus::default()
+            };
+            etcd.own.insert(name.to_owned(), Ok(own));
+        }
+        change(&mut etcd);
+        world.observed.etcd = Some(etcd);
+        world.made_from()
+    };
+    let then = with(&|_| {});
+    let leader_moves = with(&|etcd| {
+        for own in etcd.own.values_mut().flatten() {
+            own.is_leader = own.member_id == 2;
+            own.version = "3.6.17".to_owned();
+        }
+    });
+    assert_eq!(then.changed_since(&leader_moves), Vec::<String>::new());
+    let other = with(&|etcd| {
+        let members = etcd.members.as_mut().unwrap();
+        members[1].is_learner = true;
+        members.push(EtcdMember {
+            id: 9,
+            name: "db-9".to_owned(),
+            ..EtcdMember::default()
+        });
+        let alarm = EtcdAlarm {
+            member_id: 1,
+            kind: "NOSPACE".to_owned(),
+        };
+        etcd.own
+            .get_mut("cp-3")
+            .unwrap()
+            .as_mut()
+            .unwrap()
+            .alarms
+            .push(alarm);
+    });
+    assert_eq!(
+        then.changed_since(&other),
+        [
+            "in etcd: the alarm NOSPACE of cp-1 is raised now",
+            "in etcd: the member of cp-2 was a voting member, is a learner now",
+            "in etcd: the unknown member db-9 is counted for the quorum now"
+        ]
+    );
+}

@@ -1,0 +1,209 @@
+//! Asks etcd's members who they are, all of them at once, each within a bound; one that is dead costs nobody's answer.
+//!
+//! Only reading that leaves no trace: the request for alarms would write to the log of the members, so alarms are taken
+//! from what members say of themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus, Observed, ObservedEtcd};
+use kubewright_core::spec::Cluster;
+use tokio::task::JoinSet;
+
+use crate::authority::Authorities;
+use crate::etcd::{EtcdClient, Status};
+use crate::execute::Asking;
+use crate::node::{Forward, Node};
+use crate::node_access::Nodes;
+
+/// How long one member has for each answer. A member of a cluster that serves needs milliseconds.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The ways to the members of etcd; inside this process in the simulated cluster.
+pub trait EtcdWays: Send + Sync {
+    /// The way to the member of a control plane, or why there is none.
+    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>>;
+}
+
+/// The way to one member.
+pub trait EtcdWay: Send + Sync {
+    /// How the member says it is; it answers without a quorum as well.
+    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>>;
+    /// The members, agreed by a quorum.
+    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>>;
+}
+
+/// Asks the members of the control planes that were seen; nobody while none of them has a member's data.
+pub(crate) async fn look(
+    ways: Arc<dyn EtcdWays>,
+    cluster: &Cluster,
+    observed: &Observed,
+) -> Option<ObservedEtcd> {
+    look_within(ways, cluster, observed, ANSWER).await
+}
+
+async fn look_within(
+    ways: Arc<dyn EtcdWays>,
+    cluster: &Cluster,
+    observed: &Observed,
+    bound: Duration,
+) -> Option<ObservedEtcd> {
+    let names = cluster.control_planes().map(|node| node.name.to_string());
+    let names: Vec<String> = names.filter(|name| observed.nodes.contains_key(name)).collect();
+    let has_data = |name: &String| observed.nodes[name].facts.has_etcd_data;
+    if !names.iter().any(has_data) {
+        return None;
+    }
+    let mut asked = JoinSet::new();
+    for name in names {
+        let ways = Arc::clone(&ways);
+        asked.spawn(async move {
+            let (own, members) = ask(ways.as_ref(), &name, bound).await;
+            (name, own, members)
+        });
+    }
+    let mut etcd = ObservedEtcd::default();
+    let mut lists = BTreeMap::new();
+    while let Some(answer) = asked.join_next().await {
+        match answer {
+            Ok((name, own, members)) => {
+                lists.extend(members.map(|members| (name.clone(), members)));
+                etcd.own.insert(name, own);
+            }
+            Err(panic) => tracing::error!(%panic, "asking a member of etcd"),
+        }
+    }
+    etcd.members = agreed(&etcd.own, lists);
+    Some(etcd)
+}
+
+type Own = Result<EtcdStatus, String>;
+
+/// What one member says of itself, and, where it sees a leader, of all of them.
+async fn ask(ways: &dyn EtcdWays, name: &str, bound: Duration) -> (Own, Option<Vec<EtcdMember>>) {
+    let reached = async {
+        let way = ways.reach(name).await?;
+        let own = way.status().await?;
+        Ok((way, own))
+    };
+    let (way, own) = match in_time(reached, bound).await {
+        Ok(reached) => reached,
+        Err(error) => return (Err(error), None),
+    };
+    // Without a leader it would wait for one until it gives up.
+    let members = if own.has_leader {
+        in_time(way.members(), bound)
+            .await
+            .inspect_err(|error| {
+                tracing::warn!(
+                    node = name,
+                    error,
+                    "its etcd member does not tell who the members are"
+                );
+            })
+            .ok()
+    } else {
+        None
+    };
+    (Ok(own), members)
+}
+
+async fn in_time<T>(asking: impl Future<Output = Result<T, String>>, bound: Duration) -> Result<T, String> {
+    let late = || format!("no answer within {} s", bound.as_secs());
+    tokio::time::timeout(bound, asking)
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
+/// The list most of those who answered are in. There is more than one only where somebody founded a second etcd.
+fn agreed(own: &BTreeMap<String, Own>, lists: BTreeMap<String, Vec<EtcdMember>>) -> Option<Vec<EtcdMember>> {
+    let knows = |members: &Vec<EtcdMember>| {
+        let ids = own.values().flatten().map(|own| own.member_id);
+        ids.filter(|id| members.iter().any(|member| member.id == *id))
+            .count()
+    };
+    let mut lists: Vec<Vec<EtcdMember>> = lists.into_values().collect();
+    lists.sort_by_key(|members| std::cmp::Reverse(knows(members)));
+    lists.into_iter().next()
+}
+
+/// The ways through conversations with the nodes.
+pub(crate) struct ThroughNodes(Nodes);
+
+impl ThroughNodes {
+    pub(crate) fn new(
+        cluster: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        authorities: &Arc<Authorities>,
+    ) -> Self {
+        Self(Nodes::new(cluster, nodes.clone(), Arc::clone(authorities)))
+    }
+}
+
+impl EtcdWays for ThroughNodes {
+    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>> {
+        Box::pin(async move {
+            let (client, forward) = self.0.etcd(node).await.map_err(|error| error.to_string())?;
+            Ok(Box::new(Reached {
+                client,
+                _forward: forward,
+            }) as Box<dyn EtcdWay>)
+        })
+    }
+}
+
+/// A member, and what keeps the way to it open.
+struct Reached {
+    client: EtcdClient,
+    _forward: Forward,
+}
+
+impl EtcdWay for Reached {
+    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>> {
+        Box::pin(async {
+            let status = self.client.status().await.map_err(|error| error.to_string())?;
+            Ok(observed(status))
+        })
+    }
+
+    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>> {
+        Box::pin(async {
+            let members = self.client.members().await.map_err(|error| error.to_string())?;
+            let members = members.into_iter().map(|member| EtcdMember {
+                id: member.id,
+                name: member.name,
+                peer_urls: member.peer_urls,
+                is_learner: member.is_learner,
+            });
+            Ok(members.collect())
+        })
+    }
+}
+
+/// A status without what changes by itself. Alarms stand among the errors, as in `memberID:1234 alarm:NOSPACE`.
+fn observed(status: Status) -> EtcdStatus {
+    let mut observed = EtcdStatus {
+        member_id: status.member_id,
+        version: status.version,
+        has_leader: status.leader != 0,
+        is_leader: status.leader == status.member_id && status.leader != 0,
+        ..EtcdStatus::default()
+    };
+    for error in status.errors {
+        let field = |name: &str| error.split_whitespace().find_map(|word| word.strip_prefix(name));
+        match field("alarm:") {
+            Some(kind) => observed.alarms.push(EtcdAlarm {
+                member_id: field("memberID:")
+                    .and_then(|id| id.parse().ok())
+                    .unwrap_or_default(),
+                kind: kind.to_owned(),
+            }),
+            None => observed.complaints.push(error),
+        }
+    }
+    observed
+}
+
+#[cfg(test)]
+mod tests;

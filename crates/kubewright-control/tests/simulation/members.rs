@@ -1,0 +1,96 @@
+//! What etcd's members answer when they are asked who they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kubewright_control::execute::Asking;
+use kubewright_control::membership::{EtcdWay, EtcdWays};
+use kubewright_control::node::Node;
+use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};
+
+use super::etcd;
+use super::world::{State, World};
+
+/// The ways to the members of a simulated world.
+pub(crate) struct Members {
+    world: Arc<World>,
+    nodes: BTreeMap<String, Node>,
+}
+
+impl Members {
+    pub(crate) fn new(world: Arc<World>, nodes: BTreeMap<String, Node>) -> Self {
+        Self { world, nodes }
+    }
+}
+
+impl EtcdWays for Members {
+    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>> {
+        let is_there = self.nodes.get(node).is_some_and(|node| !node.is_lost());
+        let way = One {
+            world: Arc::clone(&self.world),
+            node: node.to_owned(),
+        };
+        Box::pin(async move {
+            if is_there {
+                Ok(Box::new(way) as Box<dyn EtcdWay>)
+            } else {
+                Err("the node cannot be reached".to_owned())
+            }
+        })
+    }
+}
+
+struct One {
+    world: Arc<World>,
+    node: String,
+}
+
+impl EtcdWay for One {
+    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>> {
+        Box::pin(async {
+            let state = self.world.state();
+            if state.machines.get(&self.node).and_then(etcd::member).is_none() {
+                return Err("connection refused".to_owned());
+            }
+            let alarm = state.meddling.alarm.as_ref().map(|member| EtcdAlarm {
+                member_id: id(&state, &self.node, member),
+                kind: "NOSPACE".to_owned(),
+            });
+            Ok(EtcdStatus {
+                member_id: id(&state, &self.node, &self.node),
+                version: "3.6.16".to_owned(),
+                has_leader: etcd::has_quorum(&state, &self.node),
+                alarms: alarm.into_iter().collect(),
+                ..EtcdStatus::default()
+            })
+        })
+    }
+
+    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>> {
+        Box::pin(async {
+            let state = self.world.state();
+            if !etcd::has_quorum(&state, &self.node) {
+                return Err("etcdserver: no leader".to_owned());
+            }
+            let members = names(&state, &self.node).into_iter().map(|name| EtcdMember {
+                id: id(&state, &self.node, &name),
+                peer_urls: vec![format!("https://{name}.invalid:2380")],
+                is_learner: state.meddling.learners.contains(&name),
+                name,
+            });
+            Ok(members.collect())
+        })
+    }
+}
+
+/// The members of a machine's etcd, whoever added them.
+fn names(state: &State, machine: &str) -> Vec<String> {
+    let own = state.machines.get(machine).and_then(etcd::member);
+    let own = own.map(|own| own.members.clone()).unwrap_or_default();
+    own.into_iter().chain(state.meddling.strangers.clone()).collect()
+}
+
+fn id(state: &State, machine: &str, name: &str) -> u64 {
+    let position = names(state, machine).iter().position(|other| other == name);
+    position.map_or(0, |position| position as u64 + 1)
+}

@@ -1,0 +1,152 @@
+//! What etcd's members, as a quorum knows them, mean for the turns of the control planes, in values and in words.
+//!
+//! A node's own health endpoint does not tell the whole: a learner says that it is healthy, and while an alarm is raised
+//! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
+
+use super::Refusal;
+use super::apply::Recipe;
+use super::quorum::{ControlPlane, Elsewhere, Member, NotNow};
+use super::refusal::Obstacle;
+use crate::observed::{EtcdMember, Health, Membership, ObservedEtcd};
+
+impl Recipe<'_> {
+    fn etcd(&self) -> Option<&ObservedEtcd> {
+        self.observed.etcd.as_ref()
+    }
+
+    /// How the etcd member of a control plane is.
+    pub(super) fn member(&self, name: &str) -> Member {
+        let seen = self.observed.nodes.get(name).map(|seen| &seen.facts);
+        let own = match seen {
+            // It has never written anything.
+            Some(facts) if facts.etcd == Some(Health::Down) && !facts.has_etcd_data => Member::Unstarted,
+            Some(facts) => Member::from(facts.etcd),
+            None => Member::Unknown,
+        };
+        let (Some(etcd), Some(node)) = (self.etcd(), self.cluster.node(name)) else {
+            return own;
+        };
+        match etcd.membership(node) {
+            Membership::Untold => own,
+            Membership::Absent => Member::Absent,
+            Membership::Listed(member) if member.is_learner => Member::Learner,
+            Membership::Listed(member) if !member.is_started() => Member::Unstarted,
+            Membership::Listed(_) => {
+                let said = etcd.own.get(name).and_then(|own| own.as_ref().ok());
+                let sees_leader = said.is_some_and(|said| said.has_leader);
+                // Its health endpoint tells of the alarm, and of nothing else.
+                if sees_leader && own != Member::Unknown && !etcd.alarms().is_empty() {
+                    Member::Healthy
+                } else {
+                    own
+                }
+            }
+        }
+    }
+
+    /// What is of etcd besides the members of the control planes.
+    pub(super) fn elsewhere(&self) -> Elsewhere {
+        let Some(etcd) = self.etcd() else {
+            return Elsewhere::default();
+        };
+        let serves = |name: &str| {
+            let seen = self.observed.nodes.get(name);
+            seen.is_some_and(|seen| seen.facts.etcd == Some(Health::Ready))
+        };
+        let mut names = self.cluster.control_planes().map(|node| node.name.as_str());
+        let strangers = etcd.strangers(self.cluster).into_iter();
+        Elsewhere {
+            voters: strangers.filter(|member| !member.is_learner).count(),
+            is_untold: etcd.members.is_none() && names.any(serves),
+            has_alarm: !etcd.alarms().is_empty(),
+        }
+    }
+
+    /// Why a control plane cannot have its turn.
+    pub(super) fn not_now(&self, names: &[&str], all: &[ControlPlane], not_now: &NotNow) -> Refusal {
+        let unwell = not_now.unwell.iter().map(|index| Obstacle::ControlPlane {
+            node: names[*index].to_owned(),
+            complaint: complaint(&all[*index]),
+        });
+        let mut obstacles: Vec<Obstacle> = unwell.collect();
+        let is_own = not_now.unwell == [not_now.control_plane];
+        if let Some(etcd) = self.etcd().filter(|_| !is_own) {
+            obstacles.extend(alarms(etcd));
+            if self.elsewhere().is_untold {
+                let silent = etcd.own.iter();
+                let silent =
+                    silent.filter_map(|(node, own)| Some((node.clone(), own.as_ref().err()?.clone())));
+                obstacles.push(Obstacle::Untold {
+                    silent: silent.collect(),
+                });
+            }
+            let strangers = etcd.strangers(self.cluster).into_iter();
+            let voters = strangers.filter(|member| not_now.lacks_quorum && !member.is_learner);
+            obstacles.extend(voters.map(stranger));
+        }
+        Refusal::Quorum {
+            node: names[not_now.control_plane].to_owned(),
+            obstacles,
+        }
+    }
+
+    /// What whoever reads the plan should know of etcd, whether or not it is in the way.
+    pub(super) fn notes_on_etcd(&self) -> Vec<String> {
+        let Some(etcd) = self.etcd() else {
+            return Vec::new();
+        };
+        let strangers = etcd.strangers(self.cluster).into_iter().map(stranger);
+        let mut notes: Vec<Obstacle> = strangers.chain(alarms(etcd)).collect();
+        for node in self.cluster.control_planes() {
+            let name = node.name.as_str();
+            let etcd = self.member(name);
+            if matches!(etcd, Member::Learner | Member::Absent) {
+                notes.push(Obstacle::ControlPlane {
+                    node: name.to_owned(),
+                    complaint: complaint_of_member(etcd).unwrap_or_default().to_owned(),
+                });
+            }
+        }
+        notes.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn alarms(etcd: &ObservedEtcd) -> impl Iterator<Item = Obstacle> {
+    let alarms = etcd.alarms().into_iter();
+    alarms.map(|(alarm, member)| Obstacle::Alarm { alarm, member })
+}
+
+fn stranger(member: &EtcdMember) -> Obstacle {
+    Obstacle::Stranger {
+        member: member.name.clone(),
+        id: member.id,
+        peer_urls: member.peer_urls.clone(),
+    }
+}
+
+/// What is the matter with a control plane.
+fn complaint(one: &ControlPlane) -> String {
+    let server = match one.api_server {
+        Some(Health::Ready) => None,
+        Some(Health::Starting) => Some("its API server is starting"),
+        Some(Health::Down) => Some("its API server is not ready"),
+        None => Some("nobody knows how its API server is"),
+    };
+    let complaints: Vec<&str> = [complaint_of_member(one.etcd), server]
+        .into_iter()
+        .flatten()
+        .collect();
+    complaints.join(", ")
+}
+
+fn complaint_of_member(member: Member) -> Option<&'static str> {
+    match member {
+        Member::Healthy => None,
+        Member::Starting => Some("its etcd member is starting"),
+        Member::Down => Some("its etcd member is down or sees no leader"),
+        Member::Unstarted => Some("its etcd member was never started"),
+        Member::Learner => Some("its etcd member is a learner and does not vote"),
+        Member::Absent => Some("etcd's list of members has none of it"),
+        Member::Unknown => Some("nobody knows how its etcd member is"),
+    }
+}
