@@ -2,7 +2,11 @@
 //!
 //! Text in, text out; reading and writing files is the caller's. Merging replaces the entries of the same names and
 //! keeps everything else, fields this version does not know included (comments are lost, as with `kubectl config`).
+//! Where a cluster has more than one address, each further one is a context of its own, called after the first and the
+//! control plane, as in `admin@prod/cp-2`: a kubeconfig cannot name two servers for one context.
 //! What is made holds a private key, so it is a [`Secret`].
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +20,8 @@ pub struct Access<'a> {
     pub cluster: &'a str,
     /// Where its API is, as in `https://api.prod.example:6443`.
     pub server: &'a str,
+    /// Other places it is at, by the names of control planes, for when that one is down.
+    pub others: &'a BTreeMap<String, String>,
     /// The cluster's certificate authority, PEM.
     pub authority_pem: &'a str,
     /// The user's name; together with the cluster's it names the user and the context, as in `admin@prod`.
@@ -30,6 +36,11 @@ impl Access<'_> {
     /// Returns the name of the user's entry and of the context.
     pub fn context(&self) -> String {
         format!("{}@{}", self.user, self.cluster)
+    }
+
+    /// Returns the name of the context that goes through one control plane.
+    pub fn context_through(&self, control_plane: &str) -> String {
+        format!("{}/{control_plane}", self.context())
     }
 }
 
@@ -71,21 +82,37 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
     document.entry("kind").or_insert_with(|| json!("Config"));
     document.entry("preferences").or_insert_with(|| json!({}));
     let context = access.context();
-    put(
-        &mut document,
-        "clusters",
-        access.cluster,
-        "cluster",
-        &[
-            ("server", access.server.to_owned()),
-            (
-                "certificate-authority-data",
-                STANDARD.encode(access.authority_pem),
-            ),
-        ],
-        // Set before by hand or by another tool, they would contradict the authority given here.
-        &["certificate-authority", "insecure-skip-tls-verify"],
-    )?;
+    forget(&mut document, access);
+    let mut ways = vec![(access.cluster.to_owned(), context.clone(), access.server)];
+    ways.extend(access.others.iter().map(|(name, server)| {
+        let cluster = format!("{}/{name}", access.cluster);
+        (cluster, access.context_through(name), server.as_str())
+    }));
+    for (cluster, name, server) in ways {
+        put(
+            &mut document,
+            "clusters",
+            &cluster,
+            "cluster",
+            &[
+                ("server", server.to_owned()),
+                (
+                    "certificate-authority-data",
+                    STANDARD.encode(access.authority_pem),
+                ),
+            ],
+            // Set before by hand or by another tool, they would contradict the authority given here.
+            &["certificate-authority", "insecure-skip-tls-verify"],
+        )?;
+        put(
+            &mut document,
+            "contexts",
+            &name,
+            "context",
+            &[("cluster", cluster), ("user", context.clone())],
+            &[],
+        )?;
+    }
     put(
         &mut document,
         "users",
@@ -104,14 +131,6 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
             "auth-provider",
         ],
     )?;
-    put(
-        &mut document,
-        "contexts",
-        &context,
-        "context",
-        &[("cluster", access.cluster.to_owned()), ("user", context.clone())],
-        &[],
-    )?;
     document.insert("current-context".to_owned(), json!(context));
     let options = serde_saphyr::ser_options! {
         folded_wrap_chars: usize::MAX,
@@ -121,6 +140,22 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
         .map_err(|error| KubeconfigError::Write {
             message: error.to_string(),
         })
+}
+
+/// Drops the entries of control planes that are none any more, and the contexts that went through them, whoever's.
+fn forget(document: &mut Map<String, Value>, access: &Access<'_>) {
+    let is_gone = |name: Option<&Value>| {
+        let through = name
+            .and_then(Value::as_str)
+            .and_then(|name| name.strip_prefix(access.cluster)?.strip_prefix('/'));
+        through.is_some_and(|control_plane| !access.others.contains_key(control_plane))
+    };
+    if let Some(clusters) = document.get_mut("clusters").and_then(Value::as_array_mut) {
+        clusters.retain(|entry| !is_gone(entry.get("name")));
+    }
+    if let Some(contexts) = document.get_mut("contexts").and_then(Value::as_array_mut) {
+        contexts.retain(|entry| !is_gone(entry.pointer("/context/cluster")));
+    }
 }
 
 fn parse(existing: &str) -> Result<Map<String, Value>, KubeconfigError> {
@@ -199,10 +234,13 @@ mod tests {
         Secret::new(b"KEY".to_vec())
     }
 
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+
     fn access(key: &Secret) -> Access<'_> {
         Access {
             cluster: "prod",
             server: "https://192.0.2.11:6443",
+            others: &NONE,
             authority_pem: "CA",
             user: "admin",
             certificate_pem: "CERT",
@@ -293,6 +331,75 @@ users:
         let key = key();
         let once = text(&merge(OTHERS, &access(&key)).unwrap());
         assert_eq!(text(&merge(&once, &access(&key)).unwrap()), once);
+    }
+
+    fn names(document: &Value, list: &str) -> Vec<String> {
+        let entries = document[list].as_array().unwrap().iter();
+        entries
+            .map(|entry| entry["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_other_control_plane_is_a_context_with_the_same_user() {
+        let key = key();
+        let others: BTreeMap<String, String> = ["cp-1", "cp-2"]
+            .map(|name| (name.to_owned(), format!("https://{name}:6443")))
+            .into();
+        let access = Access {
+            others: &others,
+            ..access(&key)
+        };
+        let after = value(&merge(OTHERS, &access).unwrap());
+        assert_eq!(
+            names(&after, "clusters"),
+            ["home", "prod", "prod/cp-1", "prod/cp-2"]
+        );
+        assert_eq!(
+            names(&after, "contexts"),
+            ["home", "admin@prod", "admin@prod/cp-1", "admin@prod/cp-2"]
+        );
+        assert_eq!(names(&after, "users"), ["me", "admin@prod"]);
+        assert_eq!(
+            after["contexts"][3]["context"],
+            json!({"cluster": "prod/cp-2", "user": "admin@prod"})
+        );
+        assert_eq!(
+            after["clusters"][3]["cluster"]["server"],
+            json!("https://cp-2:6443")
+        );
+        assert_eq!(after["current-context"], json!("admin@prod"));
+    }
+
+    #[test]
+    fn a_control_plane_that_is_none_any_more_is_forgotten_with_everybodys_contexts() {
+        let key = key();
+        let others = |names: &[&str]| -> BTreeMap<String, String> {
+            let servers = names.iter();
+            servers
+                .map(|name| ((*name).to_owned(), format!("https://{name}:6443")))
+                .collect()
+        };
+        let (before, now) = (others(&["cp-1", "cp-2"]), others(&["cp-1"]));
+        let with = |user, others| Access {
+            user,
+            others,
+            ..access(&key)
+        };
+        let ada = text(&merge(OTHERS, &with("ada", &before)).unwrap());
+        let both = text(&merge(&ada, &with("admin", &before)).unwrap());
+        let after = value(&merge(&both, &with("admin", &now)).unwrap());
+        assert_eq!(names(&after, "clusters"), ["home", "prod", "prod/cp-1"]);
+        assert_eq!(
+            names(&after, "contexts"),
+            [
+                "home",
+                "ada@prod",
+                "ada@prod/cp-1",
+                "admin@prod",
+                "admin@prod/cp-1"
+            ]
+        );
     }
 
     #[test]

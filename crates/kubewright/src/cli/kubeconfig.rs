@@ -1,5 +1,6 @@
 //! `kubewright kubeconfig`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,17 @@ use kubewright_control::kube::kubeconfig::{self, Access};
 use kubewright_control::observe::MayLack;
 use kubewright_control::session::Purpose;
 use kubewright_core::manifest::ADMIN_GROUP;
+use kubewright_core::observed::{Health, Observed};
 use kubewright_core::resource::AuthorityName;
-use kubewright_core::spec::Cluster;
+use kubewright_core::spec::{Cluster, Node};
 
 use super::session;
 use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
+
+/// Where control planes serve the API.
+const API_PORT: u16 = 6443;
 
 /// Arguments of `kubeconfig`.
 #[derive(clap::Args, Debug)]
@@ -57,9 +62,11 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         .issue_client(user, &groups, arguments.ttl, SystemTime::now())
         .map_err(|error| session::failure(&error.into()))?;
     let certificates = look.authorities.certificates();
+    let servers = Servers::of(cluster, &look.observed);
     let access = Access {
         cluster: cluster.name.as_str(),
-        server: &server(cluster),
+        server: &servers.first,
+        others: &servers.others,
         authority_pem: certificates
             .get(&AuthorityName::Kubernetes)
             .map_or("", String::as_str),
@@ -70,6 +77,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     if !arguments.merge {
         let text = kubeconfig::render(&access).map_err(|error| Failure::from_error(Kind::Bug, &error))?;
         ui.secret(&text);
+        servers.advise(&access, ui);
         return Ok(());
     }
     let path = target()?;
@@ -79,19 +87,65 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         path.display(),
         access.context()
     ));
+    servers.advise(&access, ui);
     Ok(())
 }
 
-/// Where people reach the API: the endpoint of the file, or the first control plane.
-fn server(cluster: &Cluster) -> String {
-    if let Some(endpoint) = &cluster.control_plane.endpoint {
-        return format!("https://{endpoint}");
+/// Where people reach the API.
+struct Servers {
+    /// The endpoint of the file, or a control plane that answers now.
+    first: String,
+    /// Every control plane by its name, where the file has no endpoint and there is more than one.
+    others: BTreeMap<String, String>,
+    /// The control plane that `first` is, and one that it is not.
+    used_and_spare: Option<(String, String)>,
+}
+
+impl Servers {
+    fn of(cluster: &Cluster, observed: &Observed) -> Self {
+        let none = |first| Self {
+            first,
+            others: BTreeMap::new(),
+            used_and_spare: None,
+        };
+        if let Some(endpoint) = &cluster.control_plane.endpoint {
+            return none(format!("https://{endpoint}"));
+        }
+        let url = |node: &Node| format!("https://{}", SocketAddr::new(node.address, API_PORT));
+        let is_ready = |node: &&Node| {
+            let seen = observed.nodes.get(node.name.as_str());
+            seen.is_some_and(|seen| seen.facts.api_server == Some(Health::Ready))
+        };
+        let mut ready = cluster.control_planes().filter(is_ready);
+        let Some(used) = ready.next().or_else(|| cluster.control_planes().next()) else {
+            return none(String::new());
+        };
+        let is_other = |node: &&Node| node.name != used.name;
+        let spare = ready
+            .find(is_other)
+            .or_else(|| cluster.control_planes().find(is_other));
+        let Some(spare) = spare else {
+            return none(url(used));
+        };
+        Self {
+            first: url(used),
+            others: cluster
+                .control_planes()
+                .map(|node| (node.name.to_string(), url(node)))
+                .collect(),
+            used_and_spare: Some((used.name.to_string(), spare.name.to_string())),
+        }
     }
-    let address = cluster
-        .control_planes()
-        .next()
-        .map(|node| SocketAddr::new(node.address, 6443));
-    address.map_or_else(String::new, |address| format!("https://{address}"))
+
+    /// Says what to do when the control plane that is used is down.
+    fn advise(&self, access: &Access<'_>, ui: &Ui) {
+        if let Some((used, spare)) = &self.used_and_spare {
+            ui.say(&format!(
+                "cluster.yaml has no controlPlane.endpoint: kubectl asks {used}; when it is down, kubectl --context {}",
+                access.context_through(spare)
+            ));
+        }
+    }
 }
 
 fn target() -> Result<PathBuf, Failure> {
@@ -143,5 +197,81 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
     match number.checked_mul(seconds) {
         Some(total @ 60..=31_536_000) => Ok(Duration::from_secs(total)),
         _ => Err("choose between 1m and 365d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kubewright_core::observed::ObservedNode;
+    use kubewright_core::spec::parse;
+
+    use super::*;
+
+    fn cluster(control_planes: u8, more: &str) -> Cluster {
+        let nodes: String = (1..=control_planes)
+            .map(|number| {
+                format!("    - {{ name: cp-{number}, address: 192.0.2.1{number}, roles: [control-plane] }}\n")
+            })
+            .collect();
+        let text = format!(
+            "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata:\n  name: prod\nspec:\n{more}  nodes:\n{nodes}"
+        );
+        parse(&text, "cluster.yaml").unwrap().spec
+    }
+
+    fn seen(healths: &[(&str, Health)]) -> Observed {
+        let mut observed = Observed::default();
+        for (name, health) in healths {
+            let mut node = ObservedNode::default();
+            node.facts.api_server = Some(*health);
+            observed.nodes.insert((*name).to_owned(), node);
+        }
+        observed
+    }
+
+    #[test]
+    fn the_server_is_a_control_plane_that_answers_now_and_the_others_are_there_too() {
+        // cp-1 cannot be reached at all.
+        let observed = seen(&[("cp-2", Health::Down), ("cp-3", Health::Ready)]);
+        let servers = Servers::of(&cluster(3, ""), &observed);
+        assert_eq!(servers.first, "https://192.0.2.13:6443");
+        let names: Vec<&String> = servers.others.keys().collect();
+        assert_eq!(names, ["cp-1", "cp-2", "cp-3"]);
+        assert_eq!(servers.others["cp-2"], "https://192.0.2.12:6443");
+        assert_eq!(
+            servers.used_and_spare,
+            Some(("cp-3".to_owned(), "cp-1".to_owned()))
+        );
+    }
+
+    #[test]
+    fn of_those_that_answer_the_first_of_the_file_is_used_and_the_next_is_spare() {
+        let observed = seen(&[
+            ("cp-1", Health::Ready),
+            ("cp-2", Health::Down),
+            ("cp-3", Health::Ready),
+        ]);
+        let servers = Servers::of(&cluster(3, ""), &observed);
+        assert_eq!(servers.first, "https://192.0.2.11:6443");
+        assert_eq!(
+            servers.used_and_spare,
+            Some(("cp-1".to_owned(), "cp-3".to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_endpoint_or_a_single_control_plane_is_the_only_server() {
+        let endpoint = cluster(3, "  controlPlane: { endpoint: api.prod.example }\n");
+        let servers = Servers::of(&endpoint, &seen(&[("cp-1", Health::Ready)]));
+        assert_eq!(
+            (servers.first.as_str(), servers.others.len()),
+            ("https://api.prod.example:6443", 0)
+        );
+        let servers = Servers::of(&cluster(1, ""), &Observed::default());
+        assert_eq!(
+            (servers.first.as_str(), servers.others.len()),
+            ("https://192.0.2.11:6443", 0)
+        );
+        assert!(servers.used_and_spare.is_none());
     }
 }
