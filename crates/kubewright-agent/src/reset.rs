@@ -2,7 +2,8 @@
 //!
 //! The order is what makes it safe to be interrupted and run again: nothing may start what is being removed, so units
 //! go first, then the pods' processes, then their mounts, then the network, then files; what says that the node was
-//! ours goes last. A node that nothing says that of is left entirely alone. Volumes that are mounted somewhere are
+//! ours goes last. A node that nothing says that of is left alone, except for what a run noted that ended before its first
+//! change. Volumes that are mounted somewhere are
 //! unmounted or left, never entered.
 
 mod network;
@@ -23,7 +24,7 @@ use crate::node::Node;
 use crate::peer::Peer;
 use crate::resource::{self, unit};
 use crate::tree::Look;
-use crate::{journal, ledger, mounts, settled};
+use crate::{journal, ledger, mounts, operations, settled};
 
 /// Directories whose content is the cluster's, whoever wrote it. They themselves stay when they are mount points.
 const DATA: [&str; 14] = [
@@ -42,6 +43,8 @@ const DATA: [&str; 14] = [
     "/etc/kubewright",
     "/etc/kubernetes",
 ];
+/// Where runs note what they are about to do, before they do anything.
+const NOTES: [&str; 2] = [operations::DIRECTORY, journal::DIRECTORY];
 /// First words of the unit files kubewright writes: how its units are found when the ledger was lost.
 const OUR_UNIT: &str = "# Written by kubewright";
 const UNITS: &str = "/etc/systemd/system";
@@ -57,7 +60,7 @@ pub fn reset(
 ) -> Result<Vec<ResourceId>, NodeError> {
     let mut removed = BTreeSet::new();
     if !is_ours(node)? {
-        return Ok(Vec::new());
+        return forget_what_never_began(node);
     }
     let whole = ResourceId::new("node", "reset");
     let intended = Event::Intended {
@@ -90,10 +93,32 @@ pub fn reset(
     journal.forget();
     peer.progress(&whole, true);
     node.changed += removed.len() as u64;
-    for path in &left {
+    tell_left(&left);
+    Ok(removed.into_iter().collect())
+}
+
+/// A run that ended before its first change has left what it noted, and nothing else: only that goes.
+fn forget_what_never_began(node: &mut Node) -> Result<Vec<ResourceId>, NodeError> {
+    let mut removed = Vec::new();
+    for path in NOTES {
+        if node.tree.look(path)? != Look::Missing {
+            removed.push(ResourceId::new("directory", path));
+        }
+    }
+    let mut left = Vec::new();
+    if !removed.is_empty() {
+        forget(node, &mut left)?;
+        node.changed += removed.len() as u64;
+    }
+    tell_left(&left);
+    Ok(removed)
+}
+
+/// Says what could not be removed.
+fn tell_left(left: &[String]) {
+    for path in left {
         let _ = writeln!(std::io::stderr(), "kubewright-agent: left alone: {path}");
     }
-    Ok(removed.into_iter().collect())
 }
 
 /// Whether anything says that kubewright was here.

@@ -194,6 +194,54 @@ fn a_node_that_is_not_ours_is_left_alone() {
     assert_eq!(system.snapshot(), before);
 }
 
+/// A node of somebody else, on which a first apply was killed when it had noted that it begins.
+fn noted_only() -> Arc<TestSystem> {
+    let system = TestSystem::new();
+    system.put("/etc/kubernetes/admin.conf", "theirs");
+    system.put("/var/lib/etcd/member/wal", "theirs");
+    system.put("/var/lib/kubewright/agent/abc", "the agent");
+    let same: Arc<dyn System> = system.clone();
+    crate::operations::record(&same, "20260102T030405Z-r1", true, "{}\n").unwrap();
+    system
+}
+
+#[test]
+fn what_a_run_noted_before_its_first_change_goes_and_nothing_else() {
+    let system = noted_only();
+    let mut node = node(&system);
+    let removed = reset(&mut node, &mut journal(), &mut TestController::new()).unwrap();
+    assert_eq!(
+        removed,
+        [ResourceId::new("directory", crate::operations::DIRECTORY)]
+    );
+    assert_eq!(node.changed, 1);
+    assert!(!system.has(crate::operations::DIRECTORY) && !system.has(journal::DIRECTORY));
+    for path in [
+        "/etc/kubernetes/admin.conf",
+        "/var/lib/etcd/member/wal",
+        "/var/lib/kubewright/agent/abc",
+    ] {
+        assert!(system.has(path), "{path} is gone");
+    }
+    let before = system.snapshot();
+    let removed = reset(
+        &mut node,
+        &mut Journal::new(Run::default()),
+        &mut TestController::new(),
+    )
+    .unwrap();
+    assert_eq!((removed, system.snapshot()), (Vec::new(), before));
+}
+
+#[test]
+fn what_a_run_noted_is_no_trace_of_another_installer() {
+    let system = TestSystem::new();
+    let same: Arc<dyn System> = system.clone();
+    crate::operations::record(&same, "20260102T030405Z-r1", true, "{}\n").unwrap();
+    let facts = crate::facts::gather(&same).unwrap();
+    assert_eq!((facts.leftovers, facts.unfinished_run), (Vec::new(), None));
+}
+
 #[test]
 fn finds_our_units_when_the_ledger_was_lost() {
     let system = lived_in();
