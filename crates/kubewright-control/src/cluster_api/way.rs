@@ -1,4 +1,5 @@
-//! The way to an API server that is ready, through the conversation with its node; another one when that is lost.
+//! The way to an API server that is ready, through the conversation with its node; another one when the conversation is
+//! lost or the server does not serve any more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const IDENTITY_LIFETIME: Duration = Duration::from_secs(4 * 3600);
 pub(super) struct ApiWay {
     pub(super) control_planes: Vec<String>,
     nodes: BTreeMap<String, Node>,
+    /// Where the API server of each control plane listens, as its node sees it.
+    addresses: BTreeMap<String, String>,
     authorities: Arc<Authorities>,
     connection: Mutex<Option<Connection>>,
 }
@@ -41,7 +44,11 @@ impl ApiWay {
         nodes: BTreeMap<String, Node>,
         authorities: Arc<Authorities>,
     ) -> Self {
+        let addresses = control_planes.iter();
         Self {
+            addresses: addresses
+                .map(|name| (name.clone(), API_ADDRESS.to_owned()))
+                .collect(),
             control_planes,
             nodes,
             authorities,
@@ -76,8 +83,8 @@ impl ApiWay {
         ))
     }
 
-    /// Does something with the API that can be done twice: when the conversation that carries it is lost, again through
-    /// another control plane.
+    /// Does something with the API that can be done twice: when the conversation that carries it is lost, or it fails and
+    /// the server is not ready any more, again through another control plane.
     pub(super) async fn with<T, F>(&self, work: impl Fn(Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
@@ -88,18 +95,20 @@ impl ApiWay {
             ways_left = ways_left.saturating_sub(1);
             let done = tokio::select! {
                 biased;
-                done = work(client) => Some(done),
+                done = work(client.clone()) => Some(done),
                 () = node.ended() => None,
             };
             match done {
                 Some(Ok(done)) => return Ok(done),
-                Some(Err(error)) if ways_left == 0 || !node.is_lost() => return Err(error),
+                Some(Err(error)) if ways_left == 0 => return Err(error),
+                Some(Err(error)) if !node.is_lost() && is_ready(&client).await => return Err(error),
                 None if ways_left == 0 => {
                     let error = Error::named(ErrorId::ApiUnreachable, "the way to the API was lost");
                     return Err(error.on(node.name().as_str()));
                 }
                 Some(Err(_)) | None => {
                     tracing::warn!(node = %node.name(), "the way to the API was lost; looking for another");
+                    *self.connection.lock().await = None;
                 }
             }
         }
@@ -108,7 +117,8 @@ impl ApiWay {
     async fn connect(&self, name: &str) -> Result<Connection, Error> {
         let unreachable = || Error::named(ErrorId::SshNoAnswer, "the node cannot be reached").on(name);
         let node = self.nodes.get(name).ok_or_else(unreachable)?;
-        let forward = node.forward(API_ADDRESS).await.map_err(|error| {
+        let address = self.addresses.get(name).map_or(API_ADDRESS, String::as_str);
+        let forward = node.forward(address).await.map_err(|error| {
             Error::caused(Kind::User, "listen on this computer's loopback", &error).id(ErrorId::LocalFailure)
         })?;
         // The group may do everything from the first second of a cluster's life, before any binding exists.
@@ -136,3 +146,14 @@ impl ApiWay {
         })
     }
 }
+
+/// Whether the server still says that it is ready.
+async fn is_ready(client: &Client) -> bool {
+    matches!(
+        tokio::time::timeout(FIND_TIMEOUT, wait::readyz(client)).await,
+        Ok(Ok(()))
+    )
+}
+
+#[cfg(test)]
+mod tests;
