@@ -140,7 +140,7 @@ mod tests {
           because: it has form 9 (written by kubewright 0.1.0), this kubewright reads form 1
           hint: apply it with kubewright 0.1.0, or make it anew: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
-          because: it is damaged: EOF while parsing a string at line 15 column 10
+          because: it is damaged: EOF while parsing a string at line 15 column 19
           hint: make it anew: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: its digest does not fit its content
