@@ -382,8 +382,8 @@ users:
         };
         let (before, now) = (others(&["cp-1", "cp-2"]), others(&["cp-1"]));
         let with = |user, others| Access {
-            user,
             others,
+            user,
             ..access(&key)
         };
         let ada = text(&merge(OTHERS, &with("ada", &before)).unwrap());

@@ -59,7 +59,8 @@ fn cluster() -> Cluster {
         .map(|(number, name)| {
             format!("    - {{ name: {name}, address: 192.0.2.{number}, roles: [control-plane] }}\n")
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!(
         "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata:\n  name: test\nspec:\n  nodes:\n{nodes}"
     );

@@ -108,7 +108,7 @@ pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
         .filter_map(|name| member(state.machines.get(*name)?))
         .filter(|other| other.cluster == own.cluster && other.authority == own.authority)
         .count();
-    running > (voters.len() + strangers) / 2
+    2 * running > voters.len() + strangers
 }
 
 /// Whether a machine's member says that it is healthy.

@@ -212,7 +212,8 @@ mod tests {
             .map(|number| {
                 format!("    - {{ name: cp-{number}, address: 192.0.2.1{number}, roles: [control-plane] }}\n")
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let text = format!(
             "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata:\n  name: prod\nspec:\n{more}  nodes:\n{nodes}"
         );
