@@ -44,13 +44,10 @@ const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | seed NUMBER | size NODES...]
+           | membership | seed NUMBER | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
   points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
-usage: cargo test -p kubewright-control --test simulation -- [quick | all | membership | seed NUMBER | size NODES...]
-  quick   some fault points and schedules of everything (this is what plain `cargo test` does)
-  all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
   membership  what the plan makes of etcd's members
   seed    the schedule of one seed
   size    measures an apply without changes on so many nodes";
