@@ -34,7 +34,6 @@ use crate::journal::Run;
 use crate::link::Link;
 use crate::lock::{self, Lock};
 use crate::pipe::Pipe;
-use crate::resource::unit;
 use crate::system::System;
 use crate::{facts, operations, probe, secrets, tunnel, wait};
 
@@ -337,10 +336,6 @@ impl Conversation {
             Request::ReadOperations { run } => self.beside(id, move |system, _| {
                 let operations = operations::read(system, run.as_deref())?;
                 Ok(Reply::Operations { operations })
-            }),
-            Request::UnitLog { unit, lines } => self.beside(id, move |system, _| {
-                let lines = unit::log(system.as_ref(), &unit, lines)?;
-                Ok(Reply::Log { lines })
             }),
         }
     }

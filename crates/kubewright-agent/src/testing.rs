@@ -255,6 +255,9 @@ impl TestSystem {
             }
             "stop" | "reset-failed" => {
                 for name in names {
+                    if options[0] == "stop" && simulated.refused.contains(name) {
+                        return failed(&format!("Job for {name} timed out."));
+                    }
                     let unit = simulated.units.entry(name.clone()).or_default();
                     "inactive".clone_into(&mut unit.active);
                     unit.main_pid = 0;

@@ -19,6 +19,8 @@ use crate::system::System;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(3);
+/// As much of an answer is read as tells why a server is not ready.
+const LONGEST_BODY: usize = 8 << 10;
 
 /// Waits until a condition holds, the time is over or `stop` says so.
 ///
@@ -70,9 +72,11 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> R
         NodeCondition::HttpOk { url, ca_file, .. } => {
             let left = deadline.saturating_sub(system.uptime());
             let timeout = left.clamp(Duration::from_millis(50), LOOK);
-            match status(system, url, ca_file.as_deref(), timeout)? {
-                200 => Ok(()),
-                status => Err(format!("it answers {status}")),
+            let answer = ask(system, url, ca_file.as_deref(), timeout)?;
+            match (answer.status, answer.reason()) {
+                (200, _) => Ok(()),
+                (status, Some(reason)) => Err(format!("it answers {status}: {reason}")),
+                (status, None) => Err(format!("it answers {status}")),
             }
         }
     }
@@ -88,9 +92,45 @@ pub fn status(
     ca_file: Option<&str>,
     timeout: Duration,
 ) -> Result<u16, String> {
-    system
-        .http_status(url, ca_file)
-        .unwrap_or_else(|| get(system, url, ca_file, timeout).map_err(|error| error.cause))
+    ask(system, url, ca_file, timeout).map(|answer| answer.status)
+}
+
+fn ask(system: &dyn System, url: &str, ca_file: Option<&str>, timeout: Duration) -> Result<Answer, String> {
+    match system.http_status(url, ca_file) {
+        Some(status) => status.map(|status| Answer {
+            status,
+            body: String::new(),
+        }),
+        None => get(system, url, ca_file, timeout).map_err(|error| error.cause),
+    }
+}
+
+/// What a server answered.
+struct Answer {
+    status: u16,
+    /// The beginning of its body, when the status is not 200.
+    body: String,
+}
+
+impl Answer {
+    /// Why it is not ready, in its own words: the reason of etcd's `/health`, the checks that fail of an API server's
+    /// `/readyz` (marked `[-]`), or the first line.
+    fn reason(&self) -> Option<String> {
+        let body = self.body.trim();
+        let health: Option<serde_json::Value> = serde_json::from_str(body).ok();
+        if let Some(reason) = health.as_ref().and_then(|health| health["reason"].as_str()) {
+            return Some(reason.to_owned());
+        }
+        let failing: Vec<&str> = body
+            .lines()
+            .filter_map(|line| line.strip_prefix("[-]"))
+            .map(|line| line.split(':').next().unwrap_or(line).trim())
+            .collect();
+        if !failing.is_empty() {
+            return Some(failing.join(", "));
+        }
+        body.lines().next().map(str::to_owned)
+    }
 }
 
 struct Url<'u> {
@@ -124,7 +164,12 @@ fn parse(url: &str) -> Option<Url<'_>> {
 }
 
 /// The status of one HTTP GET.
-fn get(system: &dyn System, url: &str, ca_file: Option<&str>, timeout: Duration) -> Result<u16, NodeError> {
+fn get(
+    system: &dyn System,
+    url: &str,
+    ca_file: Option<&str>,
+    timeout: Duration,
+) -> Result<Answer, NodeError> {
     let doing = || format!("ask {url}");
     let target = parse(url).ok_or_else(|| fault(doing(), "not a URL with an address"))?;
     let socket = TcpStream::connect_timeout(&target.address, timeout).doing(doing)?;
@@ -158,21 +203,43 @@ fn connect_tls(system: &dyn System, ca_file: &str, address: IpAddr) -> Result<Cl
     ClientConnection::new(Arc::new(config), ServerName::from(address)).map_err(|error| error.to_string())
 }
 
-fn exchange(mut stream: impl Read + Write, target: &Url<'_>) -> std::io::Result<u16> {
+fn exchange(mut stream: impl Read + Write, target: &Url<'_>) -> std::io::Result<Answer> {
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kubewright-agent\r\nConnection: close\r\n\r\n",
         target.path, target.authority
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
-    // "HTTP/1.1 200": everything after the code is of no interest.
+    // "HTTP/1.1 200": everything after that code is of no interest.
     let mut line = [0; 12];
     stream.read_exact(&mut line)?;
-    std::str::from_utf8(&line)
+    let status = std::str::from_utf8(&line)
         .ok()
         .filter(|line| line.starts_with("HTTP/1."))
         .and_then(|line| line[9..].parse().ok())
-        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
+    let body = if status == 200 {
+        String::new()
+    } else {
+        body(&mut stream)
+    };
+    Ok(Answer { status, body })
+}
+
+/// What comes after the headers, as far as it comes soon and is short.
+fn body(stream: &mut impl Read) -> String {
+    let begun = std::time::Instant::now();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 1024];
+    while answer.len() < LONGEST_BODY && begun.elapsed() < LOOK {
+        match stream.read(&mut buffer) {
+            Ok(count @ 1..) => answer.extend_from_slice(&buffer[..count]),
+            _ => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&answer);
+    text.split_once("\r\n\r\n")
+        .map_or_else(String::new, |(_, body)| body.to_owned())
 }
 
 #[cfg(test)]
@@ -220,6 +287,35 @@ mod tests {
         let error = wait(&*system, &condition, Duration::ZERO, &|| false).unwrap_err();
         assert_eq!(error.doing, format!("wait until {url} answers 200"));
         assert_eq!(error.cause, "not so after 0 s: it answers 503");
+    }
+
+    #[test]
+    fn says_why_a_server_is_not_ready_in_its_own_words() {
+        let said = |answer| {
+            let condition = NodeCondition::HttpOk {
+                url: server(vec![answer]),
+                ca_file: None,
+                unit: None,
+            };
+            let error = wait(&*TestSystem::new(), &condition, Duration::ZERO, &|| false).unwrap_err();
+            error.cause.replace("not so after 0 s: ", "")
+        };
+        assert_eq!(
+            said(
+                "HTTP/1.1 503 Service Unavailable\r\nX: y\r\n\r\n{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}"
+            ),
+            "it answers 503: ALARM NOSPACE"
+        );
+        assert_eq!(
+            said(
+                "HTTP/1.1 500 no\r\n\r\n[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/a failed: x\nreadyz check failed\n"
+            ),
+            "it answers 500: etcd failed, poststarthook/a failed"
+        );
+        assert_eq!(
+            said("HTTP/1.1 401 no\r\n\r\nUnauthorized\n"),
+            "it answers 401: Unauthorized"
+        );
     }
 
     #[test]

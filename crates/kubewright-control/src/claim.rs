@@ -246,7 +246,13 @@ async fn take(leases: &dyn Leases, me: &Claimant, pace: Pace, acquired: &str) ->
         }
         // Bounded by what the other lease lasts; this only keeps a broken store from being watched for ever.
         if begun.elapsed() > pace.patience * 2 {
-            return Err(Error::new(Kind::Api, "take the run's lease").because("it never came free"));
+            let holder = watched.as_ref().map_or_else(String::new, |(other, _)| {
+                let run = other.run.as_deref().unwrap_or("none");
+                format!("; last seen: held by {} (run {run})", other.operator)
+            });
+            let waited = begun.elapsed().as_secs();
+            return Err(Error::new(Kind::Api, "take the run's lease")
+                .because(format!("it did not come free within {waited} s{holder}")));
         }
         sleep(pace.looks).await;
     }

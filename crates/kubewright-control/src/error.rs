@@ -12,7 +12,7 @@ use kubewright_core::wire::NodeError;
 
 use crate::artifact::ArtifactError;
 use crate::authority::AuthorityError;
-use crate::node::{NodeCallError, outcome, since};
+use crate::node::{NodeCallError, outcome, overdue, since};
 
 /// An error with everything an operator needs.
 #[derive(Clone, Debug)]
@@ -195,9 +195,12 @@ impl From<NodeCallError> for Error {
                 silent.as_secs(),
                 outcome(asked)
             )),
-            NodeCallError::TimedOut { doing, after, .. } => {
-                Self::named(ErrorId::NodeTimeout, doing).because(format!("no answer within {} s", after.as_secs()))
-            }
+            NodeCallError::TimedOut {
+                doing,
+                after,
+                last_seen,
+                ..
+            } => Self::named(ErrorId::NodeTimeout, doing).because(overdue(after, last_seen.as_deref())),
             NodeCallError::Protocol { doing, cause, .. } => Self::bug(doing).because(cause),
             NodeCallError::Tunnel { address, cause, .. } => Self::named(
                 ErrorId::NodeConnection,

@@ -143,11 +143,17 @@ impl OperationLog {
 
     /// Waits until every place has what was written so far, but not for ever.
     async fn settle(&self) {
-        let written: Vec<_> = self.places().values().map(Place::written).collect();
-        let all = futures::future::join_all(written);
-        if tokio::time::timeout(ACKNOWLEDGED, all).await.is_err() {
-            tracing::warn!("some place does not acknowledge the operation log; going on without it");
-        }
+        let written = |(name, place): (&String, &Place)| {
+            let (name, written) = (name.clone(), place.written());
+            async move {
+                if tokio::time::timeout(ACKNOWLEDGED, written).await.is_err() {
+                    let seconds = ACKNOWLEDGED.as_secs();
+                    tracing::warn!(place = %name, seconds, "the operation log is not acknowledged; going on without it");
+                }
+            }
+        };
+        let written: Vec<_> = self.places().iter().map(written).collect();
+        futures::future::join_all(written).await;
     }
 
     /// A node that is about to be reset keeps no record: nothing is to be written there any more.

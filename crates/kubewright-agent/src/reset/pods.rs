@@ -11,6 +11,8 @@ use crate::fault::{fault, hinted};
 use crate::mounts::{self, is_at_or_below};
 use crate::system::{Command, System, act};
 
+/// As many processes are named in an error.
+const NAMED: usize = 8;
 /// How long processes may take to be gone after they were killed.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -35,7 +37,16 @@ pub(super) fn kill(system: &dyn System) -> Result<(), NodeError> {
         if Instant::now() > deadline {
             let error = fault(
                 "end the pods' processes",
-                format!("{} of them live on after they were killed", processes.len()),
+                format!(
+                    "{} of them live on after they were killed: process {}",
+                    processes.len(),
+                    processes
+                        .iter()
+                        .take(NAMED)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
             );
             return Err(hinted(
                 error,

@@ -464,8 +464,10 @@ pub(crate) fn stop(node: &mut Node, names: &[String]) -> Result<(), NodeError> {
     node.unit_actions += running.len() as u64;
     let left = statuses(system.as_ref(), &running)?;
     if let Some((name, _)) = left.iter().find(|(_, status)| status.is_up(Start::Ask)) {
-        stopped?;
-        let error = fault(format!("stop {name}"), "it is still running");
+        let mut error = fault(format!("stop {name}"), "it is still running");
+        if let Err(refused) = stopped {
+            (error.cause, error.command) = (refused.cause, refused.command);
+        }
         return Err(with_log(node, name, error));
     }
     Ok(())

@@ -91,6 +91,7 @@ impl RetryPolicy {
         let end = started + self.limit;
         let mut pause = self.first_pause;
         let mut attempts = 0;
+        let mut last = None;
         loop {
             attempts += 1;
             let attempt_end = end.min(Instant::now() + self.attempt);
@@ -98,7 +99,14 @@ impl RetryPolicy {
                 if Instant::now() < end {
                     continue;
                 }
-                return Err(RequestError::NoAnswer { within: self.limit });
+                return Err(match last {
+                    None => RequestError::NoAnswer { within: self.limit },
+                    Some(last) => RequestError::GaveUp {
+                        attempts,
+                        within: started.elapsed(),
+                        last,
+                    },
+                });
             };
             let failure = match answer {
                 Ok(value) => return Ok(value),
@@ -118,6 +126,7 @@ impl RetryPolicy {
                 });
             }
             tracing::debug!(attempts, %failure, pause = ?asked, "sending the request again");
+            last = Some(failure);
             sleep(asked).await;
             pause = (pause * 2).min(self.longest_pause);
         }
@@ -142,6 +151,32 @@ mod tests {
 
     fn answered(code: u16) -> kube::Error {
         kube::Error::Api(Status::failure("no", "No").with_code(code).boxed())
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_before_the_server_fell_silent_is_told() {
+        let attempts = Cell::new(0);
+        let policy = RetryPolicy {
+            limit: Duration::from_millis(50),
+            ..quick()
+        };
+        let gave_up: Result<(), _> = policy
+            .run(|| {
+                attempts.set(attempts.get() + 1);
+                let is_first = attempts.get() == 1;
+                async move {
+                    if is_first {
+                        return Err(answered(503));
+                    }
+                    std::future::pending().await
+                }
+            })
+            .await;
+        let error = gave_up.unwrap_err();
+        assert!(
+            matches!(error, RequestError::GaveUp { attempts: 2, .. }),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -8,21 +8,16 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt as _};
-use tokio::time::{Instant, sleep, timeout_at};
+use kube::{Api, Client};
+use tokio::time::Instant;
 
 use super::failure::ApiFailure;
 use super::nodes::readiness;
 use super::pods;
 use super::retry::{RequestError, RetryPolicy};
 use super::watch::{self, Selection, TimeOver, Verdict};
-
-/// `/readyz` has no watch: how often it is asked.
-const READYZ_ASKED_EVERY: Duration = Duration::from_millis(200);
-/// An answer of `/readyz` that takes longer counts as none.
-const READYZ_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A condition that did not come true in time.
 // The last seen state is the hint: it names the node or pod and the reason.
@@ -160,29 +155,6 @@ fn unavailable(deployment: &Deployment) -> Option<String> {
     ))
 }
 
-/// Waits until the API server says it is ready.
-pub async fn api_ready(client: &Client, limit: Duration) -> Result<(), WaitTimedOut> {
-    let started = Instant::now();
-    let end = started + limit;
-    let mut last_seen = "no answer".to_owned();
-    loop {
-        let answer_by = end.min(Instant::now() + READYZ_ANSWERS_WITHIN);
-        match timeout_at(answer_by, readyz(client)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(failure)) => last_seen = failing_checks(&failure.to_string()),
-            Err(_) => "no answer".clone_into(&mut last_seen),
-        }
-        if Instant::now() + READYZ_ASKED_EVERY >= end {
-            return Err(WaitTimedOut {
-                condition: "the API server is ready".to_owned(),
-                waited: limit,
-                last_seen,
-            });
-        }
-        sleep(READYZ_ASKED_EVERY).await;
-    }
-}
-
 /// Asks an API server once whether it is ready.
 pub async fn readyz(client: &Client) -> Result<(), ApiFailure> {
     let request = kube::core::Request::new("/readyz")
@@ -190,46 +162,6 @@ pub async fn readyz(client: &Client) -> Result<(), ApiFailure> {
         .map_err(kube::Error::BuildRequest)?;
     client.request_text(request).await?;
     Ok(())
-}
-
-/// Reduces the list of checks to those that fail, marked `[-]`.
-fn failing_checks(answer: &str) -> String {
-    let failing: Vec<_> = answer
-        .lines()
-        .filter_map(|line| line.strip_prefix("[-]"))
-        .map(|line| line.split(':').next().unwrap_or(line))
-        .collect();
-    if failing.is_empty() {
-        answer.to_owned()
-    } else {
-        failing.join(", ")
-    }
-}
-
-/// Waits until pods can be made in a namespace: its `default` service account exists.
-pub async fn default_service_account(
-    client: &Client,
-    namespace: &str,
-    limit: Duration,
-) -> Result<(), WaitTimedOut> {
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    watch::until(
-        &api,
-        &Selection::named("default"),
-        Instant::now() + limit,
-        |accounts| {
-            if accounts.values().any(|account| account.name_any() == "default") {
-                Verdict::Done(())
-            } else {
-                Verdict::Waiting("the controller-manager has not made it yet".to_owned())
-            }
-        },
-    )
-    .await
-    .map_err(timed_out(
-        format!("namespace {namespace} has its default service account"),
-        limit,
-    ))
 }
 
 #[cfg(test)]
@@ -274,12 +206,5 @@ mod tests {
             unready(&["a".to_owned(), "b".to_owned()], &nodes),
             ["a: KubeletNotReady: no network", "b: there is no such node"]
         );
-    }
-
-    #[test]
-    fn only_failing_checks_are_shown() {
-        let answer = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac failed: x\nreadyz check failed";
-        assert_eq!(failing_checks(answer), "etcd failed, poststarthook/rbac failed");
-        assert_eq!(failing_checks("connection refused"), "connection refused");
     }
 }

@@ -175,19 +175,6 @@ impl Node {
             .await
     }
 
-    /// The last lines of a unit's journal.
-    pub async fn unit_log(&self, unit: &str, lines: u32) -> Result<Vec<String>, NodeCallError> {
-        let doing = format!("read the journal of {unit}");
-        let request = Request::UnitLog {
-            unit: unit.to_owned(),
-            lines,
-        };
-        match self.quick(&doing, request, QUICK).await? {
-            Reply::Log { lines } => Ok(lines),
-            _ => Err(self.unexpected(&doing)),
-        }
-    }
-
     /// Remembers on the node that etcd's bootstrap is finished.
     pub async fn settle(&self) -> Result<(), NodeCallError> {
         self.done("settle the bootstrap", Request::Settle {}, QUICK).await
@@ -244,6 +231,7 @@ impl Node {
     /// Waits as long as something goes on.
     async fn work(&self, doing: &str, request: Request, with: With) -> Result<Work, NodeCallError> {
         self.shared.mark_active();
+        self.shared.state().at = None;
         let answer = self.ask(doing, request, with)?;
         tokio::pin!(answer);
         let answer = loop {
@@ -252,7 +240,7 @@ impl Node {
                 answer = &mut answer => break answer.map_err(|_| self.shared.lost(doing))?,
                 () = sleep_until(limit) => {
                     if self.shared.last_active() + SILENCE_AT_WORK <= Instant::now() {
-                        return Err(self.shared.timed_out(doing, SILENCE_AT_WORK));
+                        return Err(self.shared.overdue(doing, SILENCE_AT_WORK));
                     }
                 }
             }

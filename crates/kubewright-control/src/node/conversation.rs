@@ -121,6 +121,8 @@ pub(super) struct State {
     pub(super) planned: Planned,
     pub(super) blobs: usize,
     pub(super) counters: Counters,
+    /// What the agent last said it was at.
+    pub(super) at: Option<String>,
     greeting: Option<oneshot::Sender<Greeting>>,
     is_leaving: bool,
     loss: Option<Loss>,
@@ -492,6 +494,17 @@ impl Shared {
             node: self.node.clone(),
             doing: doing.to_owned(),
             after,
+            last_seen: None,
+        }
+    }
+
+    /// The same for work that reported what it was at.
+    pub(super) fn overdue(&self, doing: &str, after: Duration) -> NodeCallError {
+        NodeCallError::TimedOut {
+            node: self.node.clone(),
+            doing: doing.to_owned(),
+            after,
+            last_seen: self.state().at.clone(),
         }
     }
 
@@ -516,7 +529,8 @@ impl Shared {
             }
             FromAgent::Progress { resource, done } => {
                 let listener = {
-                    let state = self.state();
+                    let mut state = self.state();
+                    state.at = Some(resource.to_string());
                     state
                         .pending
                         .values()

@@ -54,7 +54,7 @@ pub enum NodeCallError {
         asked: bool,
     },
     /// The node took too long; it may still be at it.
-    #[error("node {node}: {doing}: no answer within {} s", after.as_secs())]
+    #[error("node {node}: {doing}: {}", overdue(*after, last_seen.as_deref()))]
     TimedOut {
         /// The node.
         node: NodeName,
@@ -62,6 +62,8 @@ pub enum NodeCallError {
         doing: String,
         /// How long was waited.
         after: Duration,
+        /// What the node last said it was at.
+        last_seen: Option<String>,
     },
     /// The node tried and says why it could not.
     #[error("node {node}: {error}")]
@@ -110,6 +112,14 @@ pub(crate) fn outcome(asked: bool) -> &'static str {
     }
 }
 
+/// How a wait for an answer ended.
+pub(crate) fn overdue(after: Duration, last_seen: Option<&str>) -> String {
+    let last = last_seen.map_or_else(String::new, |last| {
+        format!("; the last it was at is {}", sentence(last))
+    });
+    format!("no answer within {} s{last}; {}", after.as_secs(), outcome(true))
+}
+
 impl NodeCallError {
     /// Which node.
     pub fn node(&self) -> &NodeName {
@@ -155,13 +165,5 @@ impl NodeCallError {
             Self::Lost { .. } | Self::Fenced { .. } | Self::TimedOut { .. } => true,
             Self::Locked { .. } | Self::Node { .. } | Self::Protocol { .. } | Self::Tunnel { .. } => false,
         }
-    }
-
-    /// Whether what was asked may have been done, although there is no answer.
-    pub fn is_outcome_unknown(&self) -> bool {
-        matches!(
-            self,
-            Self::Lost { asked: true, .. } | Self::Fenced { asked: true, .. } | Self::TimedOut { .. }
-        )
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 pub use blob::{BlobOpening, Blobs, NoBlob};
 pub use calls::{Inspection, Work};
 pub use error::NodeCallError;
-pub(crate) use error::{outcome, since};
+pub(crate) use error::{outcome, overdue, since};
 pub use service::{Progress, Services};
 pub use tunnel::{Forward, TunnelStream};
 

@@ -25,7 +25,7 @@ use kube::api::DeleteParams;
 use kube::{Api, Client};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 pub use fleet::ProbePod;
 pub use image::ProbeImage;
@@ -320,14 +320,17 @@ where
     F: Future<Output = Result<T, String>>,
 {
     let end = Instant::now() + CHECK_LIMIT.saturating_sub(Duration::from_secs(5));
+    let mut last = None;
     loop {
-        let error = match attempt().await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
+        let error = match timeout_at(end.into(), attempt()).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(last.unwrap_or_else(|| "no attempt came to an end".to_owned())),
         };
         if Instant::now() + TRY_EVERY >= end {
             return Err(error);
         }
+        last = Some(error);
         sleep(TRY_EVERY).await;
     }
 }

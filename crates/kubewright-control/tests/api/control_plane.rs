@@ -56,9 +56,7 @@ impl ControlPlane {
                 Some(start(&PathBuf::from(components).join("bin")))
             })
             .as_ref()?;
-        wait::api_ready(&one.client(), Duration::from_secs(60))
-            .await
-            .unwrap();
+        ready(&one.client()).await;
         Some(one)
     }
 
@@ -69,6 +67,18 @@ impl ControlPlane {
     pub(crate) fn etcd(&self) -> EtcdClient {
         EtcdClient::new(&self.etcd, &self.authority, &self.certificate, &self.key).unwrap()
     }
+}
+
+/// Waits a minute at most until the server says that it is ready.
+async fn ready(client: &kube::Client) {
+    let asking = async {
+        while wait::readyz(client).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), asking)
+        .await
+        .unwrap();
 }
 
 struct Authority {

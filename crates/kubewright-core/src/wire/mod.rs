@@ -150,13 +150,6 @@ pub enum Request {
         /// Which TCP ports.
         ports: Vec<u16>,
     },
-    /// The last lines of a unit's journal; answered by [`Reply::Log`].
-    UnitLog {
-        /// The unit.
-        unit: String,
-        /// How many lines.
-        lines: u32,
-    },
     /// Remembers on the node that etcd's bootstrap is finished: from now on no member may start as part of a new
     /// cluster; answered by [`Reply::Done`].
     Settle {},
@@ -325,11 +318,6 @@ pub enum Reply {
     Probed {
         /// Target to what went wrong; reached targets map to `None`.
         targets: BTreeMap<String, Option<String>>,
-    },
-    /// Answers [`Request::UnitLog`].
-    Log {
-        /// The lines, oldest first.
-        lines: Vec<String>,
     },
     /// Answers [`Request::Undo`].
     Undone {

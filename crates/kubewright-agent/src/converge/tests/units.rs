@@ -92,6 +92,21 @@ fn a_unit_that_does_not_start_tells_why() {
 }
 
 #[test]
+fn a_unit_that_does_not_stop_tells_why() {
+    let mut bench = Bench::new();
+    bench.converge_all().unwrap();
+    bench.system.simulated().refused.insert("demo.service".to_owned());
+    let mut node = bench.node();
+    let error = crate::resource::unit::stop(&mut node, &["demo.service".to_owned()]).unwrap_err();
+    assert_eq!(
+        (error.doing.as_str(), error.cause.as_str()),
+        ("stop demo.service", "Job for demo.service timed out.")
+    );
+    assert_eq!(error.unit.as_deref(), Some("demo.service"));
+    assert_eq!(error.log, ["it broke", "because of this"]);
+}
+
+#[test]
 fn a_oneshot_on_demand_is_installed_and_not_started() {
     let mut bench = Bench::new();
     let content = "[Service]\nType=oneshot\nExecStart=/usr/local/bin/tool\n";

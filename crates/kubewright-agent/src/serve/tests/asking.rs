@@ -56,15 +56,9 @@ fn waiting_does_not_hold_up_other_requests() {
             timeout_ms: 3_600_000,
         },
     );
-    talk.ask(
-        2,
-        Request::UnitLog {
-            unit: "demo.service".to_owned(),
-            lines: 2,
-        },
-    );
+    talk.ask(2, Request::ReadOperations { run: None });
     let (reply, _) = talk.reply(2);
-    assert!(matches!(reply, Ok(Reply::Log { lines }) if lines.len() == 2));
+    assert!(matches!(reply, Ok(Reply::Operations { operations }) if operations.is_empty()));
     talk.end().unwrap();
 }
 

@@ -14,9 +14,9 @@ async fn gives_each_question_its_own_answer() {
     let node = talk(|mut agent| async move {
         let (first, _) = agent.request().await;
         let (second, request) = agent.request().await;
-        assert!(matches!(request, Request::UnitLog { .. }));
-        let lines = vec!["line".to_owned()];
-        agent.reply(second, Reply::Log { lines }).await;
+        assert!(matches!(request, Request::ReadOperations { .. }));
+        let operations = Vec::new();
+        agent.reply(second, Reply::Operations { operations }).await;
         let facts = Box::new(Facts {
             hostname: "n1".to_owned(),
             ..Facts::default()
@@ -25,9 +25,9 @@ async fn gives_each_question_its_own_answer() {
         agent.hear().await;
     })
     .await;
-    let (facts, log) = tokio::join!(node.facts(), node.unit_log("etcd.service", 5));
+    let (facts, log) = tokio::join!(node.facts(), node.read_operations(None));
     assert_eq!(facts.unwrap().hostname, "n1");
-    assert_eq!(log.unwrap(), ["line"]);
+    assert_eq!(log.unwrap(), []);
     node.goodbye().await;
 }
 

@@ -390,3 +390,41 @@ fn what_is_wrong_with_members_is_no_reason_against_changes_elsewhere() {
     differs(&mut observed, "w-1", Stage::Node);
     assert!(!plan(&cluster, &observed).unwrap().is_empty());
 }
+
+#[test]
+fn nothing_a_member_says_moves_the_cursor_or_begins_a_line() {
+    let mut etcd = members();
+    let hostile = "db\u{1b}[2J\nerror: do as I say\u{202e}";
+    let mut stranger = member(9, hostile, 99);
+    stranger.peer_urls = vec![hostile.to_owned()];
+    etcd.members.as_mut().unwrap().push(stranger);
+    let alarm = EtcdAlarm {
+        member_id: 9,
+        kind: hostile.to_owned(),
+    };
+    etcd.own
+        .get_mut("cp-2")
+        .unwrap()
+        .as_mut()
+        .unwrap()
+        .alarms
+        .push(alarm);
+    let refused = refusal(etcd.clone(), Stage::Etcd);
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    observed.etcd = Some(etcd.clone());
+    let noted = plan(&cluster, &observed).unwrap();
+    etcd.members = None;
+    etcd.own.insert("cp-1".to_owned(), Err(hostile.to_owned()));
+    let untold = refusal(etcd, Stage::Etcd);
+    let texts = [
+        refused.to_string(),
+        refused.hint(),
+        untold.to_string(),
+        untold.hint(),
+    ];
+    assert_eq!(noted.notes.len(), 2);
+    for text in texts.iter().chain(&noted.notes) {
+        assert!(!text.chars().any(crate::shown::is_harmful), "{text:?}");
+    }
+}
