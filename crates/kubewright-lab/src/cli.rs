@@ -1,14 +1,12 @@
 //! Arguments of the program, and which operation each of them starts.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::command::{down, exec, fault, list, up};
-use crate::lab::registry::Registry;
-use crate::lab::{Lab, LabName, MachineName};
+use crate::lab::{MachineName, Place};
 use crate::{bench, cluster_file, component, machine, scenario, ui};
 
 /// Throw-away machines on this computer for trying kubewright and testing it.
@@ -22,18 +20,6 @@ struct Arguments {
     command: Operation,
 }
 
-/// Which lab is meant.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
-    /// Name of the lab; several can live side by side
-    #[arg(long, global = true, default_value = "demo", env = "KUBEWRIGHT_LAB")]
-    pub(crate) lab: LabName,
-
-    /// Directory of the lab [default: target/lab/NAME]
-    #[arg(long, global = true)]
-    dir: Option<PathBuf>,
-}
-
 #[derive(Debug, Subcommand)]
 enum Operation {
     /// Make blank machines and boot them
@@ -43,7 +29,7 @@ enum Operation {
     List {
         /// Form of the output
         #[arg(short, long, value_enum, default_value = "text")]
-        output: Output,
+        output: list::Output,
     },
     /// Take the power of machines away
     Kill(fault::Targets),
@@ -81,36 +67,6 @@ enum Operation {
     },
 }
 
-/// Form of a command's output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
-impl Place {
-    /// The lab's directory: as given, or below `target` of the working directory.
-    pub(crate) fn directory(&self) -> Result<PathBuf> {
-        let default = || PathBuf::from("target/lab").join(self.lab.as_str());
-        crate::lab::name::check_directory(&self.dir.clone().unwrap_or_else(default))
-    }
-
-    /// The existing lab, wherever it lives.
-    pub(crate) fn find(&self) -> Result<Lab> {
-        let registry = Registry::of_this_computer();
-        let found = registry.find(&self.lab, &self.directory()?, self.dir.is_some())?;
-        found.ok_or_else(|| {
-            anyhow::anyhow!(
-                "there is no lab {}: make it with `kubewright-lab --lab {} up`",
-                self.lab,
-                self.lab
-            )
-        })
-    }
-}
-
 /// Does what the arguments of this process say.
 pub(crate) fn run() -> Result<ExitCode> {
     let Arguments { place, command } = Arguments::parse();
@@ -141,6 +97,8 @@ pub(crate) fn run() -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use clap::CommandFactory;
 
     use super::*;

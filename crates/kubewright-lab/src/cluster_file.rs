@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::cli::Place;
-use crate::lab::Lab;
+use crate::lab::{Lab, Place};
 use crate::machine::cgroup;
 use crate::{ssh, ui};
 

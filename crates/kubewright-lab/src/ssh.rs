@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::lab::registry::LabLock;
+use crate::lab::lock::LabLock;
 use crate::lab::state::write_atomically;
 use crate::lab::{Lab, MachineRecord};
 use crate::machine::Machine;
@@ -97,8 +97,7 @@ fn host_key_path(root: &Path) -> PathBuf {
 
 fn generate_key(lock: &LabLock, path: &Path, comment: &str) -> Result<()> {
     let file = path.to_string_lossy();
-    tool::run_holding(
-        lock,
+    lock.run(
         "ssh-keygen",
         &["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", &file],
     )?;

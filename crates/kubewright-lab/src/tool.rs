@@ -5,8 +5,6 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::lab::registry::LabLock;
-
 /// Programs the lab cannot do without, each with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
     ("debootstrap", "debootstrap"),
@@ -84,10 +82,10 @@ where
     finish(command, program)
 }
 
-/// Runs a program like [`run`], with the lab locked until the program ends whatever happens to this process.
-pub(crate) fn run_holding(lock: &LabLock, program: &str, arguments: &[&str]) -> Result<String> {
+/// Runs a program like [`run`], with a standard input.
+pub(crate) fn run_with_input(input: Stdio, program: &str, arguments: &[&str]) -> Result<String> {
     let mut command = command(program);
-    command.args(arguments).stdin(lock.share()?);
+    command.args(arguments).stdin(input);
     finish(command, program)
 }
 

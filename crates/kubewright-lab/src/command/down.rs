@@ -9,10 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::Place;
 use crate::lab::registry::Registry;
 use crate::lab::state::temporary_files;
-use crate::lab::{Lab, LabName};
+use crate::lab::{Lab, LabName, Place};
 use crate::machine::{cgroup, mounts, network};
 use crate::root_image::remove_tree;
 use crate::{tool, ui};

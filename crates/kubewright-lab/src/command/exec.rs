@@ -5,8 +5,7 @@ use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::cli::Place;
-use crate::lab::MachineName;
+use crate::lab::{MachineName, Place};
 use crate::machine::Machine;
 use crate::{ssh, tool, ui};
 

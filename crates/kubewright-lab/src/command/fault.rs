@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, bail};
 
 use super::{on_all, up};
-use crate::cli::Place;
+use crate::lab::lock::LabLock;
 use crate::lab::registry::Registry;
-use crate::lab::{Lab, MachineName};
+use crate::lab::{Lab, MachineName, Place};
 use crate::machine::{Machine, State, boot, network};
 use crate::{tool, ui};
 
@@ -87,7 +87,7 @@ pub(crate) fn heal(place: &Place, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
-fn change(place: &Place) -> Result<(Lab, crate::lab::registry::LabLock)> {
+fn change(place: &Place) -> Result<(Lab, LabLock)> {
     tool::require_root()?;
     let lab = place.find()?;
     let lock = Registry::of_this_computer().lock_lab(&lab.name)?;

@@ -3,10 +3,19 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::cli::{Output, Place};
+use crate::lab::Place;
 use crate::lab::state::to_json;
 use crate::machine::{Machine, State};
 use crate::ui;
+
+/// Form of a command's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

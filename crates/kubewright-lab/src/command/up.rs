@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use super::{down, on_all};
-use crate::cli::Place;
-use crate::lab::registry::{LabLock, Registry};
+use crate::lab::lock::LabLock;
+use crate::lab::registry::Registry;
 use crate::lab::state::{to_json, write_atomically};
-use crate::lab::{Lab, MachineName, Phase, Role};
+use crate::lab::{Lab, MachineName, Phase, Place, Role};
 use crate::machine::wait::{Limit, wait_until};
 use crate::machine::{Machine, boot, cgroup::Cgroup, disk, network};
 use crate::{root_image, ssh, tool, ui};

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::lock::LabLock;
 use super::state::{temporary_files, to_json, write_atomically};
 use super::subnet::{self, Subnet};
 use super::{Lab, LabName};
@@ -30,20 +30,6 @@ pub(crate) struct Entry {
     pub(crate) name: LabName,
     pub(crate) directory: PathBuf,
     pub(crate) subnet: Subnet,
-}
-
-/// The right to change one lab; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct LabLock {
-    file: File,
-}
-
-impl LabLock {
-    /// Hands the lock to a called program as its standard input, which it does not read: the lab stays locked until
-    /// that program ends, also when this process is killed meanwhile.
-    pub(crate) fn share(&self) -> Result<Stdio> {
-        Ok(self.file.try_clone().context("share the lab's lock")?.into())
-    }
 }
 
 impl Registry {
@@ -85,7 +71,7 @@ impl Registry {
         // A `down` may have removed the file between opening and locking it: then this lock is nobody's.
         let is_current =
             fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino()));
-        Ok(is_current.then_some(LabLock { file }))
+        Ok(is_current.then(|| LabLock::of(file)))
     }
 
     /// What is known of one lab.

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::{Machine, mounts};
-use crate::lab::registry::LabLock;
+use crate::lab::lock::LabLock;
 use crate::ssh;
 
 /// Directories that come from the real disk.

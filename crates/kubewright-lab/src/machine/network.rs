@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::lab::registry::LabLock;
+use crate::lab::lock::LabLock;
 use crate::lab::{LabName, Subnet};
 use crate::tool;
 
@@ -16,7 +16,7 @@ use crate::tool;
 /// The lock goes along with each call, so that nothing can appear after a killed lab program's lab was cleaned up.
 pub(crate) fn create_bridge(lab: &LabName, subnet: Subnet, lock: &LabLock) -> Result<()> {
     let bridge = subnet.bridge();
-    let ip = |arguments: &[&str]| tool::run_holding(lock, "ip", arguments);
+    let ip = |arguments: &[&str]| lock.run("ip", arguments);
     ip(&[
         "link",
         "add",
