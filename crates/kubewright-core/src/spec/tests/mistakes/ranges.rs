@@ -1,0 +1,53 @@
+//! Ranges of addresses that do not fit each other or the nodes.
+
+use insta::assert_snapshot;
+
+use super::{said, with};
+
+#[test]
+fn overlapping_ranges_are_refused() {
+    assert_snapshot!(said(&with("10.96.0.0/16", "10.244.128.0/17")), @r"
+    error: cluster.yaml:9:18: service range 10.244.128.0/17 overlaps pod range 10.244.0.0/16 [range-overlap]
+     9 |     serviceCidr: 10.244.128.0/17
+       |                  ^^^^^^^^^^^^^^^
+       = choose ranges that share no address, such as `10.244.0.0/16` and `10.96.0.0/16`
+
+    1 error in cluster.yaml
+    ");
+}
+
+#[test]
+fn a_pod_range_too_small_for_the_nodes_says_how_large_it_must_be() {
+    assert_snapshot!(said(&with("10.244.0.0/16", "10.244.0.0/23")), @r"
+    error: cluster.yaml:8:14: pod range 10.244.0.0/23 has room for 2 nodes of a /24 each, the file has 4 [range-too-small]
+     8 |     podCidr: 10.244.0.0/23
+       |              ^^^^^^^^^^^^^
+       = use at least a /22; a /16 leaves room to grow to 256 nodes
+
+    1 error in cluster.yaml
+    ");
+}
+
+#[test]
+fn a_service_range_too_small_is_refused() {
+    assert_snapshot!(said(&with("10.96.0.0/16", "10.96.0.0/28")), @r"
+    error: cluster.yaml:9:18: service range 10.96.0.0/28 has 16 addresses, at least 256 are needed [range-too-small]
+     9 |     serviceCidr: 10.96.0.0/28
+       |                  ^^^^^^^^^^^^
+       = use a /16, such as `10.96.0.0/16`
+
+    1 error in cluster.yaml
+    ");
+}
+
+#[test]
+fn a_node_inside_a_range_is_refused() {
+    assert_snapshot!(said(&with("192.0.2.21", "10.96.7.1")), @r"
+    error: cluster.yaml:14:29: address 10.96.7.1 of node w-1 lies in the service range 10.96.0.0/16 [address-in-range]
+     14 |     - { name: w-1, address: 10.96.7.1, roles: [worker] }
+        |                             ^^^^^^^^^
+        = choose a `spec.network.serviceCidr` that no node's address and no address it talks to lies in
+
+    1 error in cluster.yaml
+    ");
+}
