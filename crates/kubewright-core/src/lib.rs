@@ -14,6 +14,7 @@ pub mod component;
 pub mod drift;
 pub mod errors;
 pub mod journal;
+mod kinds;
 pub mod manifest;
 pub mod observed;
 pub mod offline;

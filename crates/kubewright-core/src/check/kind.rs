@@ -1,39 +1,15 @@
 //! The closed list of what a preflight can find. Each entry is its own documentation: the reference page is made of it.
 
-use serde::{Deserialize, Serialize};
-
-/// Declares the kinds with their id, what is looked at (with limit and source) and the general remedy in one place.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $id:literal: $means:literal; $remedy:literal;)+) => {
-        /// What was found, without the figures.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Kind {
-            $($(#[$doc])* #[serde(rename = $id)] $kind,)+
-        }
-
-        impl Kind {
-            /// Every kind, in the order of reports: what hides other findings comes first.
-            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
-
-            /// Returns the stable id.
-            pub const fn id(self) -> &'static str {
-                match self { $(Self::$kind => $id),+ }
-            }
-
-            /// Returns what is looked at, from which figure on it is found, and where that figure comes from.
-            pub const fn means(self) -> &'static str {
-                match self { $(Self::$kind => $means),+ }
-            }
-
-            /// Returns what to do in general; a finding says it with the node's own names and figures.
-            pub const fn remedy(self) -> &'static str {
-                match self { $(Self::$kind => $remedy),+ }
-            }
-        }
-    };
-}
+use crate::kinds::kinds;
 
 kinds! {
+    /// What was found, without the figures. What hides other findings comes first.
+    pub enum Kind {
+        /// Returns what is looked at, from which figure on it is found, and where that figure comes from.
+        means = 0,
+        /// Returns what to do in general; a finding says it with the node's own names and figures.
+        remedy = 1,
+    }
     /// No conversation with the node was possible.
     NodeUnreachable = "node-unreachable":
         "Error. The node does not answer over SSH as it should: no connection, an unknown or changed host key, a refused \

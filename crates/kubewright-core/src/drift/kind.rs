@@ -1,44 +1,17 @@
 //! The closed list of what can differ. Each entry is its own documentation: the reference page is made of it.
 
-use serde::{Deserialize, Serialize};
-
-/// Declares the kinds with their id, a heading, what is looked at and what mends it in one place.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $id:literal: $title:literal; $means:literal; $mended:literal;)+) => {
-        /// What differs, without the particulars.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Kind {
-            $($(#[$doc])* #[serde(rename = $id)] $kind,)+
-        }
-
-        impl Kind {
-            /// Every kind, in the order of reports.
-            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
-
-            /// Returns the stable id.
-            pub const fn id(self) -> &'static str {
-                match self { $(Self::$kind => $id),+ }
-            }
-
-            /// Returns the heading its findings are listed under.
-            pub const fn title(self) -> &'static str {
-                match self { $(Self::$kind => $title),+ }
-            }
-
-            /// Returns what is compared with what.
-            pub const fn means(self) -> &'static str {
-                match self { $(Self::$kind => $means),+ }
-            }
-
-            /// Returns what mends it.
-            pub const fn mended(self) -> &'static str {
-                match self { $(Self::$kind => $mended),+ }
-            }
-        }
-    };
-}
+use crate::kinds::kinds;
 
 kinds! {
+    /// What differs, without the particulars.
+    pub enum Kind {
+        /// Returns the heading its findings are listed under.
+        title = 0,
+        /// Returns what is compared with what.
+        means = 1,
+        /// Returns what mends it.
+        mended = 2,
+    }
     /// No conversation with the machine.
     NodeUnreachable = "node-unreachable":
         "not reached";
