@@ -11,6 +11,7 @@ pub mod carrier;
 pub mod catalogue;
 pub mod check;
 pub mod component;
+mod context;
 pub mod drift;
 pub mod errors;
 pub mod journal;

@@ -6,11 +6,11 @@
 
 use serde_json::json;
 
+use super::view::{AGENT_PATH, View, directory, public_file, socket};
 use super::{
     Command, Component, Confinement, Port, Probe, Process, Readiness, apiserver, client_certificate, to_json,
 };
 use crate::manifest::API_PROXY_GROUP;
-use crate::render::{AGENT_PATH, View, directory, public_file, socket};
 use crate::resource::{Access, AuthorityName, Resource, Stage, User};
 
 /// Where everything on a node reaches the API.

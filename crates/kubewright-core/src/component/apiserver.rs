@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::trust::{authority_id, secret_id};
+use super::view::{View, directory, private_file};
 use super::{
     Arguments, CIPHER_SUITES, Component, Confinement, Limits, Port, Probe, Process, Readiness,
     client_certificate, etcd, serving_certificate, to_yaml,
 };
 use crate::manifest::KUBELET_API_GROUP;
 use crate::pki::{ENCRYPTION_CONFIG_PATH, SERVICE_ACCOUNT_KEY_PATH, SERVICE_ACCOUNT_PUBLIC_PATH};
-use crate::render::{View, directory, private_file};
 use crate::resource::{Access, AuthorityName, Certificate, Resource, ResourceId, Stage, Start, Usage};
 use crate::spec::{Audit, ComponentName, SubjectAltName};
 

@@ -4,11 +4,11 @@
 //! lets in.
 
 use super::trust::authority_id;
+use super::view::View;
 use super::{
     Arguments, CIPHER_SUITES, Component, Confinement, Kubeconfig, Port, Probe, Process, apiserver,
     client_certificate, serving_certificate,
 };
-use crate::render::View;
 use crate::resource::{AuthorityName, Certificate, Resource, Stage, Start};
 
 /// Seconds a leader that is gone holds the lease, by which it must have renewed it, and between attempts.

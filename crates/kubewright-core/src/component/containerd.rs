@@ -6,9 +6,10 @@
 
 use serde_json::json;
 
+use super::view::{BINARY_DIRECTORY, View, directory, public_file};
 use super::{Component, Process, Readiness, merge, network, to_toml, to_yaml};
 use crate::catalogue::PROBE_IMAGE;
-use crate::render::{BINARY_DIRECTORY, RenderError, View, directory, public_file};
+use crate::context::RenderError;
 use crate::resource::{Access, Image, Resource, Stage};
 use crate::spec::ComponentName;
 

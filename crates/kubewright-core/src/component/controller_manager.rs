@@ -6,9 +6,9 @@
 
 use super::beside_apiserver::{Beside, LEASE_SECONDS};
 use super::trust::secret_id;
+use super::view::View;
 use super::{Arguments, Component};
 use crate::pki::SERVICE_ACCOUNT_KEY_PATH;
-use crate::render::View;
 use crate::resource::{AuthorityName, Certificate};
 use crate::spec::ComponentName;
 

@@ -10,11 +10,11 @@
 //! member was healthy once and the nodes have remembered that (`Settle`).
 
 use super::trust::authority_id;
+use super::view::{View, directory, public_file, socket};
 use super::{
     Arguments, Command, Component, Confinement, Limits, Port, Probe, Process, Readiness, client_certificate,
     serving_certificate,
 };
-use crate::render::{View, directory, public_file, socket};
 use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage, User};
 use crate::spec::ComponentName;
 

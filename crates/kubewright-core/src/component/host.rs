@@ -6,7 +6,7 @@
 //! before etcd starts).
 
 use super::Component;
-use crate::render::{View, directory, public_file};
+use super::view::{View, directory, public_file};
 use crate::resource::{Access, KernelModule, Resource, Stage, SwapOff, Sysctl};
 
 /// Required kernel settings.

@@ -6,10 +6,10 @@
 use serde_json::json;
 
 use super::trust::authority_id;
+use super::view::{View, directory, private_file};
 use super::{
     Arguments, Component, Kubeconfig, Port, Probe, Process, api_proxy, client_certificate, merge, to_yaml,
 };
-use crate::render::{View, directory, private_file};
 use crate::resource::{Access, AuthorityName, Resource, Stage, Start};
 use crate::spec::ComponentName;
 

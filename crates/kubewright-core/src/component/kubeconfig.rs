@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::configuration::to_yaml;
-use crate::render::private_file;
+use super::view::private_file;
 use crate::resource::{AuthorityName, Certificate, Resource};
 
 /// Who talks to which API server, from which file.

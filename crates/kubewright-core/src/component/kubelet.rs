@@ -7,11 +7,11 @@
 use serde_json::{Value, json};
 
 use super::trust::authority_id;
+use super::view::{View, directory, private_file};
 use super::{
     Arguments, CIPHER_SUITES, Command, Component, Kubeconfig, Port, Probe, Process, api_proxy,
     client_certificate, containerd, merge, network, serving_certificate, to_yaml,
 };
-use crate::render::{View, directory, private_file};
 use crate::resource::{Access, AuthorityName, Certificate, Resource, Stage};
 use crate::spec::ComponentName;
 

@@ -21,6 +21,7 @@ pub mod network;
 pub mod scheduler;
 pub mod tools;
 pub mod trust;
+mod view;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,8 +30,9 @@ pub use arguments::Arguments;
 pub(crate) use certificate::{client_certificate, serving_certificate};
 pub(crate) use configuration::{merge, to_json, to_toml, to_yaml};
 pub(crate) use kubeconfig::Kubeconfig;
+pub use view::{AGENT_PATH, BINARY_DIRECTORY, View};
 
-use crate::render::{RenderError, View};
+use crate::context::RenderError;
 use crate::resource::{Resource, ResourceId, Stage, Start};
 use crate::spec::ProxyMode;
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::beside_apiserver::{Beside, LEASE_SECONDS};
+use super::view::{View, private_file};
 use super::{Component, merge, to_yaml};
-use crate::render::{View, private_file};
 use crate::spec::ComponentName;
 
 const CONFIG_PATH: &str = "/etc/kubernetes/scheduler.yaml";

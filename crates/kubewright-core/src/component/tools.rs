@@ -3,10 +3,10 @@
 //! `admin.conf` names a group that a binding makes cluster administrator, not `system:masters`: taking the binding
 //! away takes the right away. Only root can read it.
 
+use super::view::View;
 use super::{Component, Kubeconfig, client_certificate};
 use crate::component::api_proxy;
 use crate::manifest::ADMIN_GROUP;
-use crate::render::View;
 use crate::resource::{AuthorityName, Resource, Stage};
 
 /// The administrator's kubeconfig on control planes.

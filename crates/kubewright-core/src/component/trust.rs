@@ -4,13 +4,13 @@
 //! Workers get the cluster's own certificate and no secret at all.
 
 use super::Component;
+use super::view::{View, directory, public_file};
 use crate::observed::Marker;
 use crate::pki::{
     ENCRYPTION_CONFIG_PATH, ENCRYPTION_SECRET, ETCD_PKI_DIRECTORY, PKI_DIRECTORY, SERVICE_ACCOUNT_KEY_PATH,
     SERVICE_ACCOUNT_PUBLIC_PATH, SERVICE_ACCOUNT_SECRET,
 };
 use crate::plan::fixed_settings;
-use crate::render::{View, directory, public_file};
 use crate::resource::{Access, AuthorityName, Digest, Resource, ResourceId, SharedSecret, Stage};
 
 /// What a node trusts.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     SYSTEM, SystemNodes, account, cluster_role, cluster_role_binding, image, restricted, service_account,
 };
-use crate::render::RenderContext;
+use crate::context::RenderContext;
 
 /// The deployment's name.
 const NAME: &str = "coredns";

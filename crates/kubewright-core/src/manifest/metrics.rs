@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     SYSTEM, SystemNodes, account, cluster_role, cluster_role_binding, image, restricted, service_account,
 };
-use crate::render::RenderContext;
+use crate::context::RenderContext;
 
 const NAME: &str = "metrics-server";
 const PORT: u16 = 10250;

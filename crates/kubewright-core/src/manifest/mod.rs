@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 pub use nodes::{NodeObject, node_objects};
 
-use crate::render::RenderContext;
+use crate::context::RenderContext;
 
 /// The group of administrators' certificates; a binding makes it cluster administrator.
 pub const ADMIN_GROUP: &str = "kubewright:admins";

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::render::RenderContext;
+use crate::context::RenderContext;
 use crate::spec::{Cidr, Taint};
 
 /// What kubewright says about a node in the cluster.

@@ -7,8 +7,8 @@
 use serde_json::json;
 
 use super::{ROUTES, announce, plugins, waiting};
+use crate::component::view::{View, directory, public_file};
 use crate::component::{Command, Component, Process, Readiness};
-use crate::render::{View, directory, public_file};
 use crate::resource::{Access, Stage};
 use crate::spec::ProxyMode;
 

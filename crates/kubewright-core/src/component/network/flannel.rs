@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::{FLANNEL, announce, plugins, waiting};
 use crate::component::trust::authority_id;
+use crate::component::view::{View, directory, public_file};
 use crate::component::{
     Arguments, Component, Kubeconfig, Port, Probe, Process, Readiness, api_proxy, client_certificate, to_json,
 };
 use crate::manifest::FLANNEL_GROUP;
-use crate::render::{View, directory, public_file};
 use crate::resource::{Access, AuthorityName, Resource, Stage};
 use crate::spec::ProxyMode;
 

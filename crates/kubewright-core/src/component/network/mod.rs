@@ -9,7 +9,7 @@ pub mod flannel;
 use serde_json::Value;
 
 use super::{Command, Component, to_json};
-use crate::render::{View, directory};
+use crate::component::view::{View, directory};
 use crate::resource::{Access, Resource};
 use crate::spec::Cni;
 
@@ -69,7 +69,10 @@ fn waiting(configuration: &Value) -> Vec<Resource> {
     vec![
         directory("/etc/kubewright", Access::root(0o755)),
         directory(WAITING_DIRECTORY, Access::root(0o755)),
-        crate::render::private_file(&format!("{WAITING_DIRECTORY}/{CONFLIST}"), to_json(configuration)),
+        crate::component::view::private_file(
+            &format!("{WAITING_DIRECTORY}/{CONFLIST}"),
+            to_json(configuration),
+        ),
     ]
 }
 
