@@ -38,6 +38,9 @@ pub enum Failure {
     /// A file that the connection needs could not be written.
     #[error("prepare the connection: {0}")]
     Prepare(String),
+    /// This computer grants this process no more open files.
+    #[error("too many files are open")]
+    Descriptors,
     /// A setting that cannot be used.
     #[error("{key}: {cause}")]
     Setting {
@@ -161,7 +164,7 @@ impl Failure {
     pub const fn id(&self) -> ErrorId {
         match self {
             Self::Start { .. } => ErrorId::SshMissing,
-            Self::Prepare(_) => ErrorId::LocalFailure,
+            Self::Prepare(_) | Self::Descriptors => ErrorId::LocalFailure,
             Self::Setting { .. } => ErrorId::SshSetting,
             Self::HostKeyUnknown { .. } => ErrorId::SshHostKeyUnknown,
             Self::HostKeyChanged { .. } => ErrorId::SshHostKeyChanged,
@@ -194,6 +197,10 @@ impl TransportError {
                 format!("install an OpenSSH client, or put `{program}` on the PATH")
             }
             Failure::Prepare(_) => "make the temporary directory (TMPDIR) writable".to_owned(),
+            Failure::Descriptors => {
+                "every node takes four open files: allow more of them, in this shell (`ulimit -n`) or in /etc/security/limits.conf"
+                    .to_owned()
+            }
             Failure::Setting { key, .. } => format!("correct `{key}` in cluster.yaml"),
             Failure::HostKeyUnknown { .. } => format!(
                 "compare what `ssh-keyscan {0} | ssh-keygen -lf -` says here with what `ssh-keygen -lf \

@@ -7,6 +7,7 @@
 
 mod agents;
 mod bootstrap;
+mod descriptors;
 mod error;
 mod known_hosts;
 mod local;
@@ -21,6 +22,7 @@ use kubewright_core::spec::NodeName;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use agents::{Agent, Agents};
+pub use descriptors::allow_many_channels;
 pub use error::{Failure, TransportError};
 pub use known_hosts::KnownKey;
 pub use local::Local;

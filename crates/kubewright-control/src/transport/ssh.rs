@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::bootstrap::{self, Mark, STATE_DIRECTORY, Stop};
+use super::descriptors;
 use super::error::classify;
 use super::known_hosts::KnownKey;
 use super::{Agents, Channel, Failure, Opening, Peer, Transport, TransportError};
@@ -240,7 +241,13 @@ impl Ssh {
                 cause,
             })
         };
-        let mut child = command.spawn().map_err(|error| start(error.to_string()))?;
+        let mut child = command.spawn().map_err(|error| {
+            if descriptors::is_exhausted(&error) {
+                failed(Failure::Descriptors)
+            } else {
+                start(error.to_string())
+            }
+        })?;
         let (Some(writer), Some(reader)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(start("no pipes".to_owned()));
         };
@@ -296,7 +303,13 @@ impl Ssh {
 
     /// Writes the files of one connection; they are needed until the login is done.
     fn prepare(&self) -> Result<(TempDir, PathBuf, Option<PathBuf>), Failure> {
-        let failed = |error: std::io::Error| Failure::Prepare(error.to_string());
+        let failed = |error: std::io::Error| {
+            if descriptors::is_exhausted(&error) {
+                Failure::Descriptors
+            } else {
+                Failure::Prepare(error.to_string())
+            }
+        };
         let pin = self.settings.pin()?;
         for (key, path) in [
             ("ssh.knownHosts", &self.settings.known_hosts),

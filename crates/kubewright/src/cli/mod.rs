@@ -28,6 +28,7 @@ use std::process::ExitCode;
 pub(crate) use question::Person;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use kubewright_control::transport::allow_many_channels;
 
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
@@ -123,6 +124,7 @@ fn run(cli: &Cli, ui: &Ui) -> Result<(), Failure> {
 
 /// Runs a command that talks to other machines.
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    allow_many_channels();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

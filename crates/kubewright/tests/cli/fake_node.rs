@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kubewright_control::transport::Agent;
@@ -116,10 +117,26 @@ impl Machines {
 
     /// Runs the program; what differs between two runs is replaced.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.finish(&mut self.world.command(arguments))
+    }
+
+    /// The same from a shell that has done something before.
+    pub(crate) fn run_after(&self, before: &str, arguments: &[&str]) -> (i32, String, String) {
+        let program = self.world.command(arguments);
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("{before} && exec \"$0\" \"$@\"")])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .current_dir(self.world.path())
+            .env_clear()
+            .env("HOME", self.world.path());
+        self.finish(&mut shell)
+    }
+
+    fn finish(&self, program: &mut Command) -> (i32, String, String) {
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
-        let output = self
-            .world
-            .command(arguments)
+        let output = program
             .env("PATH", path)
             .env("KUBEWRIGHT_AGENTS", self.path("agents"))
             .output()

@@ -39,6 +39,18 @@ fn machines_that_are_right_pass() {
 }
 
 #[test]
+fn a_shell_that_grants_few_descriptors_does_not_stand_in_the_way() {
+    let machines = Machines::new();
+    let (code, out, error) = machines.run_after("ulimit -Sn 24", &["check", "--quiet"]);
+    assert_eq!(error, "");
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    let (code, _, error) = machines.run_after("ulimit -n 24", &["plan", "--quiet"]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("because: too many files are open"), "{error}");
+    assert!(error.contains("every node takes four open files"), "{error}");
+}
+
+#[test]
 fn a_host_key_that_changed() {
     let machines = Machines::new();
     // Both made with ssh-keygen; the words are OpenSSH's.
