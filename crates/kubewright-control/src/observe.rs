@@ -143,20 +143,25 @@ pub async fn observe(
         agents: &session.store.add_agents(&session.agents),
         etcd_bootstrap: !observed.is_settled(),
     };
-    let states = render_nodes(&context)?;
+    let states = Arc::new(render_nodes(&context).await?);
     let addons = addon::objects(cluster, &session.directory)?;
-    let comparable = Comparable::of(&context, &authorities, &addons)?;
+    let comparable = Comparable::of(&context, &authorities, &addons).await?;
     let mut objects = manifests(&context);
     objects.extend(addons);
     api.set_desired(objects, node_objects(&context))?;
     let open = by_name(cluster, &nodes);
     let inspections = every_node(&open, |name, node| {
-        let state = states.get(&name).cloned().unwrap_or_default();
+        let states = Arc::clone(&states);
         reporter.event(&Event::Node {
-            node: name,
+            node: name.clone(),
             doing: "looking".to_owned(),
         });
-        async move { node.inspect(&state, verify).await }
+        async move {
+            match states.get(&name) {
+                Some(state) => node.inspect(state, verify).await,
+                None => node.inspect(&NodeState::default(), verify).await,
+            }
+        }
     });
     let ways = session.ways.etcd(cluster, &nodes, &authorities);
     let before = observed.api.take();
@@ -181,7 +186,7 @@ pub async fn observe(
     let services = session.services(&authorities);
     Ok(Observation {
         observed,
-        states,
+        states: Arc::unwrap_or_clone(states),
         objects: api.object_names(),
         hands: Arc::new(Hands {
             nodes,
@@ -194,14 +199,17 @@ pub async fn observe(
     })
 }
 
-/// Works out what every node is to have.
-fn render_nodes(context: &RenderContext<'_>) -> Result<BTreeMap<String, NodeState>, Error> {
-    let state = |node: &kubewright_core::spec::Node| {
+/// Works out what every node is to have. The conversations go on between one node and the next, also where there is but
+/// one thread for everything: agents give up a controller that is silent.
+async fn render_nodes(context: &RenderContext<'_>) -> Result<BTreeMap<String, NodeState>, Error> {
+    let mut states = BTreeMap::new();
+    for node in &context.cluster.nodes {
         let state = render(context, node.name.as_str())
             .map_err(|error| Error::caused(Kind::User, "work out what the node is to have", &error))?;
-        Ok((node.name.to_string(), state))
-    };
-    context.cluster.nodes.iter().map(state).collect()
+        states.insert(node.name.to_string(), state);
+        tokio::task::yield_now().await;
+    }
+    Ok(states)
 }
 
 /// Open conversations by the names the file gives their nodes.

@@ -24,7 +24,7 @@ pub(super) struct Comparable {
 }
 
 impl Comparable {
-    pub(super) fn of(
+    pub(super) async fn of(
         context: &RenderContext<'_>,
         authorities: &Authorities,
         addons: &[Value],
@@ -42,7 +42,7 @@ impl Comparable {
             ..*context
         };
         Ok(Self {
-            states: Some(render_nodes(&context)?),
+            states: Some(render_nodes(&context).await?),
             objects: objects(&context, addons)?,
         })
     }

@@ -37,6 +37,18 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
+    fn with(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            to_agent: Pipe::default(),
+            from_agent: Pipe::default(),
+            is_dead: AtomicBool::new(false),
+            is_unheard: AtomicBool::new(false),
+            kills: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
     /// Both sides find the end, unless the agent is not to notice.
     pub(crate) fn cut(&self) {
         self.from_agent.cut();
@@ -80,15 +92,7 @@ impl Transport for Way {
     }
 
     fn open(&self) -> Opening<'_> {
-        let conversation = Arc::new(Conversation {
-            node: self.node.to_string(),
-            to_agent: Pipe::default(),
-            from_agent: Pipe::default(),
-            is_dead: AtomicBool::new(false),
-            is_unheard: AtomicBool::new(false),
-            kills: AtomicBool::new(false),
-            has_ended: AtomicBool::new(false),
-        });
+        let conversation = Arc::new(Conversation::with(self.node.as_str()));
         let channel = Channel {
             reader: Box::new(AwaitingReader(conversation.from_agent.clone())),
             writer: Box::new(ControllerOutput {
@@ -143,6 +147,15 @@ fn serve(world: &Arc<World>, conversation: &Arc<Conversation>, root: PathBuf) {
     if conversation.kills.swap(false, Ordering::SeqCst) {
         world.kill_controller(&mut state);
     }
+}
+
+/// A machine as its agent sees it that talks with a controller outside of this process: nothing goes wrong between them.
+pub(crate) fn machine(world: &Arc<World>, node: &str) -> Arc<dyn System> {
+    Arc::new(Agent {
+        world: Arc::clone(world),
+        conversation: Arc::new(Conversation::with(node)),
+        root: world.state().machines[node].root.clone(),
+    })
 }
 
 /// What the controller writes; a controller that lets go of it ends the conversation.

@@ -59,6 +59,10 @@ fn main() -> ExitCode {
         .map(String::as_str)
         .filter(|word| !word.starts_with('-'))
         .collect();
+    if let [size::CONTROLLER, ways, nodes] = words.as_slice() {
+        size::control(ways, nodes);
+        return ExitCode::SUCCESS;
+    }
     let fixture = Fixture::new();
     let failures = match words.as_slice() {
         [] | ["quick"] => quick(&fixture),

@@ -1,72 +1,75 @@
-//! An apply that finds nothing to do, on clusters of a size nobody has at hand: how long it takes and what it needs.
+//! An apply that finds nothing to do, on clusters of a size nobody has at hand: how long it takes and what its controller
+//! needs for itself.
 //!
-//! Controller and agents are one process here, so memory and descriptors are those of all of them together: an upper bound
-//! of what the controller needs for itself. What the simulated machines remember between runs is not counted.
+//! This process is the machines and their agents. The controller is a process of its own, which reaches every node as it
+//! does in the real world: by one child process that is `ssh` to it. A few lines of shell play that, because what logging
+//! in costs is OpenSSH's matter; what they need is not counted. The API answers from a file.
 
-use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+mod controller;
+mod still;
+mod ways;
 
-use peak_alloc::PeakAlloc;
+use std::process::Command;
 
 use super::fixture::Fixture;
 use super::run::{Operation, run};
 use super::world::World;
+use controller::Needed;
+use ways::Ways;
 
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
+pub(crate) use controller::control;
 
 const CONTROL_PLANES: usize = 3;
+/// The first argument of the controller's process; the directory of the ways follows, and the number of nodes.
+pub(crate) const CONTROLLER: &str = "size-controller";
 
 /// Builds a cluster of so many nodes, applies it once more, and tells what that took; what went wrong with it.
 pub(crate) fn measure(fixture: &Fixture, nodes: usize) -> Vec<String> {
-    let cluster = fixture.cluster(CONTROL_PLANES, nodes.saturating_sub(CONTROL_PLANES), "");
+    let cluster = cluster(fixture, nodes);
     let world = World::new(cluster.clone());
     let built = run(fixture, &world, &cluster, Operation::Apply, Vec::new());
     if !built.is_complete() {
-        return vec![format!(
-            "{nodes} nodes:\n    building them failed: {:#?}",
-            built.errors
-        )];
+        return failed(nodes, &format!("building them failed: {:#?}", built.errors));
     }
-    let before = MEMORY.current_usage_as_mb();
-    MEMORY.reset_peak_usage();
-    let (again, seconds, descriptors) = watched(|| {
-        let began = Instant::now();
-        let again = run(fixture, &world, &cluster, Operation::Apply, Vec::new());
-        (again, began.elapsed().as_secs_f64())
-    });
-    let effects: usize = again.effects.values().map(Vec::len).sum();
+    world.begin(Vec::new(), false);
+    let ways = Ways::to(&world);
+    let controller = Command::new(std::env::current_exe().unwrap())
+        .arg(CONTROLLER)
+        .arg(ways.path())
+        .arg(nodes.to_string())
+        .output()
+        .unwrap();
+    let needed = match serde_json::from_slice::<Result<Needed, String>>(&controller.stdout) {
+        Ok(Ok(needed)) => needed,
+        Ok(Err(error)) => return failed(nodes, &error),
+        Err(error) => {
+            let words = String::from_utf8_lossy(&controller.stderr);
+            return failed(nodes, &format!("the controller said nothing: {error}: {words}"));
+        }
+    };
+    ways.end();
+    let effects: usize = world.state().effects.values().map(Vec::len).sum();
     println!(
-        "no change: {nodes} nodes, {} changes, {effects} effects, {seconds:.2} s, {:.1} ms for each node, at most {:.0} MiB \
-         and {descriptors} descriptors, agents included",
-        again.planned.unwrap_or_default(),
-        seconds * 1e3 / nodes as f64,
-        MEMORY.peak_usage_as_mb() - before,
+        "no change: {nodes} nodes, {} changes, {effects} effects, {:.2} s, {:.1} ms for each node; the controller alone: \
+         {:.2} s of processor time, at most {:.0} MiB, {} descriptors",
+        needed.changes,
+        needed.seconds,
+        needed.seconds * 1e3 / nodes as f64,
+        needed.processor_seconds,
+        needed.peak_mib,
+        needed.descriptors,
     );
-    if again.is_complete() && again.planned == Some(0) && effects == 0 {
+    if needed.changes == 0 && effects == 0 {
         Vec::new()
     } else {
-        vec![format!(
-            "{nodes} nodes:\n    there was to be nothing to do: {:#?}",
-            again.errors
-        )]
+        failed(nodes, "there was to be nothing to do")
     }
 }
 
-/// Does something, and watches how many descriptors are open meanwhile.
-fn watched<T>(work: impl FnOnce() -> (T, f64)) -> (T, f64, usize) {
-    let (most, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_done.load(Ordering::Relaxed) {
-                let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-                most.fetch_max(open, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let (result, seconds) = work();
-        is_done.store(true, Ordering::Relaxed);
-        (result, seconds, most.load(Ordering::Relaxed))
-    })
+fn cluster(fixture: &Fixture, nodes: usize) -> kubewright_core::spec::Cluster {
+    fixture.cluster(CONTROL_PLANES, nodes.saturating_sub(CONTROL_PLANES), "")
+}
+
+fn failed(nodes: usize, why: &str) -> Vec<String> {
+    vec![format!("{nodes} nodes:\n    {why}")]
 }
