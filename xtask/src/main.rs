@@ -4,6 +4,7 @@ mod bench;
 mod boundaries;
 mod dist;
 mod fuzz;
+mod mutants;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,11 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Break a copy of the product, one way at a time, and see that the simulated cluster notices
+    Mutants {
+        /// Which breakages (default: all)
+        names: Vec<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(what) => bench::run(&what),
         Command::Boundaries => boundaries::check(),
         Command::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
+        Command::Mutants { names } => mutants::run(&names),
         Command::Dist => dist::build().map(|built| {
             say(&format!("kubewright {}", built.program.display()));
             say(&format!(

@@ -374,6 +374,13 @@ impl System for Agent {
         if self.conversation.kills.swap(false, Ordering::SeqCst) {
             self.world.kill_controller(&mut state);
         }
+        if let Some(path) = doing.strip_prefix("rename ")
+            && !path.starts_with("/var/lib/kubewright/")
+            && !state.machines[node].announced(path)
+        {
+            let unannounced = format!("{node}: {path} changes, and no journal that would survive says so");
+            state.violations.push(unannounced);
+        }
         match self.world.note_effect(&mut state, node, doing) {
             None => return Ok(()),
             Some(Kind::KilledBefore) => {

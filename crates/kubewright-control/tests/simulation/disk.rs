@@ -5,7 +5,7 @@
 //! than the agent write; modes and owners are safe at once.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -122,6 +122,27 @@ impl Disk {
         {
             self.keep_file(&data, &parent);
         }
+    }
+
+    /// Whether a file that is safe in a directory mentions something.
+    pub(crate) fn mentions(&self, directory: &str, word: &str) -> bool {
+        let Ok(root) = fs::symlink_metadata(&self.root) else {
+            return false;
+        };
+        let mut inode = root.ino();
+        for name in directory.split('/').filter(|name| !name.is_empty()) {
+            let entries = self.directories.get(&inode);
+            match entries.and_then(|(_, entries)| entries.get(OsStr::new(name))) {
+                Some(Entry::Directory(next)) => inode = *next,
+                _ => return false,
+            }
+        }
+        let entries = self.directories.get(&inode).into_iter();
+        entries.flat_map(|(_, entries)| entries.values()).any(|entry| {
+            let Entry::File(inode) = entry else { return false };
+            let safe = self.files.get(inode);
+            safe.is_some_and(|(_, content)| String::from_utf8_lossy(content).contains(word))
+        })
     }
 
     /// The power is cut: the machine's files become what its disk has.

@@ -151,6 +151,22 @@ impl Machine {
         }
     }
 
+    /// Whether the disk would still know after a power cut that something was about to be changed.
+    pub(crate) fn announced(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let word = match name {
+            // One file for all resources of a kind.
+            "99-kubewright.conf" => "sysctl:".to_owned(),
+            "kubewright.conf" => "module:".to_owned(),
+            "fstab" => "swap:off".to_owned(),
+            _ if path.starts_with("/etc/systemd/system/") => format!("unit:{name}"),
+            _ => path.trim_end_matches(".key").to_owned(),
+        };
+        let disk = self.disk.borrow();
+        disk.as_ref()
+            .is_none_or(|disk| disk.mentions("/var/lib/kubewright/journal", &word))
+    }
+
     /// The power goes, and with it what the disk did not have yet.
     pub(crate) fn lose(&mut self, loss: Loss) {
         if let Some(disk) = self.disk.get_mut() {

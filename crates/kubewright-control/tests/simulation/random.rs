@@ -85,7 +85,7 @@ pub(crate) fn schedule(fixture: &Fixture, beginnings: &Beginnings, seed: u64) ->
         }
         world.state().api_silences = 0;
     }
-    let mut wrong = prepared.finish(fixture, &world, 1);
+    let mut wrong = prepared.finish(fixture, &world, 1, false);
     if !wrong.is_empty() {
         wrong.extend(story);
     }

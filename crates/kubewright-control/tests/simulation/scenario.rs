@@ -82,7 +82,7 @@ impl Prepared {
             goal: end::look(&world.state()),
             effects: ended.effects,
         };
-        let wrong = prepared.finish(fixture, &world, 0);
+        let wrong = prepared.finish(fixture, &world, 0, false);
         assert!(wrong.is_empty(), "without a fault: {wrong:#?}");
         prepared
     }
@@ -91,7 +91,7 @@ impl Prepared {
     pub(crate) fn attempt(&self, fixture: &Fixture, faults: Vec<Fault>) -> Attempt {
         let world = self.origin.fork();
         let interrupted = run(fixture, &world, &self.cluster, self.scenario.operation(), faults);
-        let mut wrong = self.finish(fixture, &world, 1);
+        let mut wrong = self.finish(fixture, &world, 1, interrupted.is_complete());
         if !wrong.is_empty() {
             wrong.push(format!("the interrupted run said {:#?}", interrupted.errors));
         }
@@ -115,12 +115,25 @@ impl Prepared {
         run(fixture, world, &self.cluster, self.scenario.operation(), faults)
     }
 
-    /// Runs without faults until there is nothing to do; at most `runs` may have something to do.
-    pub(crate) fn finish(&self, fixture: &Fixture, world: &Arc<World>, runs: usize) -> Vec<String> {
+    /// Runs without faults until there is nothing to do; at most `runs` may have something to do, and none when the run
+    /// before them said that it succeeded.
+    pub(crate) fn finish(
+        &self,
+        fixture: &Fixture,
+        world: &Arc<World>,
+        runs: usize,
+        is_done: bool,
+    ) -> Vec<String> {
         let operation = self.scenario.operation();
         let mut wrong = Vec::new();
         for _ in 0..runs {
             let again = run(fixture, world, &self.cluster, operation, Vec::new());
+            if is_done && operation == Operation::Apply && again.planned != Some(0) {
+                wrong.push(format!(
+                    "the interrupted run said that it succeeded, and left this to do: {:#?}",
+                    again.steps
+                ));
+            }
             if !again.is_complete() {
                 wrong.push(format!(
                     "the run after it did not succeed (killed {}): {:#?}",
