@@ -36,7 +36,7 @@ pub(super) const BREAKAGES: [Breakage; 12] = [
     Breakage {
         name: "directory-not-synced",
         path: "crates/kubewright-agent/src/tree.rs",
-        right: "                self.system.sync(directory.as_fd()).doing(|| format!(\"sync {path}\"))?;\n",
+        right: "                self.system\n                    .sync(directory.as_fd())\n                    .doing(|| format!(\"sync {path}\"))?;\n",
         wrong: "                drop(directory);\n",
     },
     Breakage {
