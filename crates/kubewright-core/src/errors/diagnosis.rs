@@ -127,7 +127,11 @@ const TABLE: [Diagnosis; 24] = [
         id: "etcd-space",
         cause: "etcd's database has reached its quota and takes no more writes",
         next: "on NODE: etcdctl alarm list; compact and defragment, then etcdctl alarm disarm",
-        signs: &[&["database space exceeded"], &["alarm:nospace"]],
+        signs: &[
+            &["database space exceeded"],
+            &["alarm:nospace"],
+            &["alarm nospace"],
+        ],
     },
     Diagnosis {
         id: "clock",
@@ -175,6 +179,7 @@ const TABLE: [Diagnosis; 24] = [
                runs on them",
         signs: &[
             &["etcdserver: no leader"],
+            &["raft no leader"],
             &["etcdserver: leader changed"],
             &["etcdserver: request timed out"],
             &["no leader at term"],

@@ -91,6 +91,11 @@ fn what_services_say_points_to_its_cause() {
             "certificate-name",
         ),
         ("walpb: crc mismatch", "etcd-data-damaged"),
+        ("not so after 180 s: it answers 503: ALARM NOSPACE", "etcd-space"),
+        (
+            "not so after 180 s: it answers 503: RAFT NO LEADER",
+            "etcd-no-leader",
+        ),
     ];
     for (line, id) in cases {
         assert_eq!(
