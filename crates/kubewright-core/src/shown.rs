@@ -33,6 +33,15 @@ pub fn lines(text: &str) -> String {
     lines.join("\n")
 }
 
+/// A number and its noun: `1 node`, `3 nodes`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
 fn cut(text: &str, longest: usize) -> String {
     let mut short = String::new();
     for character in text.chars().take(longest) {

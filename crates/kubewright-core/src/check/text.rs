@@ -1,7 +1,7 @@
 //! Words and figures of findings.
 
 use crate::shown::LONGEST;
-pub(super) use crate::shown::{sentence, shown};
+pub(super) use crate::shown::{count, sentence, shown};
 
 /// More nodes than this are counted after the first ones.
 const NAMED_NODES: usize = 6;
@@ -34,15 +34,6 @@ pub(crate) fn names(items: &[&str]) -> String {
         [] => first,
         [one] => format!("{first}, {one}"),
         rest => format!("{first} and {} more", rest.len()),
-    }
-}
-
-/// A number and its noun.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
     }
 }
 

@@ -3,9 +3,9 @@
 use similar::TextDiff;
 
 use super::{Finding, Kind, Seen, is_built};
-use crate::check::text::count;
 use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource};
+use crate::shown::count;
 use crate::shown::{sentence, shown};
 
 /// Lines of unchanged text around a change.

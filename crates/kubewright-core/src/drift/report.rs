@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Kind, Seen, findings};
-use crate::check::text::{count, names};
+use crate::check::text::names;
+use crate::shown::count;
 
 /// How a cluster differs from cluster.yaml.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

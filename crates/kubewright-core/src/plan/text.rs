@@ -11,6 +11,7 @@ use similar::TextDiff;
 use super::{Disruption, Plan, PlannedStep, Step, disruption, waits};
 use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource};
+pub use crate::shown::count;
 use crate::shown::{line, sentence, shown};
 
 /// More nodes than this are counted instead of named.
@@ -60,15 +61,6 @@ pub fn summary(plan: &Plan) -> String {
         .filter_map(|planned| planned.step.node())
         .collect();
     format!("{} on {}\n", count(changes, "change"), count(nodes.len(), "node"))
-}
-
-/// A number and its noun, in the plural when it is one.
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
 }
 
 /// Nodes by name, or counted when they are many.
