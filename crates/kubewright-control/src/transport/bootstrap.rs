@@ -3,7 +3,8 @@
 //! Whatever the login shell is and whatever its start files print, one command line is understood by all: `exec
 //! /bin/sh -c '…'` with single quotes around text that has no quote, backslash, exclamation mark or newline in it.
 //! The script answers with lines that begin with a random mark, which is put together on the node, so that a
-//! shell that echoes its command line does not speak for it. `ready` is the last of them; frames follow.
+//! shell that echoes its command line does not speak for it. `begun` is the first of them: without it, something else
+//! ran than was asked for. `ready` is the last; frames follow.
 
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use super::{Agents, Failure, Reader, Writer};
 pub(super) const STATE_DIRECTORY: &str = "/var/lib/kubewright";
 /// How much a login shell may print before the script's first answer, and between two of them.
 const NOISE_BYTES: usize = 64 << 10;
+/// How much of that is repeated where there is no answer.
+const SAID_BYTES: usize = 400;
 /// How long the script has until its first answer, after ssh started; ssh's own limits are shorter.
 const FIRST_ANSWER: Duration = Duration::from_secs(45);
 /// How long sending the agent may take: enough for 100 kbit/s.
@@ -25,7 +28,7 @@ const UPLOAD: Duration = Duration::from_secs(300);
 
 /// Becomes root; `$1` is whether sudo may be used, `$2` the next script, then its arguments.
 const BECOME_ROOT: &str = concat!(
-    r#"s=$1; shift; "#,
+    r#"s=$1; shift; echo "$3-$4 begun"; "#,
     r#"if [ "$(id -u)" = 0 ]; then exec /bin/sh -c "$@"; fi; "#,
     r#"if [ "$s" = no ]; then echo "$3-$4 error root"; exit 1; fi; "#,
     r#"LC_ALL=C; export LC_ALL; exec sudo -n -- /bin/sh -c "$@""#,
@@ -110,7 +113,12 @@ pub(super) enum Stop {
     /// The script says that writing failed; stderr has the reason.
     Write,
     /// The channel ended; stderr and the exit status have the reason.
-    Ended,
+    Ended {
+        /// The script had begun: the login worked and ran what it was told to.
+        begun: bool,
+        /// What was printed instead of an answer, the end of it.
+        said: String,
+    },
 }
 
 impl From<Failure> for Stop {
@@ -130,11 +138,11 @@ pub(super) async fn converse(
         reader,
         mark: mark.text(),
         seen: Vec::new(),
+        begun: false,
     };
     let mut writer = writer;
-    let mut answer = timeout(FIRST_ANSWER, answers.next())
-        .await
-        .map_err(|_| Failure::Silence(FIRST_ANSWER.as_secs()))??;
+    let first = timeout(FIRST_ANSWER, answers.next()).await;
+    let mut answer = first.map_err(|_| answers.silence(FIRST_ANSWER))??;
     if let Answer::Need(machine) = &answer {
         let agent = Platform::from_machine(machine)
             .and_then(|platform| agents.get(platform))
@@ -160,9 +168,8 @@ pub(super) async fn converse(
                 }
             }
         };
-        answer = timeout(UPLOAD, both)
-            .await
-            .map_err(|_| Failure::Silence(UPLOAD.as_secs()))??;
+        let next = timeout(UPLOAD, both).await;
+        answer = next.map_err(|_| answers.silence(UPLOAD))??;
     }
     match answer {
         Answer::Ready => {
@@ -213,6 +220,7 @@ struct Answers {
     reader: Reader,
     mark: String,
     seen: Vec<u8>,
+    begun: bool,
 }
 
 impl Answers {
@@ -224,6 +232,10 @@ impl Answers {
                     ("ready", _) => Answer::Ready,
                     ("need", machine) => Answer::Need(machine.to_owned()),
                     ("error", what) => Answer::Error(what.to_owned()),
+                    ("begun", _) => {
+                        self.begun = true;
+                        continue;
+                    }
                     _ => continue,
                 };
                 return Ok(answer);
@@ -232,10 +244,29 @@ impl Answers {
                 return Err(Failure::Noise(NOISE_BYTES >> 10).into());
             }
             match self.reader.read(&mut buffer).await {
-                Ok(0) | Err(_) => return Err(Stop::Ended),
+                Ok(0) | Err(_) => {
+                    return Err(Stop::Ended {
+                        begun: self.begun,
+                        said: self.said(),
+                    });
+                }
                 Ok(count) => self.seen.extend_from_slice(&buffer[..count]),
             }
         }
+    }
+
+    fn silence(&self, patience: Duration) -> Failure {
+        Failure::Silence {
+            seconds: patience.as_secs(),
+            said: self.said(),
+        }
+    }
+
+    /// The end of what was printed since the last answer, in one line.
+    fn said(&self) -> String {
+        let end = &self.seen[self.seen.len().saturating_sub(SAID_BYTES)..];
+        let text = super::peer::escape(&String::from_utf8_lossy(end));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// Takes everything up to the end of the first marked line, and returns what follows the mark in it.
@@ -283,6 +314,32 @@ mod tests {
         let mut rest = String::new();
         reader.read_to_string(&mut rest).await.unwrap();
         assert_eq!(rest, "frames");
+    }
+
+    #[tokio::test]
+    async fn understands_what_the_script_cannot_do() {
+        let directory = "/var/lib/kubewright/agent".to_owned();
+        for (word, expected) in [
+            ("root", Failure::NotRoot),
+            (
+                "noexec",
+                Failure::NoExec {
+                    directory: directory.clone(),
+                },
+            ),
+            ("directory", Failure::Directory { directory }),
+        ] {
+            let mark = Mark::new([1; 16]).text();
+            let said = format!("Welcome!\n{mark}begun\nnoise\n{mark}error {word}\n");
+            let reader = Box::new(std::io::Cursor::new(said.into_bytes()));
+            let writer = Box::new(tokio::io::sink());
+            let result = converse(reader, writer, &Mark::new([1; 16]), &Agents::default()).await;
+            let failure = result.err();
+            assert!(
+                matches!(&failure, Some(Stop::Failed(failure)) if *failure == expected),
+                "{failure:?}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -138,11 +138,29 @@ pub enum Failure {
     #[error("the login shell printed more than {0} KiB before the first answer")]
     Noise(usize),
     /// Nothing useful was said for too long.
-    #[error("no answer from the login shell within {0} s")]
-    Silence(u64),
+    #[error("no answer from the login shell within {seconds} s{}", and_said(said))]
+    Silence {
+        /// How long was waited.
+        seconds: u64,
+        /// What was printed until then.
+        said: String,
+    },
+    /// The login works and runs something else.
+    #[error("the login runs something else than it is told to; it says: {said}")]
+    OtherProgram {
+        /// What that printed, or how it ended.
+        said: String,
+    },
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+fn and_said(said: &str) -> String {
+    match said {
+        "" => String::new(),
+        said => format!("; it says: {said}"),
+    }
 }
 
 fn of(host: Option<&str>) -> String {
@@ -182,7 +200,8 @@ impl Failure {
             Self::Architecture { .. } => ErrorId::AgentMissing,
             Self::NoExec { .. } | Self::Directory { .. } | Self::Write { .. } => ErrorId::AgentPlace,
             Self::Damaged => ErrorId::AgentDamaged,
-            Self::Noise(_) | Self::Silence(_) => ErrorId::SshNoise,
+            Self::Noise(_) | Self::Silence { .. } => ErrorId::SshNoise,
+            Self::OtherProgram { .. } => ErrorId::SshOtherProgram,
             Self::Other(_) => ErrorId::SshFailed,
         }
     }
@@ -284,8 +303,15 @@ impl TransportError {
             }
             Failure::Write { directory, .. } => format!("free some space where {directory} is"),
             Failure::Damaged => "run it again; if it repeats, suspect the node's memory or disk".to_owned(),
-            Failure::Noise(_) | Failure::Silence(_) => format!(
-                "see what `ssh {} true` prints; the shell's start files must not wait or print without end",
+            Failure::Noise(_) | Failure::Silence { .. } => format!(
+                "see what `ssh {} true` prints; the shell's start files must not wait or print without end, and no other \
+                 command may be forced upon the login",
+                self.by_hand()
+            ),
+            Failure::OtherProgram { .. } => format!(
+                "`ssh {} echo works` must print works: log in as another user (`ssh.user`), give the user an ordinary shell \
+                 (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in \
+                 sshd_config) on {node}",
                 self.by_hand()
             ),
             Failure::Configuration(_) | Failure::Other(_) => format!("try `ssh {} true`", self.by_hand()),
@@ -297,7 +323,7 @@ impl TransportError {
     pub fn may_pass(&self) -> bool {
         matches!(
             self.failure,
-            Failure::Refused | Failure::NoAnswer(_) | Failure::ClosedEarly | Failure::Silence(_)
+            Failure::Refused | Failure::NoAnswer(_) | Failure::ClosedEarly | Failure::Silence { .. }
         )
     }
 
@@ -352,7 +378,7 @@ impl TransportError {
 /// What a line with some words in it means; the first rule that fits wins.
 type Rule = (&'static str, fn(String) -> Failure);
 
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 15] = [
     ("Could not resolve hostname", |_| Failure::NameNotResolved),
     ("Connection refused", |_| Failure::Refused),
     ("timed out", Failure::NoAnswer),
@@ -363,8 +389,25 @@ const RULES: [Rule; 23] = [
     ("Bad configuration option", Failure::Configuration),
     ("Bad owner or permissions", Failure::Configuration),
     ("terminating,", Failure::Configuration),
+    ("Too many authentication failures", |line| Failure::LoginRefused {
+        methods: line,
+    }),
+    ("kex_exchange_identification", |_| Failure::ClosedEarly),
+    ("Connection closed by", |_| Failure::ClosedEarly),
+    ("Connection reset by", |_| Failure::ClosedEarly),
+    ("Password change required", |_| Failure::LoginRefused {
+        methods: "the password has expired".to_owned(),
+    }),
+];
+
+/// The same for what is said after the login, by sudo and by sudo-rs.
+const SUDO_RULES: [Rule; 11] = [
     ("sudo: a password is required", |_| Failure::SudoPassword),
     ("sudo: a terminal is required", |_| Failure::SudoPassword),
+    ("sudo: no tty present and no askpass", |_| Failure::SudoPassword),
+    ("sudo: interactive authentication is required", |_| {
+        Failure::SudoPassword
+    }),
     ("you must have a tty to run sudo", |_| Failure::SudoTerminal),
     ("is not in the sudoers", |_| Failure::SudoRefused),
     ("is not allowed to", |_| Failure::SudoRefused),
@@ -372,16 +415,25 @@ const RULES: [Rule; 23] = [
     ("sudo: not found", |_| Failure::SudoMissing),
     ("sudo: command not found", |_| Failure::SudoMissing),
     ("exec: sudo", |_| Failure::SudoMissing),
-    ("Too many authentication failures", |line| Failure::LoginRefused {
-        methods: line,
-    }),
-    ("kex_exchange_identification", |_| Failure::ClosedEarly),
-    ("Connection closed by", |_| Failure::ClosedEarly),
-    ("Connection reset by", |_| Failure::ClosedEarly),
 ];
+/// ssh's own exit status where it is not that of the command.
+const SSH_FAILED: i32 = 255;
 
-/// Understands how `ssh` or the node's shell ended before the agent spoke.
-pub(super) fn classify(ending: &Ending, pinned: bool) -> Failure {
+/// Understands how the script ended before the agent spoke. What a banner said before is of no account.
+pub(super) fn after_login(ending: &Ending) -> Failure {
+    sudo(&ending.stderr).unwrap_or_else(|| other(ending))
+}
+
+/// What sudo said at last.
+fn sudo(stderr: &str) -> Option<Failure> {
+    stderr.lines().rev().find_map(|line| {
+        let (_, failure) = SUDO_RULES.iter().find(|(words, _)| line.contains(words))?;
+        Some(failure(line.trim().to_owned()))
+    })
+}
+
+/// Understands how `ssh` or the login ended before the script began; `said` is what was printed on stdout.
+pub(super) fn classify(ending: &Ending, pinned: bool, said: &str) -> Failure {
     let text = &ending.stderr;
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     // The names of pins are ours and mean nothing to anybody.
@@ -414,7 +466,24 @@ pub(super) fn classify(ending: &Ending, pinned: bool) -> Failure {
             return failure(line.trim().to_owned());
         }
     }
-    let last = text.lines().last().unwrap_or_default().trim();
+    if let Some(failure) = sudo(text) {
+        return failure;
+    }
+    let status = ending.status.and_then(|status| status.code());
+    if status.is_some_and(|status| status != SSH_FAILED) {
+        let last = text.lines().last().unwrap_or_default().trim();
+        let said = match [said, last].into_iter().find(|said| !said.is_empty()) {
+            Some(said) => said.to_owned(),
+            None => format!("nothing (exit status {})", status.unwrap_or_default()),
+        };
+        return Failure::OtherProgram { said };
+    }
+    other(ending)
+}
+
+/// The last words, where nothing more is understood.
+fn other(ending: &Ending) -> Failure {
+    let last = ending.stderr.lines().last().unwrap_or_default().trim();
     let status = ending
         .status
         .map_or_else(String::new, |status| format!(" ({status})"));
@@ -456,7 +525,7 @@ mod tests {
             stderr: stderr.to_owned(),
             status: None,
         };
-        classify(&ending, false)
+        classify(&ending, false, "")
     }
 
     #[test]
@@ -510,7 +579,23 @@ mod tests {
                 "kex_exchange_identification: Connection closed by remote host",
                 Failure::ClosedEarly,
             ),
+            (
+                "WARNING: Your password has expired.\nPassword change required but no TTY available.",
+                Failure::LoginRefused {
+                    methods: "the password has expired".to_owned(),
+                },
+            ),
             ("sudo: a password is required", Failure::SudoPassword),
+            (
+                "sudo: a terminal is required to read the password; either use the -S option to read from standard input \
+                 or configure an askpass helper\nsudo: a password is required",
+                Failure::SudoPassword,
+            ),
+            (
+                "sudo: interactive authentication is required",
+                Failure::SudoPassword,
+            ),
+            ("ada may not run sudo on w-1.", Failure::SudoRefused),
             (
                 "sudo: sorry, you must have a tty to run sudo",
                 Failure::SudoTerminal,
@@ -521,6 +606,18 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(failure(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_banner_is_not_taken_for_what_went_wrong() {
+        let ending = Ending {
+            stderr:
+                "Whoever is not allowed to use this system: Connection refused, sessions are timed out.\n\
+                     sudo: a password is required"
+                    .to_owned(),
+            status: None,
+        };
+        assert_eq!(after_login(&ending), Failure::SudoPassword);
     }
 
     #[test]

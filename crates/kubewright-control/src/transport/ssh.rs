@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use super::bootstrap::{self, Mark, STATE_DIRECTORY, Stop};
 use super::descriptors;
-use super::error::classify;
+use super::error::{after_login, classify};
 use super::known_hosts::KnownKey;
 use super::{Agents, Channel, Failure, Opening, Peer, Transport, TransportError};
 use crate::random;
@@ -261,7 +261,11 @@ impl Ssh {
                 let failure = match stop {
                     Stop::Failed(failure) => failure,
                     Stop::Write => bootstrap::write_failure(&ending.stderr),
-                    Stop::Ended => self.with_known_key(classify(&ending, pins.is_some()), &ending.stderr),
+                    Stop::Ended { begun: true, .. } => after_login(&ending),
+                    Stop::Ended { begun: false, said } => {
+                        let failure = classify(&ending, pins.is_some(), &said);
+                        self.with_known_key(failure, &ending.stderr)
+                    }
                 };
                 Err(self.error(failure, &ending.stderr))
             }

@@ -215,6 +215,78 @@ async fn becomes_root_with_sudo_and_explains_when_it_cannot() {
 }
 
 #[tokio::test]
+async fn tells_what_sudo_wants() {
+    let fake = Fake::new(RUN);
+    fake.program("bin/id", "echo 1000\n");
+    let lecture =
+        "echo 'We trust you have received the usual lecture from the local System Administrator.' >&2\n";
+    fake.program("bin/sudo", &format!("{lecture}shift 2; exec \"$@\"\n"));
+    assert_eq!(greet(&fake.transport(agents(AGENT))).await, "serve says hello\n");
+    for (says, expected) in [
+        ("sudo: a password is required", Failure::SudoPassword),
+        (
+            "sudo: interactive authentication is required",
+            Failure::SudoPassword,
+        ),
+        (
+            "sudo: sorry, you must have a tty to run sudo",
+            Failure::SudoTerminal,
+        ),
+        (
+            "Sorry, user ada is not allowed to execute /bin/sh as root on w-1.",
+            Failure::SudoRefused,
+        ),
+    ] {
+        fake.program("bin/sudo", &format!("{lecture}echo '{says}' >&2; exit 1\n"));
+        // Half a banner is in the way, and a start file that prints.
+        let noisy = Fake::new(&format!(
+            "PATH={}:$PATH\necho 'Who is not in the sudoers is not allowed to log in.' >&2\necho Welcome\n{RUN}",
+            fake.path("bin")
+        ));
+        assert_eq!(failure(&noisy.transport(agents(AGENT))).await, expected, "{says}");
+    }
+}
+
+#[tokio::test]
+async fn tells_that_the_login_runs_something_else() {
+    for (body, says) in [
+        (
+            "echo 'Please login as the user \"debian\" rather than the user \"root\".'\nexit 142\n",
+            "Please login as the user \"debian\" rather than the user \"root\".",
+        ),
+        (
+            "echo 'This account is currently not available.'\nexit 1\n",
+            "This account is currently not available.",
+        ),
+        (
+            "echo 'rbash: line 1: exec: restricted' >&2\nexit 126\n",
+            "rbash: line 1: exec: restricted",
+        ),
+        ("exit 0\n", "nothing (exit status 0)"),
+    ] {
+        let said = says.to_owned();
+        let failure = failure(&Fake::new(body).transport(agents(AGENT))).await;
+        assert_eq!(failure, Failure::OtherProgram { said });
+    }
+    let forced = Fake::new(
+        "for SSH_ORIGINAL_COMMAND in \"$@\"; do :; done\nexport SSH_ORIGINAL_COMMAND\n\
+         logger() { :; }; logger session; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"\n",
+    );
+    assert_eq!(
+        greet(&forced.transport(agents(AGENT))).await,
+        "serve says hello\n"
+    );
+}
+
+#[tokio::test]
+async fn needs_no_temporary_directory_and_one_session() {
+    let once = "if [ -e \"$0.used\" ]; then echo 'channel 0: open failed: administratively prohibited: open failed' >&2; \
+                exit 255; fi; : > \"$0.used\"\n";
+    let fake = Fake::new(&format!("{once}TMPDIR=/nowhere; export TMPDIR\numask 077\n{RUN}"));
+    assert_eq!(greet(&fake.transport(agents(AGENT))).await, "serve says hello\n");
+}
+
+#[tokio::test]
 async fn tells_why_ssh_gave_up() {
     let fake = Fake::new("echo 'root@192.0.2.11: Permission denied (publickey).' >&2; exit 255\n");
     let error = fake.transport(agents(AGENT)).connect().await.unwrap_err();

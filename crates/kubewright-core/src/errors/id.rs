@@ -179,6 +179,9 @@ ids! {
     SshNoise = "ssh-noise", Ssh:
         "The login shell prints without end, or never reaches the command, so that the agent could not be started.";
         "See what `ssh ADDRESS true` prints; start files such as .bashrc must not wait or print without end.";
+    SshOtherProgram = "ssh-other-program", Ssh:
+        "The login worked, but the node ran something else than kubewright's command: one forced by authorized_keys or sshd_config, a shell that runs no commands (`nologin`), a restricted one, or a message to log in as somebody else.";
+        "Log in as another user (`ssh.user`), give the user an ordinary shell, or remove the forced command.";
     ConnectionLost = "connection-lost", Ssh:
         "The conversation with a node ended in the middle. Whether what was running was done is unknown until the next run looks.";
         "Run the same command again: it looks at the node anew and goes on from there.";
