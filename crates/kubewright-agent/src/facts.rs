@@ -7,6 +7,10 @@ mod certificates;
 mod health;
 mod leftovers;
 mod listening;
+mod modules;
+mod obstacles;
+mod settings;
+mod swap_units;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubewright_core::journal::Event;
-use kubewright_core::observed::{Disk, Facts, Marker};
+use kubewright_core::observed::{Disk, Facts, Link, Marker};
 use kubewright_core::resource::AuthorityName;
 use kubewright_core::wire::NodeError;
 use rustix::fs::StatVfsMountFlags;
@@ -28,13 +32,18 @@ use crate::system::{Command, System, ask};
 use crate::tree::Tree;
 
 /// Directories whose free space matters.
-const DISKS: [&str; 7] = [
+const DISKS: [&str; 12] = [
     "/",
+    "/etc",
+    "/etc/kubernetes",
+    "/etc/systemd/system",
+    "/opt/cni/bin",
     "/var/lib",
     "/var/lib/etcd",
     "/var/lib/containerd",
     "/var/lib/kubelet",
     "/usr/local/bin",
+    "/usr/local/lib",
     "/tmp",
 ];
 /// Programs that some configuration of a node needs.
@@ -73,10 +82,16 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
     let (cgroup_version, cgroup_controllers) = cgroups(system);
     let marker = read(&tree, Marker::PATH).and_then(|text| serde_json::from_str(&text).ok());
     let has_etcd_data = has_etcd_data(&tree);
+    let container = container(system);
+    let interfaces = interfaces(system);
     Ok(Facts {
         hostname: line("/proc/sys/kernel/hostname"),
         machine_id: line("/etc/machine-id"),
         boot_id: line("/proc/sys/kernel/random/boot_id"),
+        product_uuid: match container {
+            None => line("/sys/class/dmi/id/product_uuid").to_ascii_lowercase(),
+            Some(_) => String::new(),
+        },
         os_id: release.get("ID").cloned().unwrap_or_default(),
         os_name: release.get("PRETTY_NAME").cloned().unwrap_or_default(),
         kernel: line("/proc/sys/kernel/osrelease"),
@@ -85,17 +100,28 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         processors: processors(system),
         memory_bytes: memory(system),
         swaps: swap::areas(&system.text("/proc/swaps").unwrap_or_default()),
+        swap_units: swap_units::find(system),
+        modules: modules::find(system, container.is_some()),
+        settings: settings::find(system),
+        container,
         cgroup_version,
         cgroup_controllers,
         disks: disks(system, &mounts),
         clock_ms: clock_ms(),
         clock_synchronized: clock_synchronized(system),
-        addresses: addresses(system),
+        addresses: parse_addresses(&interfaces),
+        links: parse_links(&interfaces),
         has_default_route: has_default_route(system),
         listening: listening::listening(system),
         selinux: selinux(system),
         missing_commands: missing_commands(system),
-        leftovers: leftovers::find(system, &tree, &ledger, has_etcd_data && marker.is_none()),
+        nft_version: if ledger.owned.is_empty() {
+            nft_version(system)
+        } else {
+            String::new()
+        },
+        obstacles: obstacles::find(system, &tree, &ledger),
+        leftovers: leftovers::find(system, &tree, &ledger, has_etcd_data, marker.is_some()),
         marker,
         authority_certificates: authority_certificates(&tree),
         certificates: certificates::find(&tree, &ledger),
@@ -125,6 +151,12 @@ fn architecture() -> String {
         "aarch64" => "arm64".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// What contains the node: systemd writes it down as the first process.
+fn container(system: &dyn System) -> Option<String> {
+    let name = system.text("/run/systemd/container")?;
+    Some(name.trim().to_owned())
 }
 
 fn systemd(system: &dyn System) -> u32 {
@@ -191,6 +223,7 @@ fn disks(system: &dyn System, mounts: &[Mount]) -> BTreeMap<String, Disk> {
             // btrfs and some others count no inodes and say 0 of 0.
             free_inodes: (stat.f_files > 0).then_some(stat.f_favail),
             read_only: stat.f_flag.contains(StatVfsMountFlags::RDONLY),
+            no_exec: stat.f_flag.contains(StatVfsMountFlags::NOEXEC),
         };
         disks.insert(path.to_owned(), disk);
     }
@@ -213,18 +246,37 @@ fn clock_synchronized(system: &dyn System) -> Option<bool> {
     }
 }
 
-fn addresses(system: &dyn System) -> BTreeMap<String, Vec<IpAddr>> {
-    let output = ask(
-        system,
-        &Command::new("ip", &["-json", "address", "show"]).within(PATIENCE),
-    );
-    parse_addresses(&output.unwrap_or_default().stdout)
+/// What `ip` tells about every interface.
+fn interfaces(system: &dyn System) -> Vec<serde_json::Value> {
+    let command = Command::new("ip", &["-json", "address", "show"]).within(PATIENCE);
+    let output = ask(system, &command).unwrap_or_default();
+    serde_json::from_str(&output.stdout).unwrap_or_default()
 }
 
-fn parse_addresses(json: &str) -> BTreeMap<String, Vec<IpAddr>> {
-    let links: Vec<serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+/// Interfaces that have an address.
+fn parse_links(interfaces: &[serde_json::Value]) -> BTreeMap<String, Link> {
+    let link = |interface: &serde_json::Value| {
+        let name = interface["ifname"].as_str()?;
+        let infos = interface["addr_info"].as_array().into_iter().flatten();
+        let prefixes: BTreeMap<IpAddr, u8> = infos
+            .filter_map(|info| {
+                let length = info["prefixlen"].as_u64()?;
+                Some((info["local"].as_str()?.parse().ok()?, u8::try_from(length).ok()?))
+            })
+            .collect();
+        let is_ethernet = interface["link_type"] == "ether";
+        let mac = interface["address"].as_str().filter(|_| is_ethernet);
+        (!prefixes.is_empty()).then(|| {
+            let mac = mac.unwrap_or_default().to_owned();
+            (name.to_owned(), Link { mac, prefixes })
+        })
+    };
+    interfaces.iter().filter_map(link).collect()
+}
+
+fn parse_addresses(links: &[serde_json::Value]) -> BTreeMap<String, Vec<IpAddr>> {
     let mut addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-    for link in &links {
+    for link in links {
         let Some(name) = link["ifname"].as_str() else {
             continue;
         };
@@ -267,6 +319,13 @@ fn selinux(system: &dyn System) -> Option<String> {
         _ => "permissive",
     };
     Some(mode.to_owned())
+}
+
+/// As `nft` says it: `nftables v1.0.6 (Lester Gooch #5)`.
+fn nft_version(system: &dyn System) -> String {
+    let output = ask(system, &Command::new("nft", &["--version"]).within(PATIENCE)).unwrap_or_default();
+    let version = output.stdout.split_whitespace().nth(1).unwrap_or_default();
+    version.trim_start_matches('v').to_owned()
 }
 
 fn missing_commands(system: &dyn System) -> Vec<String> {

@@ -39,6 +39,8 @@ pub(crate) struct Simulated {
     pub(crate) refused: BTreeSet<String>,
     /// Images: reference to manifest.
     pub(crate) images: BTreeMap<String, Digest>,
+    /// What other programs say, by name; the rest is not installed.
+    pub(crate) says: BTreeMap<String, String>,
     /// What the clock says, if not [`NOW`].
     pub(crate) now: Option<i64>,
     /// What etcd and the API server answer, by URL; nobody listens elsewhere.
@@ -433,6 +435,7 @@ impl System for TestSystem {
                     lines.join("\n")
                 ))
             }
+            other if simulated.says.contains_key(other) => said(&simulated.says[other]),
             other => {
                 return Err(io::Error::new(
                     io::ErrorKind::NotFound,

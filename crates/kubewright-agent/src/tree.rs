@@ -4,6 +4,7 @@
 //! the way. A file is written beside itself (created for its owner alone), given owner and mode, fsynced and renamed;
 //! the directory is fsynced by [`Tree::sync`], once for all files of a batch.
 
+mod attributes;
 mod change;
 mod new_file;
 mod seen;

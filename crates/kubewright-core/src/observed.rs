@@ -4,6 +4,7 @@
 //! escaped before it is shown.
 
 mod etcd;
+mod machine;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,6 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::etcd::{EtcdAlarm, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
+pub use self::machine::{LaterSetting, Link, ModuleState, Obstacle, ObstacleKind, Setting};
+
 use crate::resource::ResourceId;
 
 /// What the agent tells about its node in one go.
@@ -24,6 +27,10 @@ pub struct Facts {
     pub machine_id: String,
     /// Changes at each boot.
     pub boot_id: String,
+    /// The machine's own number in its firmware; empty where it tells none, or only that of a computer it shares.
+    pub product_uuid: String,
+    /// What contains the node, as systemd names it (`systemd-nspawn`, `lxc`); `None` for a machine of its own.
+    pub container: Option<String>,
     /// `ID` of os-release, as in `debian`.
     pub os_id: String,
     /// `PRETTY_NAME` of os-release.
@@ -40,6 +47,12 @@ pub struct Facts {
     pub memory_bytes: u64,
     /// Active swap areas.
     pub swaps: Vec<String>,
+    /// Units other than those of `/etc/fstab` that turn swap on at boot.
+    pub swap_units: Vec<String>,
+    /// Whether the kernel has what it can have as a module, by the module's name.
+    pub modules: BTreeMap<String, ModuleState>,
+    /// Kernel settings kubewright needs, by key.
+    pub settings: BTreeMap<String, Setting>,
     /// 1 or 2.
     pub cgroup_version: u32,
     /// cgroup controllers usable.
@@ -52,6 +65,8 @@ pub struct Facts {
     pub clock_synchronized: Option<bool>,
     /// Addresses on interfaces, without loopback.
     pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Interfaces that have an address.
+    pub links: BTreeMap<String, Link>,
     /// Whether there is a default route (ClusterIP connections of the node itself need one).
     pub has_default_route: bool,
     /// TCP ports something listens on, and who.
@@ -60,6 +75,10 @@ pub struct Facts {
     pub selinux: Option<String>,
     /// Programs kubewright needs that the node lacks.
     pub missing_commands: Vec<String>,
+    /// `nft`'s version, as in `1.0.6`; empty where nobody asked.
+    pub nft_version: String,
+    /// What keeps kubewright from writing where it has to.
+    pub obstacles: Vec<Obstacle>,
     /// Traces of other installers and runtimes: path or unit, and what it is of.
     pub leftovers: Vec<Leftover>,
     /// The mark an earlier kubewright run left.
@@ -118,6 +137,8 @@ pub struct Disk {
     pub free_inodes: Option<u64>,
     /// Mounted read-only.
     pub read_only: bool,
+    /// Mounted so that no program in it can be executed.
+    pub no_exec: bool,
 }
 
 /// A listening TCP port.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use context::{CASES, world};
 use kubewright_core::catalogue::Platform;
+use kubewright_core::check::PLACES;
 use kubewright_core::observed::Marker;
 use kubewright_core::render::{Artifacts, ImageArchive, RenderError, components, render};
 use kubewright_core::resource::{Blob, Digest, NodeState, Resource, Stage};
@@ -341,6 +342,33 @@ fn no_two_components_of_a_node_want_the_same_port() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// The agent looks at a list of directories before anything is written; what nodes get is elsewhere.
+#[test]
+fn a_check_looks_at_every_directory_that_is_written_to() {
+    for (place, state) in all_states() {
+        let written = state.resources.iter().flat_map(|staged| paths(&staged.resource));
+        // What is on tmpfs is made by units.
+        for path in written.filter(|path| !path.starts_with("/run/")) {
+            let (directory, _) = path.rsplit_once('/').unwrap();
+            let is_known = PLACES.contains(&directory) || PLACES.contains(&path);
+            assert!(is_known, "{place}: {path}");
+        }
+        for directory in state
+            .resources
+            .iter()
+            .filter_map(|staged| match &staged.resource {
+                Resource::Directory(directory) => Some(directory.path.as_str()),
+                _ => None,
+            })
+        {
+            assert!(
+                PLACES.contains(&directory) || directory.starts_with("/run/"),
+                "{place}: {directory}"
+            );
         }
     }
 }

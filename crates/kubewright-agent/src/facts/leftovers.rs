@@ -1,7 +1,11 @@
 //! Traces of other installers and runtimes that would get in the way. What kubewright put there itself is none.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use kubewright_core::observed::Leftover;
 use kubewright_core::resource::ResourceId;
+use serde_json::Value;
 
 use crate::ledger::Ledger;
 use crate::resource::unit;
@@ -23,6 +27,23 @@ const PATHS: [(&str, &str); 12] = [
     ("/etc/systemd/system/kubelet.service", "another kubelet"),
     ("/etc/systemd/system/etcd.service", "another etcd"),
 ];
+/// What a kubelet keeps: one of ours would go on with the certificates and settings of another cluster.
+const KUBELETS: [&str; 2] = ["/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki"];
+/// Interfaces of pod networks, by the beginnings of their names. A bridge with another range's address is refused by the
+/// plug-in; the others take packets that are not theirs.
+const LINKS: [&str; 7] = [
+    "cni0",
+    "flannel.",
+    "cali",
+    "cilium_",
+    "kube-bridge",
+    "kube-ipvs0",
+    "weave",
+];
+/// Chains of packet filters that send packets for services and pods elsewhere, by the beginnings of their names.
+const CHAINS: [&str; 4] = ["KUBE-SERVICES", "KUBE-ROUTER", "CILIUM_", "cali-"];
+/// How long a program may take to tell.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Units that fight over what the cluster needs when they run.
 const UNITS: [(&str, &str); 3] = [
     ("docker.service", "docker"),
@@ -30,12 +51,13 @@ const UNITS: [(&str, &str); 3] = [
     ("crio.service", "CRI-O"),
 ];
 
-/// Finds them. etcd's data counts when nobody claims it.
+/// Finds them. What a node of ours has as well counts when nobody claims it: on one without a marker.
 pub(super) fn find(
     system: &dyn System,
     tree: &Tree,
     ledger: &Ledger,
-    foreign_etcd_data: bool,
+    has_etcd_data: bool,
+    is_marked: bool,
 ) -> Vec<Leftover> {
     let mut found = Vec::new();
     let mut add = |what: &str, of: &str| {
@@ -63,7 +85,20 @@ pub(super) fn find(
             add(&format!("{networks}/{name}"), "another network plug-in");
         }
     }
-    if foreign_etcd_data {
+    if ledger.owned.is_empty() && !is_marked {
+        for path in KUBELETS {
+            if matches!(tree.look(path), Ok(Look::There(_))) {
+                add(path, "another kubelet");
+            }
+        }
+        for name in links(system) {
+            add(&name, "another pod network");
+        }
+        for name in chains(system) {
+            add(&name, "another cluster's packet filter");
+        }
+    }
+    if has_etcd_data && !is_marked {
         add("/var/lib/etcd", "another etcd");
     }
     let running = running(system);
@@ -74,6 +109,52 @@ pub(super) fn find(
         }
     }
     found
+}
+
+fn links(system: &dyn System) -> Vec<String> {
+    let entries = std::fs::read_dir(system.path("/sys/class/net"))
+        .into_iter()
+        .flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names
+        .filter(|name| LINKS.iter().any(|beginning| name.starts_with(beginning)))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Both kinds of tables are asked for only where they are in use already: asking loads them.
+fn chains(system: &dyn System) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    if system.path("/sys/module/nf_tables").exists() || !system.path("/proc/modules").exists() {
+        let command = Command::new("nft", &["--json", "list", "chains"]).within(PATIENCE);
+        let output = system.run(&command).unwrap_or_default();
+        let listing: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        let all = listing["nftables"].as_array().into_iter().flatten();
+        found.extend(all.filter_map(|entry| {
+            let chain = &entry["chain"];
+            // kube-proxy with nftables has a table of its own.
+            let name = match chain["table"].as_str()? {
+                "kube-proxy" => "KUBE-SERVICES",
+                _ => chain["name"].as_str()?,
+            };
+            Some(name.to_owned())
+        }));
+    }
+    let tables = system.text("/proc/net/ip_tables_names").unwrap_or_default();
+    if tables.lines().any(|table| table == "nat") {
+        for program in ["iptables-legacy-save", "iptables-save"] {
+            let command = Command::new(program, &["-t", "nat"]).within(PATIENCE);
+            let rules = system.run(&command).unwrap_or_default().stdout;
+            // `:KUBE-SERVICES - [0:0]`
+            let chains = rules
+                .lines()
+                .filter_map(|line| line.strip_prefix(':')?.split(' ').next());
+            found.extend(chains.map(str::to_owned));
+        }
+    }
+    found.retain(|name| CHAINS.iter().any(|beginning| name.starts_with(beginning)));
+    found.into_iter().collect()
 }
 
 fn owns(ledger: &Ledger, path: &str) -> bool {

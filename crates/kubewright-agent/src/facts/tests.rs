@@ -1,5 +1,7 @@
 //! Facts of a node made of files.
 
+mod machine;
+
 use super::*;
 use crate::testing::TestSystem;
 
@@ -76,13 +78,14 @@ fn a_machine_that_tells_nothing_is_no_error() {
 fn reads_addresses_without_loopback() {
     let json = r#"[{"ifname": "lo", "addr_info": [{"local": "127.0.0.1"}, {"local": "::1"}]},
         {"ifname": "eth0", "addr_info": [{"local": "192.0.2.1"}, {"local": "2001:db8::1"}]}, {"ifname": "eth1"}]"#;
-    let addresses = parse_addresses(json);
+    let json: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
+    let addresses = parse_addresses(&json);
     let expected = ["192.0.2.1", "2001:db8::1"].map(|address| address.parse().unwrap());
     assert_eq!(
         addresses,
         BTreeMap::from([("eth0".to_owned(), expected.to_vec())])
     );
-    assert_eq!(parse_addresses("not json"), BTreeMap::new());
+    assert_eq!(parse_addresses(&[]), BTreeMap::new());
 }
 
 #[test]
@@ -111,6 +114,43 @@ fn names_what_other_installers_left() {
             of("docker.service", "docker"),
         ]
     );
+}
+
+#[test]
+fn names_what_another_cluster_left_in_the_kernel() {
+    let system = TestSystem::new();
+    system.put("/var/lib/kubelet/pki/kubelet.crt", "");
+    for link in ["eth0", "cni0", "cali1234", "docker0"] {
+        system.put(&format!("/sys/class/net/{link}/mtu"), "1500\n");
+    }
+    let chain = |table: &str, name: &str| serde_json::json!({"chain": {"family": "ip", "table": table, "name": name}});
+    let listing = serde_json::json!({"nftables": [
+        {"metainfo": {"version": "1.0.6"}}, chain("nat", "POSTROUTING"), chain("kube-proxy", "services"),
+        chain("filter", "cali-INPUT"), chain("filter", "KUBE-KUBELET-CANARY"),
+    ]});
+    let rules =
+        "*nat\n:POSTROUTING ACCEPT [0:0]\n:KUBE-ROUTER-SNAT - [0:0]\n-A POSTROUTING -j KUBE-ROUTER-SNAT\n";
+    let says =
+        |program: &str, text: String| drop(system.simulated().says.insert(program.to_owned(), text));
+    says("nft", listing.to_string());
+    says("iptables-legacy-save", rules.to_owned());
+    let of = |what: &str, of: &str| (what.to_owned(), of.to_owned());
+    let mut expected = vec![
+        of("/var/lib/kubelet/pki", "another kubelet"),
+        of("cali1234", "another pod network"),
+        of("cni0", "another pod network"),
+    ];
+    assert_eq!(
+        leftovers(&system),
+        expected,
+        "no tables are in use, and none are asked for"
+    );
+    system.put("/sys/module/nf_tables/refcnt", "1\n");
+    system.put("/proc/net/ip_tables_names", "filter\nnat\n");
+    for chain in ["KUBE-ROUTER-SNAT", "KUBE-SERVICES", "cali-INPUT"] {
+        expected.push(of(chain, "another cluster's packet filter"));
+    }
+    assert_eq!(leftovers(&system), expected);
 }
 
 #[test]

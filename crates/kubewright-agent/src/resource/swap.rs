@@ -5,10 +5,10 @@ use kubewright_core::wire::NodeError;
 
 use crate::fault::{fault, hinted};
 use crate::node::Node;
-use crate::system::{Command, act};
+use crate::system::{Command, System, act};
 
 /// The table of file systems mounted at boot.
-pub(super) const FSTAB: &str = "/etc/fstab";
+pub(crate) const FSTAB: &str = "/etc/fstab";
 const NOTE: &str = "# swap off for kubewright: ";
 
 pub(super) fn inspect(node: &Node) -> Option<Change> {
@@ -84,6 +84,12 @@ fn active(node: &Node) -> Vec<String> {
 fn fstab(node: &Node) -> String {
     let bytes = node.tree.read(FSTAB, 1 << 20).ok().flatten().unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a line of the table turns swap on at boot.
+pub(crate) fn is_listed(system: &dyn System) -> bool {
+    let text = system.text(FSTAB).unwrap_or_default();
+    text.lines().any(is_swap)
 }
 
 fn is_swap(line: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
+use kubewright_core::check::right_machine;
 use kubewright_core::errors::ErrorId;
-use kubewright_core::observed::Disk;
 use kubewright_core::spec::{NodeName, parse};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
 use kubewright_core::wire::{FromAgent, NodeError, PROTOCOL, Reply, Request, ToAgent};
@@ -200,24 +200,8 @@ impl Agent {
 }
 
 fn facts(cluster: &Cluster, name: &str) -> Facts {
-    let node = cluster.node(name).unwrap();
-    let disk = Disk {
-        mount: "/".to_owned(),
-        free_bytes: 1 << 40,
-        total_bytes: 1 << 40,
-        ..Disk::default()
-    };
-    Facts {
-        hostname: name.to_owned(),
-        machine_id: format!("{name}-machine"),
-        architecture: "amd64".to_owned(),
-        kernel: "6.1.0".to_owned(),
-        systemd: 252,
-        disks: [("/var/lib/etcd".to_owned(), disk)].into(),
-        addresses: [("eth0".to_owned(), vec![node.address])].into(),
-        has_default_route: true,
-        ..Facts::default()
-    }
+    let index = cluster.nodes.iter().position(|node| node.name == name).unwrap();
+    right_machine(u8::try_from(index).unwrap(), cluster.nodes[index].address)
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ const COMFORT: u64 = 3;
 const PART_ON_OWN_NODE: u64 = 4;
 /// Configuration, logs and temporary files.
 const SMALL_NEED: u64 = 64 * MIB;
+/// Where kubewright puts programs.
+const PROGRAMS: [&str; 3] = ["/opt/cni/bin", "/usr/local/bin", "/usr/local/lib"];
 /// Ordinary images have some thousands of files each.
 const LEAST_INODES: u64 = 10_000;
 
@@ -27,6 +29,8 @@ fn need(directory: &str, is_control_plane: bool) -> u64 {
         "/var/lib/etcd" => 0,
         "/usr/local" | "/usr/local/bin" | "/var/lib/containerd" => GIB,
         "/var/lib/kubelet" => 256 * MIB,
+        // Counted with what is above them; asked about because they can be mounts of their own.
+        "/etc/kubernetes" | "/etc/systemd/system" | "/opt/cni/bin" | "/usr/local/lib" => 0,
         _ => SMALL_NEED,
     }
 }
@@ -97,6 +101,26 @@ fn judge_volume(subject: &Subject, volume: &Volume, found: &mut Found) {
             ),
         );
         return;
+    }
+    let programs: Vec<&str> = volume
+        .directories
+        .iter()
+        .copied()
+        .filter(|directory| PROGRAMS.contains(directory))
+        .collect();
+    if disk.no_exec && !programs.is_empty() {
+        found.error(
+            Kind::NoExec,
+            subject.name(),
+            format!(
+                "{mount} is mounted noexec; the programs in {} cannot be run there",
+                list(&programs)
+            ),
+            format!(
+                "mount -o remount,exec {}, and take noexec out of its line in /etc/fstab",
+                word(&disk.mount, "MOUNTPOINT")
+            ),
+        );
     }
     if let Some(inodes) = disk.free_inodes.filter(|inodes| *inodes < LEAST_INODES) {
         found.error(

@@ -1,10 +1,10 @@
-//! Who the nodes are: reachable, of this cluster and no other, each a machine of its own, with nobody else's traces.
+//! Who the nodes are: reachable, of this cluster and no other, with nobody else's traces.
 
 use std::collections::BTreeMap;
 
 use super::text::{list, sentence, shown};
 use super::{Found, Kind, Look, Subject};
-use crate::observed::{Change, Facts, Leftover};
+use crate::observed::{Change, Leftover};
 use crate::resource::Digest;
 
 /// What a node of this cluster has by itself; other installers use the same places.
@@ -39,7 +39,6 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
             sentence(&silent.fix),
         );
     }
-    same(look, found);
     for subject in &look.subjects {
         marker(look, subject, found);
         member(look, subject, found);
@@ -49,63 +48,6 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
     }
     cluster_ids(look, found);
     authorities(look, found);
-}
-
-/// Machine ids and host names that more than one node has.
-fn same(look: &Look, found: &mut Found) {
-    let twins = sharing(look, |facts| &facts.machine_id);
-    for (id, subjects) in &twins {
-        for subject in subjects {
-            found.error(
-                Kind::DuplicateMachineId,
-                subject.name(),
-                format!(
-                    "the same machine id {} as {}",
-                    shown(id),
-                    others(subjects, subject)
-                ),
-                "correct the addresses if this is one machine; on a clone: rm -f /etc/machine-id \
-                 /var/lib/dbus/machine-id && systemd-machine-id-setup && reboot",
-            );
-        }
-    }
-    for (name, subjects) in sharing(look, |facts| &facts.hostname) {
-        for subject in &subjects {
-            // Two addresses of one machine are said once.
-            if twins.contains_key(subject.facts.machine_id.as_str()) {
-                continue;
-            }
-            found.error(
-                Kind::DuplicateHostname,
-                subject.name(),
-                format!(
-                    "the same host name {} as {}",
-                    shown(name),
-                    others(&subjects, subject)
-                ),
-                format!("hostnamectl set-hostname {}", subject.name()),
-            );
-        }
-    }
-}
-
-/// Nodes by a value, where more than one has the same.
-fn sharing<'a>(look: &'a Look<'_>, value: fn(&Facts) -> &str) -> BTreeMap<&'a str, Vec<&'a Subject<'a>>> {
-    let mut by_value: BTreeMap<&str, Vec<&Subject>> = BTreeMap::new();
-    for subject in &look.subjects {
-        by_value.entry(value(subject.facts)).or_default().push(subject);
-    }
-    by_value.retain(|value, subjects| !value.is_empty() && subjects.len() > 1);
-    by_value
-}
-
-fn others(subjects: &[&Subject], but: &Subject) -> String {
-    let names: Vec<&str> = subjects
-        .iter()
-        .map(|other| other.name())
-        .filter(|name| *name != but.name())
-        .collect();
-    super::text::names(&names)
 }
 
 fn marker(look: &Look, subject: &Subject, found: &mut Found) {
@@ -280,13 +222,19 @@ fn remover(of: &str) -> &'static str {
             "kubeadm reset --force && rm -rf /etc/kubernetes /etc/cni/net.d, and remove its packages (kubeadm, kubelet)"
         }
         "a kubelet package" | "another kubelet" => {
-            "systemctl disable --now kubelet.service, and remove the kubelet's package or unit file"
+            "systemctl disable --now kubelet.service, remove the kubelet's package or unit file, and move its files away"
         }
         "another etcd" => {
             "systemctl disable --now etcd.service, and move its unit file and /var/lib/etcd away if you need them no more"
         }
         "another network plug-in" => {
             "move the files away; the kubelet would take the first of them for the cluster's"
+        }
+        "another pod network" => {
+            "remove what made these interfaces, then reboot the node or delete each: ip link delete NAME"
+        }
+        "another cluster's packet filter" => {
+            "remove what made these rules, then reboot the node: nobody restores them"
         }
         "k3s" => "run /usr/local/bin/k3s-uninstall.sh (on agents: k3s-agent-uninstall.sh)",
         "rke2" => "run /usr/local/bin/rke2-uninstall.sh",

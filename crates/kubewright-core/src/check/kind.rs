@@ -36,6 +36,22 @@ kinds! {
         "Error. Two nodes have the same host name: a sign of a cloned image, and their logs and metrics cannot be told \
          apart. It need not be the name in cluster.yaml.";
         "`hostnamectl set-hostname NAME` on one of them.";
+    /// One node has the address of another.
+    DuplicateAddress = "duplicate-address":
+        "Error. A node has, on an interface that is not the pod network's, the `address` of another node: packets reach \
+         whichever answers first.";
+        "Give it an address of its own, or correct the addresses.";
+    /// Two network cards with one hardware address.
+    DuplicateMac = "duplicate-mac":
+        "Error. The interfaces with the addresses of two nodes have the same hardware address and are on the same network, \
+         as clones are: each receives the other's packets.";
+        "Give the clone's network card another address in the hypervisor.";
+    /// Two machines with one number in the firmware.
+    DuplicateProductUuid = "duplicate-product-uuid":
+        "Warning. Two machines have the same SMBIOS product UUID, as clones have; drivers for storage and clouds know \
+         machines by it. Placeholders of firmware without a number are ignored, and containers, which see that of their \
+         computer. No error, because nothing that kubewright installs depends on it and not all firmware lets it be changed.";
+        "Give the clone a UUID of its own in the hypervisor.";
     /// Different authorities inside one cluster.
     AuthorityMismatch = "authority-mismatch":
         "Error. Nodes of this cluster hold different certificates of the same authority, so that they cannot trust each \
@@ -48,13 +64,14 @@ kinds! {
         "Restore its `/var/lib/etcd`, or take the node out of cluster.yaml.";
     /// In the way, and not kubewright's to remove.
     Blocked = "blocked":
-        "Error. Something on the node is where kubewright needs a place, and it is not kubewright's. Also rule \
-         `nothing-lost`.";
+        "Error. Something on the node is where kubewright needs a directory, and it is not one; links are not followed. \
+         What is where a file belongs is known to `plan` only: rule `nothing-lost`.";
         "Move it away on the node.";
     /// Traces of another installer.
     Leftovers = "leftovers":
         "Error. Traces of another installer or container runtime (kubeadm, k3s, docker, …) that would fight with \
-         kubewright over the same files and ports. Nothing is adopted or removed by itself.";
+         kubewright over the same files and ports: its files and units, what a kubelet keeps, interfaces of a pod network, \
+         and packet filter rules for services. Nothing is adopted or removed by itself.";
         "Remove it with its own uninstaller.";
     /// A run was interrupted.
     UnfinishedRun = "unfinished-run":
@@ -75,6 +92,28 @@ kinds! {
          older than 5.13 with `network.proxy: nftables` (kube-proxy refuses it). Warning: older than 5.10 with \
          cgroup v2, which upstream recommends.";
         "Upgrade the kernel, or for nftables: `network.proxy: iptables`.";
+    /// The kernel cannot do something.
+    KernelModule = "kernel-module":
+        "Error. The kernel lacks something it can have as a module: overlay, br_netfilter (with flannel and `bridge`), \
+         nf_conntrack (kube-proxy), nf_tables (with `proxy: nftables`), vxlan (flannel). It is neither loaded nor built in, \
+         and cannot be loaded: there is no such module, those of the running kernel were replaced by an upgrade, \
+         `kernel.modules_disabled` is 1, modprobe's configuration has an `install` line against it, or the node is a \
+         container.";
+        "What the message names: install the kernel's further modules, reboot, or remove what forbids it.";
+    /// A kernel setting cannot be set.
+    KernelSetting = "kernel-setting":
+        "Error. A kernel setting that kubewright has to set is missing, or differs and cannot be written, as in an \
+         unprivileged container.";
+        "Use the distribution's ordinary kernel, or set it where the container runs.";
+    /// A kernel setting will not last.
+    KernelSettingUndone = "kernel-setting-undone":
+        "Error. A file in a sysctl.d directory whose name sorts after `99-kubewright.conf` gives one of these settings \
+         another value: the node works until it is rebooted.";
+        "Remove that line.";
+    /// nft is too old.
+    NftVersion = "nft-version":
+        "Error. `nft` is older than 1.0.1, which kube-proxy with nftables refuses.";
+        "Upgrade nftables, or `network.proxy: iptables`.";
     /// The kubelet refuses cgroup v1.
     CgroupV1 = "cgroup-v1":
         "Error. The node uses cgroup v1, on which the kubelet refuses to start since 1.35. Warning, if \
@@ -95,8 +134,14 @@ kinds! {
         "Give the machine two processors.";
     /// Swap is on.
     SwapOn = "swap-on":
-        "Warning. Swap is on; the kubelet does not start with it.";
+        "Warning. Swap is on; the kubelet does not start with it. Error in a container, which cannot turn it off.";
         "None needed: `apply` turns swap off and comments it out in /etc/fstab.";
+    /// Swap comes back.
+    SwapReturns = "swap-returns":
+        "Error. A unit that does not come from /etc/fstab turns swap on at each boot (zram, a service with a swap file, a \
+         partition that systemd finds by itself): the kubelet starts until the node is rebooted. Not with \
+         `components.kubelet.extraConfig.failSwapOn: false`.";
+        "`systemctl mask --now UNIT`.";
     /// No room.
     DiskSpace = "disk-space":
         "Error. A file system has less room than kubewright fills (1 GiB each for programs, images and etcd, 256 MiB for \
@@ -113,6 +158,16 @@ kinds! {
     ReadOnly = "read-only":
         "Error. A file system kubewright writes to is mounted read-only; after a disk error the kernel does that too.";
         "Read `dmesg`, then `mount -o remount,rw` it.";
+    /// Programs cannot be run.
+    NoExec = "no-exec":
+        "Error. /usr/local/bin, /usr/local/lib or /opt/cni/bin is on a file system mounted `noexec`. `noexec` on /tmp, \
+         /run or /var does no harm, except on /var/lib/kubewright (`node-unreachable`).";
+        "`mount -o remount,exec`, and the line in /etc/fstab.";
+    /// An attribute keeps a path from being changed.
+    Immutable = "immutable":
+        "Error. A directory kubewright writes into, one of its files, or a file of the system it has to change (/etc/passwd \
+         and its like for users that are missing, /etc/fstab for swap) has the immutable or append-only attribute.";
+        "`chattr -i PATH` or `chattr -a PATH`.";
     /// A port is taken.
     PortInUse = "port-in-use":
         "Error. Something that is not kubewright's listens on a TCP port a component needs.";

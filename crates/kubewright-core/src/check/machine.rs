@@ -200,6 +200,15 @@ fn swap(subject: &Subject, found: &mut Found) {
         return;
     }
     let areas: Vec<String> = swaps.iter().take(4).map(|area| shown(area)).collect();
+    if subject.facts.container.is_some() {
+        found.error(
+            Kind::SwapOn,
+            subject.name(),
+            format!("swap is on ({}), and a container cannot turn it off", list(areas)),
+            "on the computer that runs the container: swapoff --all, and take swap out of its /etc/fstab",
+        );
+        return;
+    }
     found.warning(
         Kind::SwapOn,
         subject.name(),

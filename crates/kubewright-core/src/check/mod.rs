@@ -11,16 +11,21 @@
 mod clock;
 mod disk;
 mod identity;
+mod kernel;
 mod kind;
 mod machine;
 mod measured;
+mod needs;
 mod network;
 mod packages;
+mod places;
 mod ports;
 mod quantity;
 mod reference;
 mod report;
+mod right;
 pub(crate) mod text;
+mod twins;
 
 #[cfg(test)]
 mod tests;
@@ -31,9 +36,11 @@ use serde::{Deserialize, Serialize};
 
 pub use kind::Kind;
 pub use measured::{Clock, Measured, Silent, Unreachable};
+pub use needs::{MODULES, PLACES, setting_keys};
 pub use ports::{NeededPort, Probe, Reach, needed_ports, probes};
 pub use reference::reference;
 pub use report::Report;
+pub use right::right_machine;
 
 use crate::observed::{Facts, Observed, ObservedNode};
 use crate::spec::{Cluster, Node};
@@ -79,7 +86,10 @@ pub fn findings(cluster: &Cluster, observed: &Observed, measured: &Measured) -> 
     let look = Look::new(cluster, observed, measured);
     let mut found = Found::default();
     identity::judge(&look, &mut found);
+    twins::judge(&look, &mut found);
     machine::judge(&look, &mut found);
+    kernel::judge(&look, &mut found);
+    places::judge(&look, &mut found);
     disk::judge(&look, &mut found);
     ports::judge(&look, &mut found);
     network::judge(&look, &mut found);

@@ -45,7 +45,7 @@ fn address(subject: &Subject, found: &mut Found) {
     );
 }
 
-fn is_pod_interface(name: &str) -> bool {
+pub(super) fn is_pod_interface(name: &str) -> bool {
     POD_INTERFACES.iter().any(|beginning| name.starts_with(beginning))
 }
 

@@ -22,21 +22,32 @@ the agent listens on its port for the length of the check. UDP is not tried, bec
 
 | what is wrong | told by |
 | --- | --- |
-| a node is down; its host key is unknown or changed; login or sudo is refused, or sudo wants a terminal; the login shell prints without end; no place for the agent | `node-unreachable`, with the words of the [error](errors.md) |
-| a banner, start files that print, another login shell, any umask | nothing: they do no harm |
-| MaxSessions, MaxStartups | nothing: one session per node; too many connections at once end as `node-unreachable` |
+| a node is down, or its SSH server | `node-unreachable`; control planes are needed, [workers can be left out](cli.md) |
+| its host key is unknown or changed | `node-unreachable` with both fingerprints; nothing was sent |
+| login or sudo is refused, sudo wants a password or a terminal, a password has expired | `node-unreachable` with the line for sudoers or ssh; no password is ever tried, so nothing is locked |
+| sudo's lecture | nothing: it does no harm |
+| a banner, a message of the day, start files that print, another login shell (fish, csh), any umask, `noexec` on /tmp | nothing: they do no harm, and a banner is not taken for an error |
+| a login that runs something else: a forced command, `nologin`, a restricted shell, \"please log in as …\"; start files that wait or print without end | `node-unreachable`, with what it printed |
+| `noexec`, no room or a wrong owner where the agent is put | `node-unreachable` |
+| MaxSessions, MaxStartups, no agent forwarding, a key with a passphrase | one session per connection and one connection per node, so the first does no harm; the others end as `node-unreachable` |
 | text of a node that is hostile or without end | it is escaped and cut; frames too large end as `node-unreachable` |
-| full disk, no inodes, read-only file system | `disk-space`, `inodes`, `read-only` |
-| a damaged or wrong download, a hostile archive | not `check`: `plan` and `apply` verify before use (`artifact-rejected`) |
-| a program that was replaced, an edited unit or file | not `check`: [drift](drift.md) and `plan` |
+| full disk, no inodes, read-only or `noexec` file system | `disk-space`, `inodes`, `read-only`, `no-exec`; one that fills up meanwhile leaves the old version running |
+| a damaged or wrong download, a hostile archive | not known here: `plan` and `apply` verify before use (`artifact-rejected`) |
+| a program that was replaced, an edited unit or file | not looked for here: [drift](drift.md) and `plan` |
 | a wrong clock, or none that keeps it | `clock-offset`, `time-not-synchronized` |
-| one machine under two names, a clone | `duplicate-machine-id`, `duplicate-hostname`; two equal addresses in the file are its own mistake |
-| swap, cgroups, an old kernel, missing programs | `swap-on`, `cgroup-v1`, `cgroup-controllers`, `kernel`, `missing-command` |
-| a kernel without a module that is needed | not looked for yet: `apply` stops at the module |
-| another installer's traces, a taken port | `leftovers`, `port-in-use` |
-| a directory, link or device where a file belongs | `blocked` where it is known, else the rule `nothing-lost` of `plan` |
-| an immutable attribute | not looked for yet: `apply` stops at that file |
+| one machine under two names, a clone | `duplicate-machine-id`, `duplicate-hostname`, `duplicate-address`, `duplicate-mac`, `duplicate-product-uuid`; two equal addresses in the file are its own mistake |
+| an address that a machine outside the cluster has, too | cannot be known from the nodes; connections that break show as `unreachable-port` |
+| swap, also such that comes back | `swap-on`, `swap-returns` |
+| cgroups, an old kernel or nft, missing programs | `cgroup-v1`, `cgroup-controllers`, `kernel`, `nft-version`, `missing-command` |
+| a kernel without a module that is needed, or one that may not be loaded | `kernel-module` |
+| forwarding off, other kernel settings | nothing: `apply` sets them; `kernel-setting` where it cannot, `kernel-setting-undone` where it would not last |
+| the stub of systemd-resolved in /etc/resolv.conf | nothing: the kubelet is given the list of real servers |
+| another installer's traces, its rules and interfaces, a taken port | `leftovers`, `port-in-use` with the process and its unit |
+| a firewall | `unreachable-port` for TCP between nodes; for UDP and what pods send, `kubewright smoke` |
+| a link or a file where a directory belongs | `blocked`; where a file belongs: rule `nothing-lost` of `plan` |
+| an immutable or append-only attribute | `immutable` |
 | strange names in cluster.yaml | refused when the file is read |
+| strange names of files on a node | nothing: no name reaches a shell, and what is shown is escaped |
 ";
 
 /// Returns the page as Markdown.

@@ -5,8 +5,8 @@ mod hostile;
 mod mistakes;
 mod pages;
 
-use super::{Clock, Finding, Measured, Report, findings, probes};
-use crate::observed::{Disk, Facts, Marker, Observed, ObservedNode};
+use super::{Clock, Finding, Measured, Report, findings, probes, right_machine};
+use crate::observed::{Facts, Marker, Observed, ObservedNode};
 use crate::spec::{Cluster, parse};
 
 const FILE: &str = "\
@@ -48,7 +48,7 @@ impl Scene {
             cluster,
         };
         for (index, node) in scene.cluster.nodes.iter().enumerate() {
-            let facts = right(node.name.as_str(), index, node.address);
+            let facts = right_machine(u8::try_from(index).unwrap(), node.address);
             let seen = ObservedNode {
                 facts,
                 differences: Vec::new(),
@@ -107,47 +107,6 @@ impl Scene {
                 format!("{} {} {node}", finding.severity.as_str(), finding.kind.id())
             })
             .collect()
-    }
-}
-
-/// Facts of a machine that has everything.
-fn right(name: &str, index: usize, address: std::net::IpAddr) -> Facts {
-    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let disk = Disk {
-        mount: "/".to_owned(),
-        free_bytes: 80 * GIB,
-        total_bytes: 100 * GIB,
-        free_inodes: Some(6_000_000),
-        read_only: false,
-    };
-    let directories = [
-        "/etc",
-        "/usr/local/bin",
-        "/var/lib/containerd",
-        "/var/lib/etcd",
-        "/var/lib/kubelet",
-    ];
-    Facts {
-        hostname: format!("{name}.example"),
-        machine_id: format!("{index:032x}"),
-        boot_id: format!("{index:036x}"),
-        os_id: "debian".to_owned(),
-        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-        kernel: "6.1.0-18-amd64".to_owned(),
-        architecture: "amd64".to_owned(),
-        systemd: 252,
-        processors: 4,
-        memory_bytes: 8 * GIB,
-        cgroup_version: 2,
-        cgroup_controllers: words(&["cpuset", "cpu", "io", "memory", "hugetlb", "pids"]),
-        disks: directories
-            .map(|directory| (directory.to_owned(), disk.clone()))
-            .into(),
-        clock_ms: 1_800_000_000_000,
-        clock_synchronized: Some(true),
-        addresses: [("eth0".to_owned(), vec![address])].into(),
-        has_default_route: true,
-        ..Facts::default()
     }
 }
 

@@ -8,9 +8,10 @@
 use super::Component;
 use super::view::{View, directory, public_file};
 use crate::resource::{Access, KernelModule, Resource, Stage, SwapOff, Sysctl};
+use crate::spec::Cluster;
 
 /// Required kernel settings.
-const SYSCTLS: [(&str, &str); 6] = [
+pub(crate) const REQUIRED: [(&str, &str); 6] = [
     ("kernel.keys.root_maxbytes", "25000000"),
     ("kernel.keys.root_maxkeys", "1000000"),
     ("kernel.panic", "10"),
@@ -19,12 +20,22 @@ const SYSCTLS: [(&str, &str); 6] = [
     ("vm.panic_on_oom", "0"),
 ];
 
-/// Kernel settings that not every kernel has.
-const OPTIONAL_SYSCTLS: [(&str, &str); 5] = [
-    ("fs.inotify.max_user_instances", "8192"),
-    ("fs.inotify.max_user_watches", "524288"),
+/// Forwarding between interfaces, for pods with IPv4 and IPv6 addresses.
+pub(crate) const FORWARDING: [(&str, &str); 2] = [
+    ("net.ipv4.ip_forward", "1"),
+    ("net.ipv6.conf.all.forwarding", "1"),
+];
+
+/// Packets on a bridge pass the rules for services. The settings exist while the module is loaded.
+pub(crate) const BRIDGED: [(&str, &str); 2] = [
     ("net.bridge.bridge-nf-call-ip6tables", "1"),
     ("net.bridge.bridge-nf-call-iptables", "1"),
+];
+
+/// Other kernel settings that not every kernel has.
+const OPTIONAL_SYSCTLS: [(&str, &str); 3] = [
+    ("fs.inotify.max_user_instances", "8192"),
+    ("fs.inotify.max_user_watches", "524288"),
     ("net.ipv4.tcp_rto_max_ms", "2000"),
 ];
 
@@ -49,14 +60,12 @@ pub fn component(view: &View) -> Component {
             optional: true,
         }));
     }
-    let forwarding = if view.cluster.network.pod_cidr.is_ipv4() {
-        "net.ipv4.ip_forward"
-    } else {
-        "net.ipv6.conf.all.forwarding"
-    };
-    resources.push(sysctl(forwarding, "1", false));
-    resources.extend(SYSCTLS.map(|(key, value)| sysctl(key, value, false)));
-    resources.extend(OPTIONAL_SYSCTLS.map(|(key, value)| sysctl(key, value, true)));
+    let (key, value) = forwarding(view.cluster);
+    resources.push(sysctl(key, value, false));
+    resources.extend(REQUIRED.map(|(key, value)| sysctl(key, value, false)));
+    let mut optional = [&OPTIONAL_SYSCTLS[..], &BRIDGED].concat();
+    optional.sort_unstable();
+    resources.extend(optional.into_iter().map(|(key, value)| sysctl(key, value, true)));
     resources.push(Resource::SwapOff(SwapOff {}));
     resources.push(directory("/etc/systemd/journald.conf.d", Access::root(0o755)));
     resources.push(public_file(
@@ -64,6 +73,16 @@ pub fn component(view: &View) -> Component {
         JOURNAL,
     ));
     component
+}
+
+/// What forwards packets of a cluster's pods.
+pub(crate) fn forwarding(cluster: &Cluster) -> (&'static str, &'static str) {
+    let [four, six] = FORWARDING;
+    if cluster.network.pod_cidr.is_ipv4() {
+        four
+    } else {
+        six
+    }
 }
 
 fn sysctl(key: &str, value: &str, optional: bool) -> Resource {

@@ -13,8 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kubewright_control::transport::Agent;
 use kubewright_core::catalogue::{self, Platform};
+use kubewright_core::check::right_machine;
 use kubewright_core::errors::ErrorId;
-use kubewright_core::observed::{Change, Counters, Difference, Disk, Facts};
+use kubewright_core::observed::{Change, Counters, Difference, Facts};
 use kubewright_core::resource::{Digest, StagedResource};
 use kubewright_core::spec::{Cni, ProxyMode};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
@@ -48,7 +49,6 @@ spec:
     - { name: w-1, address: 192.0.2.21, roles: [worker] }
 ";
 const ADDRESSES: [&str; 4] = ["192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.21"];
-const GIB: u64 = 1 << 30;
 
 /// Four machines that are right until a test changes something, and the files an operator has.
 pub(crate) struct Machines {
@@ -71,7 +71,8 @@ impl Machines {
         write_agent(&machines.path("agents"));
         write_artifacts(&machines.world.path().join("artifacts"));
         for (index, address) in ADDRESSES.into_iter().enumerate() {
-            machines.write_facts(address, &right(index, address));
+            let facts = right_machine(u8::try_from(index).unwrap(), address.parse().unwrap());
+            machines.write_facts(address, &facts);
         }
         machines
     }
@@ -201,47 +202,6 @@ fn write_artifacts(directory: &Path) {
         "artifacts": names.into_iter().map(entry).collect::<Vec<_>>(),
     });
     fs::write(directory.join("manifest.json"), manifest.to_string()).unwrap();
-}
-
-/// Facts of a machine that has everything.
-fn right(index: usize, address: &str) -> Facts {
-    let disk = Disk {
-        mount: "/".to_owned(),
-        free_bytes: 80 * GIB,
-        total_bytes: 100 * GIB,
-        free_inodes: Some(6_000_000),
-        read_only: false,
-    };
-    let directories = [
-        "/etc",
-        "/usr/local/bin",
-        "/var/lib/containerd",
-        "/var/lib/etcd",
-        "/var/lib/kubelet",
-    ];
-    Facts {
-        hostname: format!("machine-{index}"),
-        machine_id: format!("{index:032x}"),
-        boot_id: format!("{index:036x}"),
-        os_id: "debian".to_owned(),
-        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-        kernel: "6.1.0-18-amd64".to_owned(),
-        architecture: "amd64".to_owned(),
-        systemd: 252,
-        processors: 4,
-        memory_bytes: 8 * GIB,
-        cgroup_version: 2,
-        cgroup_controllers: ["cpuset", "cpu", "io", "memory", "pids"]
-            .map(str::to_owned)
-            .into(),
-        disks: directories
-            .map(|directory| (directory.to_owned(), disk.clone()))
-            .into(),
-        clock_synchronized: Some(true),
-        addresses: [("eth0".to_owned(), vec![address.parse().unwrap()])].into(),
-        has_default_route: true,
-        ..Facts::default()
-    }
 }
 
 /// No test: the other end of the fake `ssh`.

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use super::super::{Clock, Report, Silent, Unreachable};
 use super::Scene;
-use crate::observed::{Disk, Facts, Leftover, Listener, Marker};
+use crate::observed::{
+    Disk, Facts, LaterSetting, Leftover, Link, Listener, Marker, ModuleState, Obstacle, ObstacleKind, Setting,
+};
 
 fn word() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -27,15 +29,79 @@ fn disk() -> impl Strategy<Value = Disk> {
         any::<u64>(),
         any::<u64>(),
         option::of(any::<u64>()),
-        any::<bool>(),
+        any::<[bool; 2]>(),
     )
-        .prop_map(|(mount, free_bytes, total_bytes, free_inodes, read_only)| Disk {
+        .prop_map(|(mount, free_bytes, total_bytes, free_inodes, flags)| Disk {
             mount,
             free_bytes,
             total_bytes,
             free_inodes,
-            read_only,
+            read_only: flags[0],
+            no_exec: flags[1],
         })
+}
+
+fn module() -> impl Strategy<Value = ModuleState> {
+    prop_oneof![
+        word().prop_map(|by| ModuleState::Blocked { by }),
+        word().prop_map(|release| ModuleState::OtherKernel { release }),
+        Just(ModuleState::Absent {}),
+        Just(ModuleState::Locked {}),
+        Just(ModuleState::OnHost {}),
+    ]
+}
+
+/// What a machine brings along.
+fn machine() -> impl Strategy<Value = Facts> {
+    let key = prop_oneof![
+        word(),
+        Just("kernel.panic".to_owned()),
+        Just("net.ipv4.ip_forward".to_owned())
+    ];
+    let later = (word(), word()).prop_map(|(path, value)| LaterSetting { path, value });
+    let setting =
+        (option::of(word()), any::<bool>(), option::of(later)).prop_map(|(value, writable, later)| Setting {
+            value,
+            writable,
+            later,
+        });
+    let obstacle = (
+        word(),
+        prop_oneof![
+            Just(ObstacleKind::Link),
+            Just(ObstacleKind::Immutable),
+            Just(ObstacleKind::NotADirectory),
+            Just(ObstacleKind::AppendOnly),
+        ],
+    )
+        .prop_map(|(path, what)| Obstacle { path, what });
+    let address = prop_oneof![Just("192.0.2.11".parse().unwrap()), any::<IpAddr>()];
+    let link =
+        (word(), btree_map(address, any::<u8>(), 0..3)).prop_map(|(mac, prefixes)| Link { mac, prefixes });
+    let name = prop_oneof![word(), Just("overlay".to_owned()), Just("vxlan".to_owned())];
+    (
+        (word(), option::of(word()), word()),
+        btree_map(name, module(), 0..4),
+        btree_map(key, setting, 0..4),
+        (
+            vec(word(), 0..3),
+            vec(obstacle, 0..4),
+            btree_map(word(), link, 0..3),
+        ),
+    )
+        .prop_map(
+            |(texts, modules, settings, (swap_units, obstacles, links))| Facts {
+                product_uuid: texts.0,
+                container: texts.1,
+                nft_version: texts.2,
+                modules,
+                settings,
+                swap_units,
+                obstacles,
+                links,
+                ..Facts::default()
+            },
+        )
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
@@ -63,8 +129,8 @@ fn facts() -> impl Strategy<Value = Facts> {
         option::of(marker),
         any::<[bool; 3]>(),
     );
-    (texts, numbers, lists, maps, rest, option::of(word())).prop_map(
-        |(texts, numbers, lists, maps, (listening, leftovers, marker, flags), odd)| Facts {
+    (texts, numbers, lists, maps, rest, option::of(word()), machine()).prop_map(
+        |(texts, numbers, lists, maps, (listening, leftovers, marker, flags), odd, machine)| Facts {
             hostname: texts.0,
             machine_id: texts.1,
             kernel: texts.2,
@@ -88,7 +154,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             clock_synchronized: Some(flags[2]),
             selinux: odd.clone(),
             unfinished_run: odd,
-            ..Facts::default()
+            ..machine
         },
     )
 }

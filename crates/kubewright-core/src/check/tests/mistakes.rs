@@ -1,8 +1,13 @@
 //! One mistake each, and what is said about it.
 
+use std::collections::BTreeMap;
+
 use super::super::{Clock, Kind, Silent, Unreachable};
 use super::{GIB, Scene};
-use crate::observed::{Change, Difference, Disk, Leftover, Listener, Marker};
+use crate::observed::{
+    Change, Difference, Disk, LaterSetting, Leftover, Link, Listener, Marker, ModuleState, Obstacle,
+    ObstacleKind, Setting,
+};
 use crate::resource::ResourceId;
 
 type Mistake = (&'static str, fn(&mut Scene), &'static [&'static str]);
@@ -42,6 +47,33 @@ fn silent(scene: &mut Scene, node: &str, cause: &str, fix: &str) {
     scene.measured.silent.insert(node.to_owned(), silent);
 }
 
+fn module(scene: &mut Scene, name: &str, state: ModuleState) {
+    scene.facts("w-1").modules.insert(name.to_owned(), state);
+}
+
+fn setting<'s>(scene: &'s mut Scene, key: &str) -> &'s mut Setting {
+    scene.facts("w-1").settings.get_mut(key).unwrap()
+}
+
+fn later(value: &str) -> Option<LaterSetting> {
+    Some(LaterSetting {
+        path: "/etc/sysctl.d/99-sysctl.conf".to_owned(),
+        value: value.to_owned(),
+    })
+}
+
+fn obstacle(scene: &mut Scene, path: &str, what: ObstacleKind) {
+    let path = path.to_owned();
+    scene.facts("w-1").obstacles.push(Obstacle { path, what });
+}
+
+/// w-2's interface with the hardware address of another node's.
+fn one_mac(scene: &mut Scene, other: &str, length: u8) -> BTreeMap<String, Link> {
+    let mac = scene.facts(other).links["eth0"].mac.to_uppercase();
+    let prefixes = [("192.0.2.22".parse().unwrap(), length)].into();
+    [("eth0".to_owned(), Link { mac, prefixes })].into()
+}
+
 const MISTAKES: &[Mistake] = &[
     (
         "silent",
@@ -67,6 +99,53 @@ const MISTAKES: &[Mistake] = &[
         "same host names",
         |s| s.facts("w-2").hostname = s.facts("w-1").hostname.clone(),
         &["error duplicate-hostname w-1", "error duplicate-hostname w-2"],
+    ),
+    (
+        "the address of another node",
+        |s| {
+            s.facts("w-2")
+                .addresses
+                .get_mut("eth0")
+                .unwrap()
+                .push("192.0.2.21".parse().unwrap())
+        },
+        &["error duplicate-address w-2"],
+    ),
+    (
+        "cloned network cards",
+        |s| s.facts("w-2").links = one_mac(s, "w-1", 24),
+        &["error duplicate-mac w-1", "error duplicate-mac w-2"],
+    ),
+    (
+        "cloned network cards on networks of their own",
+        |s| {
+            let links = one_mac(s, "w-1", 32);
+            s.facts("w-2").links = links;
+            s.facts("w-1")
+                .links
+                .get_mut("eth0")
+                .unwrap()
+                .prefixes
+                .values_mut()
+                .for_each(|length| *length = 32);
+        },
+        &[],
+    ),
+    (
+        "cloned firmware",
+        |s| s.facts("w-2").product_uuid = s.facts("w-1").product_uuid.to_uppercase(),
+        &[
+            "warning duplicate-product-uuid w-1",
+            "warning duplicate-product-uuid w-2",
+        ],
+    ),
+    (
+        "firmware without a number",
+        |s| {
+            s.all()
+                .for_each(|facts| facts.product_uuid = "03000200-0400-0500-0006-000700080009".to_owned())
+        },
+        &[],
     ),
     (
         "something in the way",
@@ -126,6 +205,65 @@ const MISTAKES: &[Mistake] = &[
         &["error kernel w-1"],
     ),
     (
+        "no module",
+        |s| module(s, "vxlan", ModuleState::Absent {}),
+        &["error kernel-module w-1"],
+    ),
+    (
+        "a container without br_netfilter",
+        |s| module(s, "br_netfilter", ModuleState::OnHost {}),
+        &["error kernel-module w-1"],
+    ),
+    (
+        "modules nobody can know about",
+        |s| {
+            s.all()
+                .flat_map(|facts| facts.modules.values_mut())
+                .for_each(|state| *state = ModuleState::Unknown {})
+        },
+        &[],
+    ),
+    (
+        "read-only kernel settings",
+        |s| setting(s, "vm.overcommit_memory").writable = false,
+        &["error kernel-setting w-1"],
+    ),
+    (
+        "read-only kernel settings that are right",
+        |s| {
+            *setting(s, "vm.overcommit_memory") = Setting {
+                value: Some("1".to_owned()),
+                ..Setting::default()
+            }
+        },
+        &[],
+    ),
+    (
+        "no such kernel setting",
+        |s| setting(s, "kernel.panic").value = None,
+        &["error kernel-setting w-1"],
+    ),
+    (
+        "forwarding off after a boot",
+        |s| setting(s, "net.ipv4.ip_forward").later = later("0"),
+        &["error kernel-setting-undone w-1"],
+    ),
+    (
+        "forwarding on twice",
+        |s| setting(s, "net.ipv4.ip_forward").later = later("1"),
+        &[],
+    ),
+    (
+        "the other kind of forwarding off",
+        |s| setting(s, "net.ipv6.conf.all.forwarding").later = later("0"),
+        &[],
+    ),
+    (
+        "old nft",
+        |s| s.facts("w-1").nft_version = "0.9.8".to_owned(),
+        &["error nft-version w-1"],
+    ),
+    (
         "cgroup v1",
         |s| s.facts("w-1").cgroup_version = 1,
         &["error cgroup-v1 w-1"],
@@ -155,6 +293,34 @@ const MISTAKES: &[Mistake] = &[
         "swap",
         |s| s.facts("w-1").swaps.push("/dev/sda2".to_owned()),
         &["warning swap-on w-1"],
+    ),
+    (
+        "swap in a container",
+        |s| {
+            s.facts("w-1").swaps.push("/dev/sda2".to_owned());
+            s.facts("w-1").container = Some("lxc".to_owned());
+        },
+        &["error swap-on w-1"],
+    ),
+    (
+        "zram",
+        |s| s.facts("w-1").swap_units.push("dev-zram0.swap".to_owned()),
+        &["error swap-returns w-1"],
+    ),
+    (
+        "immutable",
+        |s| obstacle(s, "/etc/kubernetes", ObstacleKind::Immutable),
+        &["error immutable w-1"],
+    ),
+    (
+        "a link instead of a directory",
+        |s| obstacle(s, "/var/lib/etcd", ObstacleKind::Link),
+        &["error blocked w-1"],
+    ),
+    (
+        "noexec",
+        |s| disks(s, |disk| disk.no_exec = true),
+        &["error no-exec w-1"],
     ),
     (
         "full disk",
@@ -505,4 +671,105 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
       "fix": "correct the node's address in cluster.yaml; to take the machine over: kubewright reset with the cluster.yaml of the cluster it belongs to"
     }
     "#);
+}
+
+#[test]
+fn what_the_kernel_lacks_is_told_so_that_a_stranger_can_act() {
+    let mut scene = Scene::blank();
+    module(&mut scene, "vxlan", ModuleState::Absent {});
+    module(&mut scene, "br_netfilter", ModuleState::Absent {});
+    scene.facts("w-1").os_id = "ubuntu".to_owned();
+    let by = "/etc/modprobe.d/cis.conf".to_owned();
+    let modules = &mut scene.facts("w-2").modules;
+    modules.insert("overlay".to_owned(), ModuleState::Blocked { by });
+    modules.insert("vxlan".to_owned(), ModuleState::Locked {});
+    let release = "6.1.0-20-amd64".to_owned();
+    for state in scene.facts("cp-1").modules.values_mut() {
+        *state = ModuleState::OtherKernel {
+            release: release.clone(),
+        };
+    }
+    module(&mut scene, "nf_tables", ModuleState::OnHost {});
+    setting(&mut scene, "net.ipv4.ip_forward").later = later("0");
+    setting(&mut scene, "kernel.panic").later = later("0");
+    insta::assert_snapshot!(scene.text(), @"
+    error: cp-1: br_netfilter, nf_conntrack, nf_tables, overlay, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone, there are those of 6.1.0-20-amd64 [kernel-module]
+      fix: the kernel was upgraded: reboot the node
+
+    error: w-1: nf_tables (for kube-proxy with nftables) is not loaded, and a container cannot load it [kernel-module]
+      fix: on the computer that runs the container: modprobe nf_tables
+
+    error: w-1: the kernel 6.1.0-18-amd64 has no br_netfilter (for flannel, which does not start without it), vxlan (for flannel) [kernel-module]
+      fix: apt-get install linux-modules-extra-6.1.0-18-amd64, or boot a kernel that has it
+
+    error: w-2: overlay (for containerd, for the file systems of containers) cannot be loaded: /etc/modprobe.d/cis.conf says so [kernel-module]
+      fix: remove the line that begins with `install overlay` from /etc/modprobe.d/cis.conf
+
+    error: w-2: vxlan (for flannel) is not loaded, and kernel.modules_disabled = 1 forbids loading it until the next boot [kernel-module]
+      fix: have it loaded before that is set: echo vxlan >> /etc/modules-load.d/kubernetes.conf, then reboot
+
+    error: w-1: /etc/sysctl.d/99-sysctl.conf sets kernel.panic = 0 after kubewright's file: from the next boot on the kubelet does not start [kernel-setting-undone]
+      fix: remove that line from /etc/sysctl.d/99-sysctl.conf, or set it to 10
+
+    error: w-1: /etc/sysctl.d/99-sysctl.conf sets net.ipv4.ip_forward = 0 after kubewright's file: from the next boot on pods lose their connections [kernel-setting-undone]
+      fix: remove that line from /etc/sysctl.d/99-sysctl.conf, or set it to 1
+
+    7 errors on 3 of 5 nodes
+    ");
+}
+
+#[test]
+fn what_cannot_be_written_is_told_so_that_a_stranger_can_act() {
+    let mut scene = Scene::blank();
+    obstacle(&mut scene, "/var/lib/etcd", ObstacleKind::Link);
+    obstacle(&mut scene, "/etc/kubernetes", ObstacleKind::NotADirectory);
+    obstacle(&mut scene, "/etc/passwd", ObstacleKind::Immutable);
+    obstacle(&mut scene, "/etc/shadow", ObstacleKind::Immutable);
+    obstacle(&mut scene, "/var/log; reboot", ObstacleKind::AppendOnly);
+    disks(&mut scene, |disk| disk.no_exec = true);
+    scene.facts("w-1").swap_units = vec!["dev-zram0.swap".to_owned(), "zramswap.service".to_owned()];
+    scene.facts("w-2").links = one_mac(&mut scene, "w-1", 24);
+    insta::assert_snapshot!(scene.text(), @"
+    error: w-1: eth0 has the hardware address 52:54:00:00:00:03 as w-2 on the same network: they receive each other's packets [duplicate-mac]
+      fix: give the clone's network card another address (in the hypervisor's settings of the machine), and reboot it
+
+    error: w-2: eth0 has the hardware address 52:54:00:00:00:03 as w-1 on the same network: they receive each other's packets [duplicate-mac]
+      fix: give the clone's network card another address (in the hypervisor's settings of the machine), and reboot it
+
+    error: w-1: /etc/kubernetes: something else is where a directory belongs [blocked]
+      fix: move it away on the node, then run the same command again
+
+    error: w-1: /var/lib/etcd: a symbolic link is where a directory belongs; links are not followed [blocked]
+      fix: replace it by a directory; to keep the content elsewhere, mount that place there: mount --bind TARGET /var/lib/etcd, and a line in /etc/fstab
+
+    error: w-1: swap is turned on at each boot by dev-zram0.swap, zramswap.service; the kubelet does not start then [swap-returns]
+      fix: systemctl mask --now dev-zram0.swap zramswap.service
+
+    error: w-1: / is mounted noexec; the programs in /usr/local/bin cannot be run there [no-exec]
+      fix: mount -o remount,exec /, and take noexec out of its line in /etc/fstab
+
+    error: w-1: append-only and cannot be changed: /var/log; reboot [immutable]
+      fix: chattr -a PATH
+
+    error: w-1: immutable and cannot be changed: /etc/passwd, /etc/shadow [immutable]
+      fix: chattr -i /etc/passwd /etc/shadow
+
+    8 errors on 2 of 5 nodes
+    ");
+}
+
+#[test]
+fn what_this_cluster_does_not_use_is_not_missed() {
+    let mut scene = Scene::with("  network: { cni: bridge, proxy: iptables }");
+    for name in ["vxlan", "nf_tables"] {
+        module(&mut scene, name, ModuleState::Absent {});
+    }
+    scene.facts("w-1").nft_version = "0.9.3".to_owned();
+    assert_eq!(scene.ids(), [""; 0]);
+    let mut scene = Scene::with(
+        "  components: { kubelet: { extraConfig: { failSwapOn: false, protectKernelDefaults: false } } }",
+    );
+    scene.facts("w-1").swap_units.push("dev-zram0.swap".to_owned());
+    setting(&mut scene, "kernel.panic").later = later("0");
+    assert_eq!(scene.ids(), [""; 0]);
 }

@@ -1,0 +1,89 @@
+//! Places that cannot be written as they are, and swap that comes back: what is in the way of files and of reboots.
+
+use super::text::{list, shown, word};
+use super::{Found, Kind, Look, Subject};
+use crate::observed::{Obstacle, ObstacleKind};
+use crate::spec::{Cluster, ComponentName};
+
+/// Files named in one finding; the rest is counted.
+const NAMED: usize = 6;
+
+pub(super) fn judge(look: &Look, found: &mut Found) {
+    for subject in &look.subjects {
+        obstacles(subject, found);
+        swap(look.cluster, subject, found);
+    }
+}
+
+fn obstacles(subject: &Subject, found: &mut Found) {
+    for Obstacle { path, what } in &subject.facts.obstacles {
+        let message = match what {
+            ObstacleKind::Link => "a symbolic link is where a directory belongs; links are not followed",
+            ObstacleKind::NotADirectory => "something else is where a directory belongs",
+            ObstacleKind::Immutable | ObstacleKind::AppendOnly => continue,
+        };
+        let place = word(path, "DIRECTORY");
+        found.error(
+            Kind::Blocked,
+            subject.name(),
+            format!("{}: {message}", shown(path)),
+            match what {
+                ObstacleKind::Link => format!(
+                    "replace it by a directory; to keep the content elsewhere, mount that place there: mount --bind TARGET \
+                     {place}, and a line in /etc/fstab"
+                ),
+                _ => "move it away on the node, then run the same command again".to_owned(),
+            },
+        );
+    }
+    sealed(subject, ObstacleKind::Immutable, "immutable", "i", found);
+    sealed(subject, ObstacleKind::AppendOnly, "append-only", "a", found);
+}
+
+fn sealed(subject: &Subject, kind: ObstacleKind, attribute: &str, letter: &str, found: &mut Found) {
+    let all = subject.facts.obstacles.iter();
+    let paths: Vec<&str> = all
+        .filter(|obstacle| obstacle.what == kind)
+        .map(|obstacle| obstacle.path.as_str())
+        .collect();
+    if paths.is_empty() {
+        return;
+    }
+    let more = match paths.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let some = &paths[..paths.len().min(NAMED)];
+    let words: Vec<&str> = some.iter().map(|path| word(path, "PATH")).collect();
+    found.error(
+        Kind::Immutable,
+        subject.name(),
+        format!(
+            "{attribute} and cannot be changed: {}{more}",
+            list(some.iter().map(|path| shown(path)))
+        ),
+        format!("chattr -{letter} {}", words.join(" ")),
+    );
+}
+
+fn swap(cluster: &Cluster, subject: &Subject, found: &mut Found) {
+    let is_accepted = cluster
+        .overrides(ComponentName::Kubelet)
+        .and_then(|overrides| overrides.extra_config.get("failSwapOn"))
+        .is_some_and(|value| value == false);
+    let units = &subject.facts.swap_units;
+    if units.is_empty() || is_accepted {
+        return;
+    }
+    let some = &units[..units.len().min(NAMED)];
+    let words: Vec<&str> = some.iter().map(|unit| word(unit, "UNIT")).collect();
+    found.error(
+        Kind::SwapReturns,
+        subject.name(),
+        format!(
+            "swap is turned on at each boot by {}; the kubelet does not start then",
+            list(some.iter().map(|unit| shown(unit)))
+        ),
+        format!("systemctl mask --now {}", words.join(" ")),
+    );
+}
