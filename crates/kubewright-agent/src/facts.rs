@@ -4,6 +4,7 @@
 //! controller's.
 
 mod certificates;
+mod fragments;
 mod health;
 mod leftovers;
 mod listening;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use kubewright_core::check::MODULES;
 use kubewright_core::observed::ModuleState;
 
+use super::fragments;
 use crate::system::System;
 
 /// Where modules are, by the kernel's release.
@@ -137,17 +138,7 @@ fn is_file_of(path: &str, name: &str) -> bool {
 /// The file with an `install` line that does nothing instead of loading a module (modprobe.d(5)). `blacklist` lines only
 /// keep it from being loaded under other names.
 fn blocked_by(system: &dyn System, name: &str) -> Option<String> {
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for directory in CONFIGURATION {
-        let Ok(entries) = std::fs::read_dir(system.path(directory)) else {
-            continue;
-        };
-        for file in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
-            if file.ends_with(".conf") {
-                files.entry(file.clone()).or_insert(format!("{directory}/{file}"));
-            }
-        }
-    }
+    let files = fragments::files(system, &CONFIGURATION);
     files.into_values().find(|path| {
         let text = system.text(path).unwrap_or_default();
         text.lines().any(|line| {

@@ -6,6 +6,7 @@ use kubewright_core::check::setting_keys;
 use kubewright_core::observed::{LaterSetting, Setting};
 use rustix::fs::Access;
 
+use super::fragments;
 use crate::resource::sysctl::PERSISTED;
 use crate::system::System;
 
@@ -37,17 +38,8 @@ pub(super) fn find(system: &dyn System) -> BTreeMap<String, Setting> {
 /// What is set after kubewright's own file, which is read in the order of names with all others.
 fn later(system: &dyn System) -> BTreeMap<String, LaterSetting> {
     let own = PERSISTED.rsplit('/').next().unwrap_or_default();
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for directory in DIRECTORIES {
-        let Ok(entries) = std::fs::read_dir(system.path(directory)) else {
-            continue;
-        };
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
-            if name.ends_with(".conf") && name.as_str() > own {
-                files.entry(name.clone()).or_insert(format!("{directory}/{name}"));
-            }
-        }
-    }
+    let mut files = fragments::files(system, &DIRECTORIES);
+    files.retain(|name, _| name.as_str() > own);
     let mut later = BTreeMap::new();
     for path in files.into_values() {
         for (key, value) in assignments(&system.text(&path).unwrap_or_default()) {

@@ -130,8 +130,7 @@ fn names_what_another_cluster_left_in_the_kernel() {
     ]});
     let rules =
         "*nat\n:POSTROUTING ACCEPT [0:0]\n:KUBE-ROUTER-SNAT - [0:0]\n-A POSTROUTING -j KUBE-ROUTER-SNAT\n";
-    let says =
-        |program: &str, text: String| drop(system.simulated().says.insert(program.to_owned(), text));
+    let says = |program: &str, text: String| drop(system.simulated().says.insert(program.to_owned(), text));
     says("nft", listing.to_string());
     says("iptables-legacy-save", rules.to_owned());
     let of = |what: &str, of: &str| (what.to_owned(), of.to_owned());

@@ -348,6 +348,7 @@ impl TransportError {
         match self.failure {
             Failure::HostKeyChanged { .. }
             | Failure::HostKeyUnknown { .. }
+            | Failure::OtherProgram { .. }
             | Failure::SudoPassword
             | Failure::SudoTerminal
             | Failure::SudoMissing

@@ -26,11 +26,10 @@ const LEAST_INODES: u64 = 10_000;
 fn need(directory: &str, is_control_plane: bool) -> u64 {
     match directory {
         "/var/lib/etcd" if is_control_plane => GIB,
-        "/var/lib/etcd" => 0,
+        // Not used, or counted with what is above and asked about because it can be a mount of its own.
+        "/var/lib/etcd" | "/etc/kubernetes" | "/etc/systemd/system" | "/opt/cni/bin" | "/usr/local/lib" => 0,
         "/usr/local" | "/usr/local/bin" | "/var/lib/containerd" => GIB,
         "/var/lib/kubelet" => 256 * MIB,
-        // Counted with what is above them; asked about because they can be mounts of their own.
-        "/etc/kubernetes" | "/etc/systemd/system" | "/opt/cni/bin" | "/usr/local/lib" => 0,
         _ => SMALL_NEED,
     }
 }

@@ -127,7 +127,7 @@ fn hardware(single: &[&Subject], found: &mut Found) {
         let mac = link.mac.to_ascii_lowercase();
         (mac.chars().any(|letter| !"0:".contains(letter))).then_some(mac)
     };
-    for (mac, subjects) in sharing(single, |subject| mac(subject)) {
+    for (mac, subjects) in sharing(single, mac) {
         for subject in &subjects {
             let near: Vec<&Subject> = subjects
                 .iter()

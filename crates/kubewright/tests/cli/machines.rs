@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kubewright_core::observed::Listener;
+use kubewright_core::observed::{Listener, ModuleState};
 
 use super::fake_node::Machines;
 
@@ -112,6 +112,41 @@ fn sudo_that_wants_a_password() {
       hint: kubewright never types passwords; on w-1, allow sudo without one: `echo 'ada ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/kubewright` as root; to go on without workers that cannot be reached, add --skip-unreachable-workers
       hint: the full log is LOG
     exit code 13
+    ");
+}
+
+#[test]
+fn a_login_that_runs_something_else() {
+    let machines = Machines::new();
+    machines.says("192.0.2.21", "This account is currently not available.\n", 1);
+    insta::assert_snapshot!(apply(&machines), @r"
+    error: node w-1: connect to ada@192.0.2.21 [ssh-other-program]
+      because: the login runs something else than it is told to; it says: This account is currently not available.
+      hint: `ssh ada@192.0.2.21 echo works` must print works: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1; to go on without workers that cannot be reached, add --skip-unreachable-workers
+      hint: the full log is LOG
+    exit code 13
+    ");
+}
+
+#[test]
+fn a_kernel_that_was_upgraded_and_not_booted() {
+    let machines = Machines::new();
+    machines.facts("192.0.2.21", |facts| {
+        let release = "6.1.0-20-amd64".to_owned();
+        for module in ["br_netfilter", "vxlan"] {
+            let release = release.clone();
+            let state = ModuleState::OtherKernel { release };
+            facts.modules.insert(module.to_owned(), state);
+        }
+    });
+    insta::assert_snapshot!(check(&machines), @r"
+    error: w-1: br_netfilter, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone, there are those of 6.1.0-20-amd64 [kernel-module]
+      fix: the kernel was upgraded: reboot the node
+
+    1 error on 1 of 4 nodes
+    error: kubewright apply would not succeed like this [check-errors]
+      hint: mend what is marked as error above, then check again
+    exit code 3
     ");
 }
 

@@ -55,11 +55,12 @@ fn setting<'s>(scene: &'s mut Scene, key: &str) -> &'s mut Setting {
     scene.facts("w-1").settings.get_mut(key).unwrap()
 }
 
-fn later(value: &str) -> Option<LaterSetting> {
-    Some(LaterSetting {
+/// Another file sets one of w-1's kernel settings.
+fn later(scene: &mut Scene, key: &str, value: &str) {
+    setting(scene, key).later = Some(LaterSetting {
         path: "/etc/sysctl.d/99-sysctl.conf".to_owned(),
         value: value.to_owned(),
-    })
+    });
 }
 
 fn obstacle(scene: &mut Scene, path: &str, what: ObstacleKind) {
@@ -107,7 +108,7 @@ const MISTAKES: &[Mistake] = &[
                 .addresses
                 .get_mut("eth0")
                 .unwrap()
-                .push("192.0.2.21".parse().unwrap())
+                .push("192.0.2.21".parse().unwrap());
         },
         &["error duplicate-address w-2"],
     ),
@@ -143,7 +144,7 @@ const MISTAKES: &[Mistake] = &[
         "firmware without a number",
         |s| {
             s.all()
-                .for_each(|facts| facts.product_uuid = "03000200-0400-0500-0006-000700080009".to_owned())
+                .for_each(|facts| facts.product_uuid = "03000200-0400-0500-0006-000700080009".to_owned());
         },
         &[],
     ),
@@ -219,7 +220,7 @@ const MISTAKES: &[Mistake] = &[
         |s| {
             s.all()
                 .flat_map(|facts| facts.modules.values_mut())
-                .for_each(|state| *state = ModuleState::Unknown {})
+                .for_each(|state| *state = ModuleState::Unknown {});
         },
         &[],
     ),
@@ -245,17 +246,17 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         "forwarding off after a boot",
-        |s| setting(s, "net.ipv4.ip_forward").later = later("0"),
+        |s| later(s, "net.ipv4.ip_forward", "0"),
         &["error kernel-setting-undone w-1"],
     ),
     (
         "forwarding on twice",
-        |s| setting(s, "net.ipv4.ip_forward").later = later("1"),
+        |s| later(s, "net.ipv4.ip_forward", "1"),
         &[],
     ),
     (
         "the other kind of forwarding off",
-        |s| setting(s, "net.ipv6.conf.all.forwarding").later = later("0"),
+        |s| later(s, "net.ipv6.conf.all.forwarding", "0"),
         &[],
     ),
     (
@@ -690,8 +691,8 @@ fn what_the_kernel_lacks_is_told_so_that_a_stranger_can_act() {
         };
     }
     module(&mut scene, "nf_tables", ModuleState::OnHost {});
-    setting(&mut scene, "net.ipv4.ip_forward").later = later("0");
-    setting(&mut scene, "kernel.panic").later = later("0");
+    later(&mut scene, "net.ipv4.ip_forward", "0");
+    later(&mut scene, "kernel.panic", "0");
     insta::assert_snapshot!(scene.text(), @"
     error: cp-1: br_netfilter, nf_conntrack, nf_tables, overlay, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone, there are those of 6.1.0-20-amd64 [kernel-module]
       fix: the kernel was upgraded: reboot the node
@@ -770,6 +771,6 @@ fn what_this_cluster_does_not_use_is_not_missed() {
         "  components: { kubelet: { extraConfig: { failSwapOn: false, protectKernelDefaults: false } } }",
     );
     scene.facts("w-1").swap_units.push("dev-zram0.swap".to_owned());
-    setting(&mut scene, "kernel.panic").later = later("0");
+    later(&mut scene, "kernel.panic", "0");
     assert_eq!(scene.ids(), [""; 0]);
 }
