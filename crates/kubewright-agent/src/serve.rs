@@ -8,6 +8,7 @@
 
 mod arriving;
 mod controller;
+mod locking;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -28,11 +29,12 @@ use kubewright_core::wire::{
 
 use self::arriving::{Arriving, Heard};
 use self::controller::Answer;
+use self::locking::{Ear, Locking};
 use self::worker::Job;
 use crate::fault::fault;
 use crate::journal::Run;
 use crate::link::Link;
-use crate::lock::{self, Lock};
+use crate::lock::Lock;
 use crate::pipe::Pipe;
 use crate::system::System;
 use crate::{facts, operations, probe, secrets, tunnel, wait};
@@ -97,6 +99,9 @@ pub fn serve_with(
         _ => link.close(),
     }
     if let Some(conversation) = conversation {
+        if let Some(lock) = &conversation.lock {
+            lock.left();
+        }
         let said_goodbye = matches!(result, Ok(End::Goodbye));
         conversation.finish(said_goodbye);
     }
@@ -126,9 +131,16 @@ fn listen(
                     (ToAgent::Goodbye, _) => return Ok(End::Goodbye),
                     (ToAgent::Heartbeat, _) => {}
                     (hello @ ToAgent::Hello { .. }, None) => {
-                        *conversation = Conversation::open(system, link, hello)?;
-                        if conversation.is_none() {
-                            return Ok(End::Gone);
+                        let decoder = &mut decoder;
+                        let mut ear = Ear {
+                            system,
+                            link,
+                            arriving,
+                            decoder,
+                        };
+                        match Conversation::open(&mut ear, hello)? {
+                            Ok(opened) => *conversation = Some(opened),
+                            Err(end) => return Ok(end),
                         }
                     }
                     (ToAgent::Hello { .. }, Some(_)) => return Err(ServeError::OutOfTurn("hello")),
@@ -138,7 +150,12 @@ fn listen(
             }
         }
         match arriving.next(system.as_ref()) {
-            Heard::Bytes(bytes) => decoder.push(&bytes),
+            Heard::Bytes(bytes) => {
+                if let Some(lock) = conversation.as_ref().and_then(|open| open.lock.as_ref()) {
+                    lock.heard();
+                }
+                decoder.push(&bytes);
+            }
             Heard::End => return Ok(End::Gone),
             Heard::Silence(silent) => return Ok(End::Silence(silent)),
         }
@@ -160,7 +177,7 @@ struct Conversation {
     listeners: Arc<Mutex<Vec<TcpListener>>>,
     /// Whether the lock is held; otherwise why nothing may be changed.
     may_change: Result<(), NodeError>,
-    lock: Option<Lock>,
+    lock: Option<Arc<Lock>>,
 }
 
 struct Stream {
@@ -169,30 +186,33 @@ struct Stream {
 }
 
 impl Conversation {
-    /// Answers hello; nothing when the controller speaks another version, which it is told.
-    fn open(system: &Arc<dyn System>, link: &Arc<Link>, hello: ToAgent) -> Result<Option<Self>, ServeError> {
+    /// Answers hello; tells how the conversation ended when none came of it.
+    fn open(ear: &mut Ear<'_>, hello: ToAgent) -> Result<Result<Self, End>, ServeError> {
+        let (system, link) = (ear.system, ear.link);
         let ToAgent::Hello {
             protocol,
             run,
             cluster,
             operator,
             lock: wants_lock,
+            patience_ms,
         } = hello
         else {
-            return Ok(None);
+            return Ok(Err(End::Gone));
         };
-        let holder = LockHolder {
-            operator: operator.clone(),
-            run: run.clone(),
-            since: system.now(),
-        };
+        let holder = LockHolder::new(&operator, &run, system.now());
         let (mut lock, mut locked_by) = (None, None);
         let mut broken = None;
         if wants_lock && protocol == PROTOCOL {
-            match lock::take(system, &holder) {
-                Ok(Ok(taken)) => lock = Some(taken),
-                Ok(Err(other)) => locked_by = Some(other),
-                Err(error) => broken = Some(error),
+            match ear.lock(&holder, Duration::from_millis(patience_ms))? {
+                Locking::Held(taken) => {
+                    // It has just said hello.
+                    taken.heard();
+                    lock = Some(Arc::new(taken));
+                }
+                Locking::Refused(other) => locked_by = Some(other),
+                Locking::Broken(error) => broken = Some(error),
+                Locking::Ended(end) => return Ok(Err(end)),
             }
         }
         link.send(&FromAgent::Hello {
@@ -201,7 +221,7 @@ impl Conversation {
             locked_by: locked_by.clone(),
         });
         if protocol != PROTOCOL {
-            return Ok(None);
+            return Ok(Err(End::Gone));
         }
         let may_change = match (&lock, locked_by, broken) {
             (Some(_), _, _) => Ok(()),
@@ -224,12 +244,13 @@ impl Conversation {
             link: Arc::clone(link),
             run,
             may_change: may_change.clone(),
+            lock: lock.clone(),
         };
         let worker = std::thread::Builder::new()
             .name("worker".to_owned())
             .spawn(move || worker::run(setting, &job_queue, answer_queue))
             .map_err(ServeError::Thread)?;
-        Ok(Some(Self {
+        Ok(Ok(Self {
             system: Arc::clone(system),
             link: Arc::clone(link),
             jobs,

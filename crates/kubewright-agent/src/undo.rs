@@ -6,18 +6,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kubewright_core::journal::{Entry, Event, Left, SCHEMA, Undo, Undone};
 use kubewright_core::resource::ResourceId;
-use kubewright_core::wire::{LockHolder, NodeError};
+use kubewright_core::wire::{LOCK_PATIENCE, LockHolder, NodeError, Pulse};
 
 use crate::fault::{fault, hinted};
 use crate::journal::{self, Journal, Run};
-use crate::lock;
+use crate::lock::{self, Watch};
 use crate::node::Node;
 use crate::resource;
 use crate::system::System;
 use crate::tree::Tree;
+
+/// Between two looks at a lock that an agent without a controller is about to free.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A run to be undone.
 #[derive(Debug)]
@@ -26,21 +30,32 @@ pub struct Chosen {
     entries: Vec<Entry>,
 }
 
+impl Chosen {
+    /// The run's id.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+}
+
 /// Undoes a run under the node's lock, the last unfinished one if none is named.
 ///
 /// # Errors
 /// When the lock is held, or there is no such run or its journal is not understood.
 pub fn undo(system: &Arc<dyn System>, run: Option<&str>) -> Result<Undone, NodeError> {
-    let holder = LockHolder {
-        operator: "a person on the node".to_owned(),
-        run: run.map_or_else(|| "undo".to_owned(), |run| format!("undo-{run}")),
-        since: system.now(),
+    let own = run.map_or_else(|| "undo".to_owned(), |run| format!("undo-{run}"));
+    let holder = LockHolder::new("a person on the node", &own, system.now());
+    let mut watch = Watch::new(LOCK_PATIENCE, Pulse::default().silence);
+    let _lock = loop {
+        match lock::take(system, &holder)? {
+            Ok(lock) => break lock,
+            Err(held) if watch.is_worth_waiting(&held, system.boot_time()) => system.pause(LOOK),
+            Err(held) => {
+                let other = held.holder;
+                let held = format!("{} holds the node's lock, for run {}", other.operator, other.run);
+                return Err(fault("undo a run", held));
+            }
+        }
     };
-    let lock = lock::take(system, &holder)?;
-    let _lock = lock.map_err(|other| {
-        let held = format!("{} holds the node's lock, for run {}", other.operator, other.run);
-        fault("undo a run", held)
-    })?;
     let mut node = Node::open(Arc::clone(system))?;
     let chosen = choose(&node.tree, run)?;
     let mut journal = Journal::new(Run {

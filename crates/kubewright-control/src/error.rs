@@ -12,7 +12,7 @@ use kubewright_core::wire::NodeError;
 
 use crate::artifact::ArtifactError;
 use crate::authority::AuthorityError;
-use crate::node::{NodeCallError, outcome, overdue, since};
+use crate::node::{NodeCallError, last_seen, locked, outcome, overdue};
 
 /// An error with everything an operator needs.
 #[derive(Clone, Debug)]
@@ -166,15 +166,10 @@ impl From<NodeCallError> for Error {
                     ..own
                 }
             }
-            NodeCallError::Locked { holder, .. } => Self::named(
-                ErrorId::NodeLocked,
-                format!(
-                    "{} is working on it (run {}){}",
-                    holder.operator,
-                    holder.run,
-                    since(&holder)
-                ),
-            ),
+            NodeCallError::Locked { holder, waited, .. } => {
+                let own = Self::named(ErrorId::NodeLocked, locked(&holder));
+                last_seen(&holder, waited).into_iter().fold(own, Self::because)
+            }
             NodeCallError::Lost {
                 doing,
                 cause,

@@ -22,6 +22,7 @@ use kubewright_core::render::{NodePlatform, RenderContext, render};
 use kubewright_core::resource::NodeState;
 use kubewright_core::secret::Secret;
 use kubewright_core::spec::{Cluster, Node as SpecNode, NodeName};
+use tokio::sync::watch;
 
 use crate::addon;
 use crate::artifact::{Fetching, Wanted};
@@ -29,9 +30,9 @@ use crate::authority::{Authorities, kept_certificates, merge_certificates, merge
 use crate::error::{Error, Kind};
 use crate::execute::{ClusterApi, Hands};
 use crate::membership;
-use crate::node::Node;
+use crate::node::{Node, NodeCallError};
 use crate::report::{Event, Reporter};
-use crate::session::{Purpose, Session};
+use crate::session::{Purpose, Session, patience};
 pub use absent::MayLack;
 use comparable::Comparable;
 use every_node::every_node;
@@ -231,13 +232,23 @@ async fn connect(
         .iter()
         .map(|node| (node.name.clone(), session.transport(node)))
         .collect();
+    // When one node belongs to a run that is alive, there is no point in waiting for another.
+    let pointless = Arc::new(watch::Sender::new(false));
     let answers = every_node(&ways, |name, way| {
+        let patience = patience(&name, reporter, pointless.subscribe());
         reporter.event(&Event::Node {
             node: name,
             doing: "connecting".to_owned(),
         });
         let introduction = session.introduction(purpose);
-        async move { Node::connect(way.as_ref(), &introduction).await }
+        let pointless = Arc::clone(&pointless);
+        async move {
+            let node = Node::connect_patiently(way.as_ref(), &introduction, patience).await;
+            if matches!(node, Err(NodeCallError::Locked { .. })) {
+                pointless.send_replace(true);
+            }
+            node
+        }
     })
     .await;
     session.may_lack.accept(&session.cluster, answers, absent)

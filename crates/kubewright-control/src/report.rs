@@ -14,6 +14,13 @@ pub enum Event {
         /// As in `connecting` or `looking`.
         doing: String,
     },
+    /// A node is waited for before anything begins, which may take a while.
+    Waiting {
+        /// The node.
+        node: String,
+        /// What is waited for.
+        what: String,
+    },
     /// A step began.
     StepStarted {
         /// The step.

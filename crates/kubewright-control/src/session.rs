@@ -8,6 +8,8 @@ use kubewright_core::catalogue::{Release, release};
 use kubewright_core::check::Report;
 use kubewright_core::errors::ErrorId;
 use kubewright_core::spec::{Cluster, Node as SpecNode};
+use kubewright_core::wire::LockHolder;
+use tokio::sync::watch;
 
 use crate::artifact::Store;
 use crate::authority::Authorities;
@@ -16,9 +18,10 @@ use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
 use crate::execute::ClusterApi;
 use crate::membership::{EtcdWays, ThroughNodes};
-use crate::node::{Blobs, Introduction, Node, Services};
+use crate::node::{Blobs, Introduction, Node, Patience, Services, waiting_for};
 use crate::observe::MayLack;
 use crate::random;
+use crate::report::{Event, Reporter};
 use crate::transport::{Agents, Ssh, SshSettings, Transport};
 
 /// What the conversations are for.
@@ -167,9 +170,16 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be reached, or somebody else is working on it.
-    pub async fn connect_to(&self, node: &SpecNode, purpose: Purpose) -> Result<Node, Error> {
+    pub async fn connect_to(
+        &self,
+        node: &SpecNode,
+        purpose: Purpose,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Node, Error> {
         let way = self.transport(node);
-        Ok(Node::connect(way.as_ref(), &self.introduction(purpose)).await?)
+        let never = watch::Sender::new(false);
+        let patience = patience(node.name.as_str(), reporter, never.subscribe());
+        Ok(Node::connect_patiently(way.as_ref(), &self.introduction(purpose), patience).await?)
     }
 
     /// Looks for what would make an apply fail.
@@ -205,6 +215,22 @@ impl Session {
             blobs: Arc::clone(&self.store) as Arc<dyn Blobs>,
         }
     }
+}
+
+/// Waits for the lock of a run that is gone, and tells for what, until it is pointless.
+pub(crate) fn patience(
+    node: &str,
+    reporter: &Arc<dyn Reporter>,
+    pointless: watch::Receiver<bool>,
+) -> Patience {
+    let (node, reporter) = (node.to_owned(), Arc::clone(reporter));
+    let told = move |holder: &LockHolder| {
+        reporter.event(&Event::Waiting {
+            node: node.clone(),
+            what: waiting_for(holder),
+        });
+    };
+    Patience::new(Arc::new(told), pointless)
 }
 
 /// `user@computer`, for locks and logs.

@@ -1,6 +1,6 @@
 //! The lock lives exactly as long as the process that holds it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,15 +11,13 @@ use crate::testing::TestSystem;
 const ROOT: &str = "KUBEWRIGHT_TEST_LOCK_ROOT";
 
 fn holder(run: &str) -> LockHolder {
-    LockHolder {
-        operator: "ada".to_owned(),
-        run: run.to_owned(),
-        since: 1,
-    }
+    LockHolder::new("ada", run, 1)
 }
 
 fn take_at(system: &Arc<TestSystem>, run: &str) -> Result<Lock, LockHolder> {
-    take(&(Arc::clone(system) as Arc<dyn System>), &holder(run)).unwrap()
+    take(&(Arc::clone(system) as Arc<dyn System>), &holder(run))
+        .unwrap()
+        .map_err(|held| held.holder)
 }
 
 #[test]
@@ -29,6 +27,44 @@ fn one_at_a_time_and_the_other_learns_who() {
     assert_eq!(take_at(&system, "run-2").unwrap_err(), holder("run-1"));
     drop(first);
     take_at(&system, "run-3").unwrap();
+}
+
+#[test]
+fn who_comes_next_learns_when_the_controller_was_heard_and_what_is_at_hand() {
+    let system = TestSystem::new();
+    let other: Arc<dyn System> = Arc::clone(&system) as _;
+    let seen = || take(&other, &holder("run-2")).unwrap().unwrap_err();
+    let lock = take_at(&system, "run-1").unwrap();
+    assert_eq!((seen().heard, seen().holder.heard_seconds_ago), (None, None));
+    system.simulated().boot_time = Duration::from_secs(100);
+    lock.heard();
+    lock.doing(Some("kube-apiserver.service"));
+    system.simulated().boot_time = Duration::from_secs(104);
+    assert_eq!(seen().heard, Some(Duration::from_secs(100)));
+    lock.left();
+    assert_eq!(
+        seen().holder,
+        LockHolder {
+            heard_seconds_ago: Some(4),
+            has_left: true,
+            doing: Some("kube-apiserver.service".to_owned()),
+            ..holder("run-1")
+        }
+    );
+    lock.doing(None);
+    assert_eq!(seen().holder.doing, None);
+}
+
+#[test]
+fn what_other_versions_wrote_is_understood() {
+    let system = TestSystem::new();
+    let _lock = take_at(&system, "run-1").unwrap();
+    let text = r#"{"operator":"ada","run":"run-0","since":1,"mood":"good"}"#;
+    std::fs::write(system.path(PATH), text).unwrap();
+    assert_eq!(take_at(&system, "run-2").unwrap_err(), holder("run-0"));
+    std::fs::write(system.path(PATH), "").unwrap();
+    let other: Arc<dyn System> = Arc::clone(&system) as _;
+    assert!(!take(&other, &holder("run-2")).unwrap().unwrap_err().is_named);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! would otherwise keep the node's lock until somebody pulls the plug. Silence is measured only while somebody waits:
 //! bytes that could not be taken yet are no silence.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -19,6 +20,8 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct Arriving {
     chunks: Receiver<Vec<u8>>,
     pulse: Pulse,
+    /// How long somebody has waited since anything arrived.
+    silent: Cell<Duration>,
 }
 
 /// What came of waiting for bytes.
@@ -44,22 +47,40 @@ impl Arriving {
                     }
                 }
             })?;
-        Ok(Self { chunks, pulse })
+        Ok(Self {
+            chunks,
+            pulse,
+            silent: Cell::default(),
+        })
+    }
+
+    /// How often to look, and how long a silence is too long.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse
     }
 
     /// Waits for bytes, the end, or too long a silence by the node's clock, which also runs while it sleeps.
     pub(super) fn next(&self, system: &dyn System) -> Heard {
-        let begun = system.boot_time();
         loop {
-            match self.chunks.recv_timeout(self.pulse.every) {
-                Ok(bytes) => return Heard::Bytes(bytes),
-                Err(RecvTimeoutError::Disconnected) => return Heard::End,
-                Err(RecvTimeoutError::Timeout) => {
-                    let silent = system.boot_time().saturating_sub(begun);
-                    if silent >= self.pulse.silence {
-                        return Heard::Silence(silent);
-                    }
-                }
+            if let Some(heard) = self.within(self.pulse.every, system) {
+                return heard;
+            }
+        }
+    }
+
+    /// The same, but only for `limit`; nothing when nothing has happened.
+    pub(super) fn within(&self, limit: Duration, system: &dyn System) -> Option<Heard> {
+        let begun = system.boot_time();
+        match self.chunks.recv_timeout(limit) {
+            Ok(bytes) => {
+                self.silent.set(Duration::ZERO);
+                Some(Heard::Bytes(bytes))
+            }
+            Err(RecvTimeoutError::Disconnected) => Some(Heard::End),
+            Err(RecvTimeoutError::Timeout) => {
+                let silent = self.silent.get() + system.boot_time().saturating_sub(begun);
+                self.silent.set(silent);
+                (silent >= self.pulse.silence).then_some(Heard::Silence(silent))
             }
         }
     }

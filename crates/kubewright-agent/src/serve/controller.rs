@@ -12,6 +12,7 @@ use kubewright_core::wire::{FromAgent, NodeError};
 
 use crate::fault::{fault, hinted};
 use crate::link::Link;
+use crate::lock::Lock;
 use crate::peer::Peer;
 use crate::pipe::PipeReader;
 
@@ -31,6 +32,8 @@ pub(super) enum Answer {
 /// The worker's end of the conversation.
 pub(super) struct Controller {
     link: Arc<Link>,
+    /// Where the change at hand is written down for others.
+    lock: Option<Arc<Lock>>,
     answers: Receiver<Answer>,
     signed: BTreeMap<ResourceId, Result<String, String>>,
     /// Signing requests without an answer yet; those of a batch that failed are answered all the same.
@@ -39,9 +42,10 @@ pub(super) struct Controller {
 }
 
 impl Controller {
-    pub(super) fn new(link: Arc<Link>, answers: Receiver<Answer>) -> Self {
+    pub(super) fn new(link: Arc<Link>, lock: Option<Arc<Lock>>, answers: Receiver<Answer>) -> Self {
         Self {
             link,
+            lock,
             answers,
             signed: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -91,6 +95,9 @@ impl Controller {
 
 impl Peer for Controller {
     fn progress(&mut self, resource: &ResourceId, done: bool) {
+        if let Some(lock) = &self.lock {
+            lock.doing((!done).then(|| resource.what()));
+        }
         let resource = resource.clone();
         self.link.send(&FromAgent::Progress { resource, done });
     }

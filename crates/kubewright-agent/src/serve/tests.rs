@@ -5,6 +5,7 @@ mod converging;
 mod hostile;
 mod leaving;
 mod lock;
+mod waiting;
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -49,14 +50,7 @@ impl Talk {
     }
 
     fn hello(system: &Arc<TestSystem>, run: &str, lock: bool) -> (Self, Option<LockHolder>) {
-        let mut talk = Self::begin(system);
-        talk.say(&ToAgent::Hello {
-            protocol: PROTOCOL,
-            run: run.to_owned(),
-            cluster: "prod".to_owned(),
-            operator: "ada@workstation".to_owned(),
-            lock,
-        });
+        let mut talk = Self::wanting(system, run, lock, Duration::ZERO);
         match talk.hear() {
             Some(FromAgent::Hello {
                 protocol: PROTOCOL,
@@ -65,6 +59,20 @@ impl Talk {
             }) => (talk, locked_by),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Says hello and does not wait for the answer.
+    fn wanting(system: &Arc<TestSystem>, run: &str, lock: bool, patience: Duration) -> Self {
+        let mut talk = Self::begin(system);
+        talk.say(&ToAgent::Hello {
+            protocol: PROTOCOL,
+            run: run.to_owned(),
+            cluster: "prod".to_owned(),
+            operator: "ada@workstation".to_owned(),
+            lock,
+            patience_ms: patience.as_millis() as u64,
+        });
+        talk
     }
 
     fn say(&mut self, message: &ToAgent) {

@@ -12,6 +12,7 @@ use crate::converge;
 use crate::fault::fault;
 use crate::journal::{Journal, Run};
 use crate::link::Link;
+use crate::lock::Lock;
 use crate::node::Node;
 use crate::peer::Peer as _;
 use crate::reset;
@@ -55,6 +56,8 @@ pub(super) struct Setting {
     pub(super) run: Run,
     /// Whether the lock is held; otherwise why nothing may be changed.
     pub(super) may_change: Result<(), NodeError>,
+    /// The lock, when it is held.
+    pub(super) lock: Option<Arc<Lock>>,
 }
 
 struct Worker {
@@ -68,7 +71,7 @@ struct Worker {
 /// Does jobs in order until there are no more, or the controller has gone.
 pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answer>) {
     let mut worker = Worker {
-        controller: Controller::new(Arc::clone(&setting.link), answers),
+        controller: Controller::new(Arc::clone(&setting.link), setting.lock.clone(), answers),
         journal: Journal::new(setting.run.clone()),
         setting,
         node: None,
@@ -160,11 +163,15 @@ impl Worker {
 
     fn undo(&mut self, only_look: bool) -> Result<Reply, NodeError> {
         self.setting.may_change.clone()?;
+        let lock = self.setting.lock.clone();
         let (node, journal, _) = self.node()?;
         let chosen = undo::choose(&node.tree, None)?;
         let undone = if only_look {
             undo::look(&node.tree, &chosen)?
         } else {
+            if let Some(lock) = &lock {
+                lock.doing(Some(&format!("the undoing of run {}", chosen.run())));
+            }
             undo::perform(node, journal, &chosen)?
         };
         Ok(Reply::Undone { undone })

@@ -5,14 +5,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use kubewright_agent::system::{Command, Output, System};
 use kubewright_core::pki::SERVICE_ACCOUNT_SECRET;
 use kubewright_core::resource::{
-    Access, AuthorityName, Binary, Certificate, File, NodeState, Resource, ResourceId, SharedSecret, Stage,
-    Usage,
+    Access, AuthorityName, Binary, Certificate, File, KernelModule, NodeState, Resource, ResourceId,
+    SharedSecret, Stage, Usage,
 };
 use kubewright_core::wire::Pulse;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -25,8 +26,9 @@ use crate::authority::Authorities;
 use crate::transport::{Agent, Agents, Memory};
 use kubewright_core::catalogue::Platform;
 
-/// A node on a temporary root, without programs; its clock stands still unless a test moves it.
-pub(crate) struct Root(pub(crate) tempfile::TempDir, AtomicU64);
+/// A node on a temporary root, without programs; its clock stands still unless a test moves it, and a program takes as
+/// long as a test holds it up.
+pub(crate) struct Root(pub(crate) tempfile::TempDir, AtomicU64, Mutex<()>);
 
 impl Root {
     pub(crate) fn new() -> Arc<Self> {
@@ -41,7 +43,7 @@ impl Root {
             format!("root:x:{}:\n", owner.gid()),
         )
         .unwrap();
-        Arc::new(Self(root, AtomicU64::new(0)))
+        Arc::new(Self(root, AtomicU64::new(0), Mutex::new(())))
     }
 
     pub(crate) fn transport(self: &Arc<Self>) -> Memory {
@@ -71,6 +73,7 @@ impl System for Root {
     }
 
     fn run(&self, _: &Command) -> io::Result<Output> {
+        let _held_up = self.2.lock().unwrap();
         Ok(Output {
             success: true,
             ..Output::default()
@@ -250,7 +253,7 @@ async fn the_lock_goes_with_the_conversation() {
         .unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("node n1 is locked by ada@workstation (run run-1) since 2"),
+        text.starts_with("node n1: ada@workstation is working on it (run run-1) since 2"),
         "{text}"
     );
     first.goodbye().await;
@@ -315,6 +318,61 @@ async fn a_controller_that_was_paused_finds_its_conversation_fenced() {
     );
     let content = std::fs::read_to_string(root.0.path().join("etc/kubernetes/hello")).unwrap();
     assert_eq!(content, "second\n");
+}
+
+#[tokio::test]
+async fn a_run_after_one_that_was_killed_waits_until_its_agent_has_finished_the_change_at_hand() {
+    let cache = tempfile::tempdir().unwrap();
+    let services = Services {
+        authorities: Arc::new(Authorities::generate(SystemTime::now()).unwrap()),
+        blobs: Arc::new(Store::open(cache.path().to_owned()).unwrap()),
+    };
+    let root = Root::new();
+    let mut state = NodeState::default();
+    let module = KernelModule {
+        name: "vxlan".to_owned(),
+        optional: true,
+    };
+    state.extend(Stage::Host, [Resource::KernelModule(module)]);
+    let first = Node::connect(&root.transport(), &introduction("run-1"))
+        .await
+        .unwrap();
+    first.inspect(&state, false).await.unwrap();
+    let held_up = Arc::clone(&root);
+    let held_up = held_up.2.lock().unwrap();
+    let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+    let progress: Progress = Arc::new(move |_, _| drop(begun.send(())));
+    let converging = tokio::spawn({
+        let (first, all) = (first.clone(), all(&state));
+        async move { first.converge(all, &services, progress).await }
+    });
+    has_begun.recv().await.unwrap();
+    // As by SIGKILL: nothing is said any more, the pipes are closed.
+    first.guard.end();
+    assert!(converging.await.unwrap().is_err());
+
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let told = move |holder: &LockHolder| drop(told.send(holder.clone()));
+    let never = watch::Sender::new(false);
+    let patience = Patience::new(Arc::new(told), never.subscribe());
+    let second = tokio::spawn({
+        let transport = root.transport();
+        async move { Node::connect_patiently(&transport, &introduction("run-2"), patience).await }
+    });
+    let holder = loop {
+        let holder = heard.recv().await.expect("not refused");
+        if holder.has_left {
+            break holder;
+        }
+    };
+    assert_eq!(
+        (holder.run.as_str(), holder.doing.as_deref()),
+        ("run-1", Some("vxlan"))
+    );
+    drop(held_up);
+    let second = second.await.unwrap().unwrap();
+    second.facts().await.unwrap();
+    second.goodbye().await;
 }
 
 #[tokio::test]

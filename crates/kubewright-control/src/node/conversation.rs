@@ -137,6 +137,8 @@ pub(super) struct Shared {
     fatal: mpsc::Sender<String>,
     state: Mutex<State>,
     ended: watch::Sender<bool>,
+    /// Whose lock the agent waits for.
+    waits_for: watch::Sender<Option<LockHolder>>,
     active: Mutex<Instant>,
     timing: Timing,
     /// When this side last said something, by the clock of `timing`; nothing while it is being taken.
@@ -188,6 +190,7 @@ pub(super) fn start(
             ..State::default()
         }),
         ended: watch::Sender::new(false),
+        waits_for: watch::Sender::new(None),
         active: Mutex::new(Instant::now()),
         spoke: Mutex::new(Some((timing.uptime)())),
         timing,
@@ -434,6 +437,11 @@ impl Shared {
         self.state().loss.is_some()
     }
 
+    /// Whose lock the agent waits for before its first word.
+    pub(super) fn holders(&self) -> watch::Receiver<Option<LockHolder>> {
+        self.waits_for.subscribe()
+    }
+
     /// Waits for the end of the conversation.
     pub(super) async fn ended(&self) {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
@@ -520,6 +528,12 @@ impl Shared {
                 }
                 let greeting = self.state().greeting.take().ok_or("a second hello")?;
                 let _ = greeting.send(Greeting { version, locked_by });
+            }
+            FromAgent::Waiting { holder } => {
+                if self.state().greeting.is_none() {
+                    return Err("it waits for a lock after its hello".to_owned());
+                }
+                self.waits_for.send_replace(Some(holder));
             }
             FromAgent::Reply { id, reply } => {
                 let pending = self.state().pending.remove(&id);

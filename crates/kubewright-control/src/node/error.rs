@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use kubewright_core::shown::sentence;
 use kubewright_core::spec::NodeName;
-use kubewright_core::wire::{LockHolder, NodeError};
+use kubewright_core::wire::{LockHolder, NodeError, Pulse};
+
+use super::patience::at_hand;
 
 use crate::transport::TransportError;
 
@@ -15,12 +17,14 @@ pub enum NodeCallError {
     #[error(transparent)]
     Transport(Box<TransportError>),
     /// Somebody else is working on the node.
-    #[error("node {node} is locked by {} (run {}){}", holder.operator, holder.run, since(holder))]
+    #[error("node {node}: {}{}", locked(holder), seen(holder, *waited))]
     Locked {
         /// The node.
         node: NodeName,
         /// Who has the lock.
         holder: Box<LockHolder>,
+        /// How long was waited for it.
+        waited: Duration,
     },
     /// The conversation ended before the answer; when it was asked at all, whether it was done is unknown.
     #[error("node {node}: {doing}: conversation lost ({cause}); {}", outcome(*asked))]
@@ -97,10 +101,48 @@ pub enum NodeCallError {
 }
 
 /// Since when a lock is held, by the node's clock.
-pub(crate) fn since(holder: &LockHolder) -> String {
+fn since(holder: &LockHolder) -> String {
     let time = jiff::Timestamp::from_second(holder.since).ok();
     time.filter(|_| holder.since > 0)
         .map_or_else(String::new, |time| format!(" since {time}"))
+}
+
+/// Whether the holder's controller is still there; agents that do not tell are believed to have one.
+fn is_alive(holder: &LockHolder) -> bool {
+    let is_silent = |heard| Duration::from_secs(heard) * 2 > Pulse::default().silence;
+    !holder.has_left && !holder.heard_seconds_ago.is_some_and(is_silent)
+}
+
+/// Who has a node's lock.
+pub(crate) fn locked(holder: &LockHolder) -> String {
+    let (operator, run) = (sentence(&holder.operator), sentence(&holder.run));
+    if is_alive(holder) {
+        return format!("{operator} is working on it (run {run}){}", since(holder));
+    }
+    format!(
+        "the agent of run {run} ({operator}), whose controller has gone, has not finished {}",
+        at_hand(holder)
+    )
+}
+
+/// What was last seen of a lock's holder.
+pub(crate) fn last_seen(holder: &LockHolder, waited: Duration) -> Option<String> {
+    let heard = holder.heard_seconds_ago;
+    let heard = heard.map(|heard| format!("its controller was last heard {heard} s ago"));
+    if is_alive(holder) {
+        return heard;
+    }
+    let heard = heard.unwrap_or_else(|| "its controller is not heard".to_owned());
+    let left = if holder.has_left {
+        ", the agent knows that it has gone"
+    } else {
+        ""
+    };
+    Some(format!("waited {} s; {heard}{left}", waited.as_secs()))
+}
+
+fn seen(holder: &LockHolder, waited: Duration) -> String {
+    last_seen(holder, waited).map_or_else(String::new, |seen| format!(" ({seen})"))
 }
 
 /// What is known of a request that has no answer.
@@ -139,9 +181,13 @@ impl NodeCallError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Transport(error) => error.hint(),
-            Self::Locked { holder, .. } => Some(format!(
+            Self::Locked { holder, .. } if is_alive(holder) => Some(format!(
                 "wait until {} is done; the lock goes with the connection of run {}",
-                holder.operator, holder.run
+                sentence(&holder.operator),
+                sentence(&holder.run)
+            )),
+            Self::Locked { node, .. } => Some(format!(
+                "run the command again, it waits once more; systemctl list-jobs on {node} shows what is slow there"
             )),
             Self::Lost { node, .. } | Self::Fenced { node, .. } => Some(format!(
                 "run the command again: it looks at {node} anew and goes on from there"

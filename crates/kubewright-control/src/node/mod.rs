@@ -9,6 +9,7 @@ mod blob;
 mod calls;
 mod conversation;
 mod error;
+mod patience;
 mod service;
 mod tunnel;
 
@@ -18,19 +19,21 @@ use std::time::Duration;
 
 use kubewright_core::observed::Counters;
 use kubewright_core::spec::NodeName;
-use kubewright_core::wire::{PROTOCOL, ToAgent};
-use tokio::time::timeout;
+use kubewright_core::wire::{LockHolder, PROTOCOL, ToAgent};
+use tokio::time::{Instant, timeout};
 
 pub use blob::{BlobOpening, Blobs, NoBlob};
 pub use calls::{Inspection, Work};
 pub use error::NodeCallError;
-pub(crate) use error::{outcome, overdue, since};
+pub(crate) use error::{last_seen, locked, outcome, overdue};
+pub use patience::{Patience, waiting_for};
 pub use service::{Progress, Services};
 pub use tunnel::{Forward, TunnelStream};
 
 use crate::transport::{Transport, TransportError};
 pub(crate) use conversation::boot_time;
 use conversation::{Guard, Shared, Timing};
+use patience::Heard;
 
 /// How long an agent has to answer the first word.
 const HELLO: Duration = Duration::from_secs(20);
@@ -64,7 +67,7 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// Reaches a node and opens the conversation.
+    /// Reaches a node and opens the conversation; a lock that somebody else has is not waited for.
     ///
     /// # Errors
     /// [`NodeCallError::Transport`] when the node cannot be reached, [`NodeCallError::Locked`] when the lock is wanted
@@ -73,12 +76,25 @@ impl Node {
         transport: &dyn Transport,
         introduction: &Introduction,
     ) -> Result<Self, NodeCallError> {
-        Self::connect_with(transport, introduction, Timing::default()).await
+        Self::connect_with(transport, introduction, Patience::none(), Timing::default()).await
+    }
+
+    /// The same, but a lock whose holder's controller has gone is waited for.
+    ///
+    /// # Errors
+    /// As [`Node::connect`].
+    pub async fn connect_patiently(
+        transport: &dyn Transport,
+        introduction: &Introduction,
+        patience: Patience,
+    ) -> Result<Self, NodeCallError> {
+        Self::connect_with(transport, introduction, patience, Timing::default()).await
     }
 
     async fn connect_with(
         transport: &dyn Transport,
         introduction: &Introduction,
+        mut patience: Patience,
         timing: Timing,
     ) -> Result<Self, NodeCallError> {
         let channel = transport
@@ -99,22 +115,32 @@ impl Node {
                 cluster: introduction.cluster.clone(),
                 operator: introduction.operator.clone(),
                 lock: introduction.lock,
+                patience_ms: u64::try_from(patience.limit.as_millis()).unwrap_or(u64::MAX),
             },
         )?;
-        let greeting = timeout(HELLO, greeting)
-            .await
-            .map_err(|_| node.shared.timed_out(doing, HELLO))?
-            .map_err(|_| node.shared.lost(doing))?;
+        let begun = Instant::now();
+        let greeting = match patience.greeting(&node.shared, greeting).await {
+            Heard::Greeting(greeting) => greeting,
+            Heard::Nothing(after) => return Err(node.shared.timed_out(doing, after)),
+            Heard::End => return Err(node.shared.lost(doing)),
+            Heard::NotWaited(holder) => return Err(node.locked(holder, begun).await),
+        };
         if let Some(holder) = greeting.locked_by.filter(|_| introduction.lock) {
-            let name = node.shared.node.clone();
-            node.goodbye().await;
-            return Err(NodeCallError::Locked {
-                node: name,
-                holder: Box::new(holder),
-            });
+            return Err(node.locked(Box::new(holder), begun).await);
         }
         tracing::debug!(node = %node.shared.node, agent = %greeting.version, "talking to the agent");
         Ok(node)
+    }
+
+    /// Leaves a node that somebody else has.
+    async fn locked(self, holder: Box<LockHolder>, begun: Instant) -> NodeCallError {
+        let node = self.shared.node.clone();
+        self.goodbye().await;
+        NodeCallError::Locked {
+            node,
+            holder,
+            waited: begun.elapsed(),
+        }
     }
 
     /// The node's name.

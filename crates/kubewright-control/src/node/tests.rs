@@ -4,6 +4,7 @@ mod calls;
 mod giving;
 mod losing;
 mod tunnels;
+mod waiting;
 
 use kubewright_core::observed::Counters;
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_data, encode_message};

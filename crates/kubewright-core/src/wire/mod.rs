@@ -27,10 +27,10 @@ use crate::operation_log::Operation;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
 
-pub use pulse::Pulse;
+pub use pulse::{LOCK_PATIENCE, Pulse};
 
 /// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Largest JSON message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Largest payload of a data frame, in bytes.
@@ -61,6 +61,10 @@ pub enum ToAgent {
         operator: String,
         /// Takes the node's lock for the length of the conversation; readers do not.
         lock: bool,
+        /// How long to wait for the lock of an agent whose controller has gone, milliseconds; one whose controller is
+        /// there is not waited for.
+        #[serde(default)]
+        patience_ms: u64,
     },
     /// Asks for a numbered request to be done; each is answered by exactly one [`FromAgent::Reply`].
     Request {
@@ -223,6 +227,12 @@ pub enum FromAgent {
         /// Who holds the lock, when it was asked for and somebody else has it.
         locked_by: Option<LockHolder>,
     },
+    /// Comes before [`FromAgent::Hello`], again and again, while the agent waits for the lock of one whose controller may
+    /// have gone.
+    Waiting {
+        /// Who has the lock.
+        holder: LockHolder,
+    },
     /// Answers a request.
     Reply {
         /// The request's number.
@@ -354,8 +364,8 @@ pub struct NodeError {
     pub hint: Option<String>,
 }
 
-/// Who holds a node's lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who holds a node's lock. Agents of other versions may have written it: what they do not tell is left open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHolder {
     /// As in `ada@workstation`.
@@ -364,4 +374,25 @@ pub struct LockHolder {
     pub run: String,
     /// Since when, seconds since the epoch by the node's clock.
     pub since: i64,
+    /// How long ago its agent last heard of its controller, seconds.
+    #[serde(default)]
+    pub heard_seconds_ago: Option<u64>,
+    /// Its controller has hung up, or was given up: the lock is freed as soon as the change at hand is finished.
+    #[serde(default)]
+    pub has_left: bool,
+    /// The change at hand.
+    #[serde(default)]
+    pub doing: Option<String>,
+}
+
+impl LockHolder {
+    /// Somebody who takes the lock now.
+    pub fn new(operator: &str, run: &str, since: i64) -> Self {
+        Self {
+            operator: operator.to_owned(),
+            run: run.to_owned(),
+            since,
+            ..Self::default()
+        }
+    }
 }

@@ -78,6 +78,11 @@ impl Opened {
         self
     }
 
+    /// Who shows how it goes.
+    pub(crate) fn reporter(&self) -> Arc<dyn Reporter> {
+        self.progress.clone()
+    }
+
     /// Looks at the whole cluster.
     pub(crate) async fn observe(&self, purpose: Purpose) -> Result<Observation, Failure> {
         self.observe_with(purpose, false).await
@@ -85,24 +90,21 @@ impl Opened {
 
     /// Looks at the whole cluster; `verify` reads every file on the nodes.
     pub(crate) async fn observe_with(&self, purpose: Purpose, verify: bool) -> Result<Observation, Failure> {
-        let reporter: Arc<dyn Reporter> = self.progress.clone();
-        let observation = observe(&self.session, purpose, verify, &reporter).await;
+        let observation = observe(&self.session, purpose, verify, &self.reporter()).await;
         self.progress.finish();
         observation.map_err(|errors| self.failures(errors))
     }
 
     /// Looks at who the nodes are and whose authority they live under, no further.
     pub(crate) async fn first_look(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
-        let reporter: Arc<dyn Reporter> = self.progress.clone();
-        let look = first_look(&self.session, purpose, &reporter).await;
+        let look = first_look(&self.session, purpose, &self.reporter()).await;
         self.progress.finish();
         look.map_err(|errors| self.failures(errors))
     }
 
     /// Looks at who the nodes are, for taking the cluster down.
     pub(crate) async fn look_before_reset(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
-        let reporter: Arc<dyn Reporter> = self.progress.clone();
-        let look = look_before_reset(&self.session, purpose, &reporter).await;
+        let look = look_before_reset(&self.session, purpose, &self.reporter()).await;
         self.progress.finish();
         look.map_err(|errors| self.failures(errors))
     }

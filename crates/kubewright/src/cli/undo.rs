@@ -39,9 +39,10 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     let failed = |error| opened.with_log(session::failure(&error));
     let node = opened
         .session
-        .connect_to(of_file, Purpose::Change)
-        .await
-        .map_err(failed)?;
+        .connect_to(of_file, Purpose::Change, &opened.reporter())
+        .await;
+    opened.progress.finish();
+    let node = node.map_err(failed)?;
     let would = node.undo(true).await.map_err(|error| failed(error.into()))?;
     ui.say(&tell(&would, name, "would be"));
     if would.restored.is_empty() {

@@ -79,6 +79,7 @@ impl Reporter for Progress {
     fn event(&self, event: &Event) {
         match event {
             Event::Node { node, doing } => self.live(node, doing),
+            Event::Waiting { node, what } => self.note(node, what),
             Event::StepStarted { node, title, .. } => {
                 self.note(node.as_deref().unwrap_or(CLUSTER), title);
             }

@@ -61,9 +61,8 @@ async fn tells_who_holds_the_lock() {
                 protocol: PROTOCOL,
                 version: "1".to_owned(),
                 locked_by: Some(LockHolder {
-                    operator: "bob@laptop".to_owned(),
-                    run: "run-0".to_owned(),
-                    since: 1_767_323_045,
+                    heard_seconds_ago: Some(2),
+                    ..LockHolder::new("bob@laptop", "run-0", 1_767_323_045)
                 }),
             })
             .await;
@@ -72,7 +71,7 @@ async fn tells_who_holds_the_lock() {
     let error = Node::connect(&transport, &introduction()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1 is locked by bob@laptop (run run-0) since 2026-01-02T03:04:05Z"
+        "node n1: bob@laptop is working on it (run run-0) since 2026-01-02T03:04:05Z (its controller was last heard 2 s ago)"
     );
     let reader = Introduction {
         lock: false,

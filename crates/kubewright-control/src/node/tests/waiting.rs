@@ -1,0 +1,123 @@
+//! Waiting for a lock whose holder's controller has gone.
+
+use kubewright_core::errors::ErrorId;
+use kubewright_core::resource::NodeState;
+use kubewright_core::wire::Pulse;
+use tokio::sync::{mpsc, watch};
+
+use super::*;
+
+/// Whose controller has gone, but whose agent has not.
+fn left(doing: Option<&str>) -> LockHolder {
+    LockHolder {
+        heard_seconds_ago: Some(70),
+        has_left: true,
+        doing: doing.map(str::to_owned),
+        ..LockHolder::new("bob@laptop", "run-0", 1_767_323_045)
+    }
+}
+
+/// Notes for whom a node is waited.
+fn patience(pointless: &watch::Sender<bool>) -> (Patience, mpsc::UnboundedReceiver<String>) {
+    let (told, heard) = mpsc::unbounded_channel();
+    let told = move |holder: &LockHolder| drop(told.send(waiting_for(holder)));
+    (Patience::new(Arc::new(told), pointless.subscribe()), heard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_whose_controller_has_gone_is_waited_for_and_the_operator_is_told_for_what() {
+    let transport = transport(|mut agent| async move {
+        let Some(ToAgent::Hello { patience_ms, .. }) = agent.hear().await else {
+            panic!()
+        };
+        assert_eq!(patience_ms, 60_000);
+        for doing in [Some("kube-apiserver.service"), None] {
+            agent.say(&FromAgent::Waiting { holder: left(doing) }).await;
+            tokio::time::sleep(Duration::from_secs(25)).await;
+        }
+        agent
+            .say(&FromAgent::Hello {
+                protocol: PROTOCOL,
+                version: "1".to_owned(),
+                locked_by: None,
+            })
+            .await;
+        agent.inspected().await;
+        agent.hear().await;
+    });
+    // The agent says nothing else here, not even that it is there.
+    let timing = Timing {
+        pulse: Pulse {
+            silence: Duration::from_secs(30),
+            ..Pulse::default()
+        },
+        uptime: Arc::new(|| Duration::ZERO),
+    };
+    let (patience, mut told) = patience(&watch::Sender::new(false));
+    let node = Node::connect_with(&transport, &introduction(), patience, timing)
+        .await
+        .unwrap();
+    node.inspect(&NodeState::default(), false).await.unwrap();
+    assert_eq!(
+        told.recv().await.unwrap(),
+        "waiting for the agent of run run-0, whose controller has gone, to finish kube-apiserver.service"
+    );
+    assert_eq!(
+        told.recv().await.unwrap(),
+        "waiting for the agent of run run-0, whose controller has gone, to finish what it had begun"
+    );
+}
+
+#[tokio::test]
+async fn a_lock_that_was_waited_for_in_vain_tells_what_was_last_seen_and_what_to_do() {
+    let transport = transport(|mut agent| async move {
+        agent.hear().await;
+        let holder = left(Some("kube-apiserver.service"));
+        agent
+            .say(&FromAgent::Waiting {
+                holder: holder.clone(),
+            })
+            .await;
+        agent
+            .say(&FromAgent::Hello {
+                protocol: PROTOCOL,
+                version: "1".to_owned(),
+                locked_by: Some(holder),
+            })
+            .await;
+        agent.hear().await;
+    });
+    let (patience, _told) = patience(&watch::Sender::new(false));
+    let error = Node::connect_patiently(&transport, &introduction(), patience)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "node n1: the agent of run run-0 (bob@laptop), whose controller has gone, has not finished \
+         kube-apiserver.service (waited 0 s; its controller was last heard 70 s ago, the agent knows that it has gone)"
+    );
+    let own = crate::error::Error::from(error);
+    assert_eq!(own.id, ErrorId::NodeLocked);
+    assert_eq!(
+        own.hint.unwrap(),
+        "run the command again, it waits once more; systemctl list-jobs on n1 shows what is slow there"
+    );
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_lock_when_another_node_belongs_to_a_run_that_is_alive() {
+    let transport = transport(|mut agent| async move {
+        agent.hear().await;
+        let holder = left(None);
+        agent.say(&FromAgent::Waiting { holder }).await;
+        assert_eq!(agent.hear().await, Some(ToAgent::Goodbye));
+    });
+    let pointless = watch::Sender::new(false);
+    let (patience, mut told) = patience(&pointless);
+    let connecting =
+        tokio::spawn(async move { Node::connect_patiently(&transport, &introduction(), patience).await });
+    told.recv().await.unwrap();
+    pointless.send_replace(true);
+    let error = connecting.await.unwrap().unwrap_err();
+    assert!(matches!(error, NodeCallError::Locked { .. }), "{error}");
+}
