@@ -136,6 +136,9 @@ impl Hands {
 fn tell(node: &str, reporter: &Arc<dyn Reporter>) -> Progress {
     let (node, reporter) = (node.to_owned(), Arc::clone(reporter));
     Arc::new(move |resource, done| {
+        if done {
+            tracing::debug!(%node, %resource, "resource changed");
+        }
         reporter.event(&Event::Resource {
             node: node.clone(),
             resource: resource.clone(),

@@ -341,7 +341,9 @@ async fn a_run_after_one_that_was_killed_waits_until_its_agent_has_finished_the_
     let held_up = Arc::clone(&root);
     let held_up = held_up.2.lock().unwrap();
     let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
-    let progress: Progress = Arc::new(move |_, _| drop(begun.send(())));
+    let progress: Progress = Arc::new(move |_, _| {
+        let _ = begun.send(());
+    });
     let converging = tokio::spawn({
         let (first, all) = (first.clone(), all(&state));
         async move { first.converge(all, &services, progress).await }

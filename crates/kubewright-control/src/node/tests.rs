@@ -129,7 +129,7 @@ where
             play(agent).await;
         }
     });
-    Node::connect_with(&transport, &introduction(), timing)
+    Node::connect_with(&transport, &introduction(), Patience::none(), timing)
         .await
         .unwrap()
 }

@@ -213,8 +213,8 @@ ids! {
         "The agent arrived on the node damaged, and was not run.";
         "Run it again; if it repeats, suspect the node's memory or disk.";
     NodeLocked = "node-locked", Refused:
-        "Somebody else is working on the node. The error says who, from where, and since when.";
-        "Wait until they are done; the lock goes with their connection.";
+        "Somebody else is working on the node: the error says who, from where, and since when. Or a run has died and its agent did not finish the change at hand within 60 s: the error says what it is at, and when its controller was last heard.";
+        "Wait until they are done; the lock goes with their connection. After a run that died, run the command again: it waits once more.";
     ClusterLocked = "cluster-locked", Refused:
         "Another run is changing the cluster and holds its lease, or this run lost it. The error says who, from where, and since when.";
         "Wait until that run is done; a lease that nobody renews ends by itself.";

@@ -3,9 +3,9 @@
 //! Its working directory is the scenario's and its logs are kept there, so that whatever it writes can be looked at.
 //! Everything it says is also kept in `transcript.log`.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -19,12 +19,17 @@ use crate::tool;
 /// The longest any run may take before it counts as hanging.
 const RUN: Limit = Limit::Seconds(600);
 
+/// How a line of the debug log says that a resource was changed.
+const CHANGED: &str = "\"resource changed\"";
+
 /// How a run ended and what it said.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// How many resources of nodes it changed.
+    pub(crate) changes: usize,
     what: String,
 }
 
@@ -69,6 +74,7 @@ pub(crate) struct Running {
     stderr: JoinHandle<()>,
     lines: Arc<Mutex<Vec<String>>>,
     transcript: PathBuf,
+    logs: PathBuf,
 }
 
 impl Stage {
@@ -111,10 +117,11 @@ impl Stage {
     }
 
     fn start(&self, mut command: Command, arguments: &[&str]) -> Result<Running> {
+        let state = self.directory().join("state");
         command.arg("--file").arg(self.cluster_file()).args(arguments);
         command
             .env("NO_COLOR", "1")
-            .env("XDG_STATE_HOME", self.directory().join("state"))
+            .env("XDG_STATE_HOME", &state)
             .current_dir(self.directory())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -139,6 +146,7 @@ impl Stage {
             }),
             lines,
             transcript: self.directory().join("transcript.log"),
+            logs: state.join("kubewright/logs"),
         })
     }
 }
@@ -161,6 +169,20 @@ impl Running {
                 lines.join("\n")
             );
             Ok(holds(&lines))
+        })
+    }
+
+    /// Waits until it has changed so many resources; an error when it ends before.
+    pub(crate) fn wait_for_changes(&mut self, count: usize) -> Result<()> {
+        wait_until(&format!("{count} changes"), RUN, || {
+            let ended = self.child.try_wait()?;
+            let done = changes(&self.logs, self.child.id())? >= count;
+            ensure!(
+                ended.is_none() || done,
+                "{} ended before {count} changes",
+                self.what
+            );
+            Ok(done)
         })
     }
 
@@ -201,11 +223,27 @@ impl Running {
             .with_context(|| format!("open {}", self.transcript.display()))?;
         write!(transcript, "$ {}\n{stdout}{stderr}{status}\n\n", self.what).context("keep the transcript")?;
         waited?;
+        let changes = changes(&self.logs, self.child.id())?;
         Ok(Said {
             status,
             stdout,
             stderr,
+            changes,
             what: self.what,
         })
     }
+}
+
+/// How many resources of nodes a run has changed so far, by its debug log.
+fn changes(logs: &Path, process: u32) -> Result<usize> {
+    let own = format!("-{process}.log");
+    let Ok(entries) = fs::read_dir(logs) else {
+        return Ok(0);
+    };
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    let Some(log) = paths.find(|path| path.to_string_lossy().ends_with(&own)) else {
+        return Ok(0);
+    };
+    let text = fs::read_to_string(&log).with_context(|| format!("read {}", log.display()))?;
+    Ok(text.lines().filter(|line| line.contains(CHANGED)).count())
 }

@@ -119,7 +119,7 @@ async fn a_controller_that_slept_too_long_knows_it_before_it_speaks() {
         agent.greet().await;
         assert_eq!(agent.hear().await, None);
     });
-    let node = Node::connect_with(&transport, &introduction(), timing)
+    let node = Node::connect_with(&transport, &introduction(), Patience::none(), timing)
         .await
         .unwrap();
     *uptime.lock().unwrap() = Duration::from_secs(60);

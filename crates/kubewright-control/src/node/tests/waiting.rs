@@ -2,8 +2,7 @@
 
 use kubewright_core::errors::ErrorId;
 use kubewright_core::resource::NodeState;
-use kubewright_core::wire::Pulse;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use super::*;
 
@@ -24,48 +23,42 @@ fn patience(pointless: &watch::Sender<bool>) -> (Patience, mpsc::UnboundedReceiv
     (Patience::new(Arc::new(told), pointless.subscribe()), heard)
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_lock_whose_controller_has_gone_is_waited_for_and_the_operator_is_told_for_what() {
-    let transport = transport(|mut agent| async move {
-        let Some(ToAgent::Hello { patience_ms, .. }) = agent.hear().await else {
-            panic!()
-        };
-        assert_eq!(patience_ms, 60_000);
-        for doing in [Some("kube-apiserver.service"), None] {
-            agent.say(&FromAgent::Waiting { holder: left(doing) }).await;
-            tokio::time::sleep(Duration::from_secs(25)).await;
+    let (go_on, gone_on) = mpsc::unbounded_channel::<()>();
+    let gone_on = Arc::new(Mutex::new(gone_on));
+    let transport = transport(move |mut agent| {
+        let gone_on = Arc::clone(&gone_on);
+        async move {
+            let Some(ToAgent::Hello { patience_ms, .. }) = agent.hear().await else {
+                panic!()
+            };
+            assert_eq!(patience_ms, 60_000);
+            for doing in [Some("kube-apiserver.service"), None] {
+                agent.say(&FromAgent::Waiting { holder: left(doing) }).await;
+                gone_on.lock().await.recv().await;
+            }
+            agent
+                .say(&FromAgent::Hello {
+                    protocol: PROTOCOL,
+                    version: "1".to_owned(),
+                    locked_by: None,
+                })
+                .await;
+            agent.inspected().await;
+            agent.hear().await;
         }
-        agent
-            .say(&FromAgent::Hello {
-                protocol: PROTOCOL,
-                version: "1".to_owned(),
-                locked_by: None,
-            })
-            .await;
-        agent.inspected().await;
-        agent.hear().await;
     });
-    // The agent says nothing else here, not even that it is there.
-    let timing = Timing {
-        pulse: Pulse {
-            silence: Duration::from_secs(30),
-            ..Pulse::default()
-        },
-        uptime: Arc::new(|| Duration::ZERO),
-    };
     let (patience, mut told) = patience(&watch::Sender::new(false));
-    let node = Node::connect_with(&transport, &introduction(), patience, timing)
-        .await
-        .unwrap();
+    let connecting =
+        tokio::spawn(async move { Node::connect_patiently(&transport, &introduction(), patience).await });
+    for doing in ["kube-apiserver.service", "what it had begun"] {
+        let waiting = "waiting for the agent of run run-0, whose controller has gone, to finish";
+        assert_eq!(told.recv().await.unwrap(), format!("{waiting} {doing}"));
+        go_on.send(()).unwrap();
+    }
+    let node = connecting.await.unwrap().unwrap();
     node.inspect(&NodeState::default(), false).await.unwrap();
-    assert_eq!(
-        told.recv().await.unwrap(),
-        "waiting for the agent of run run-0, whose controller has gone, to finish kube-apiserver.service"
-    );
-    assert_eq!(
-        told.recv().await.unwrap(),
-        "waiting for the agent of run run-0, whose controller has gone, to finish what it had begun"
-    );
 }
 
 #[tokio::test]
@@ -73,11 +66,6 @@ async fn a_lock_that_was_waited_for_in_vain_tells_what_was_last_seen_and_what_to
     let transport = transport(|mut agent| async move {
         agent.hear().await;
         let holder = left(Some("kube-apiserver.service"));
-        agent
-            .say(&FromAgent::Waiting {
-                holder: holder.clone(),
-            })
-            .await;
         agent
             .say(&FromAgent::Hello {
                 protocol: PROTOCOL,
