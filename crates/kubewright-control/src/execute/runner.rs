@@ -199,3 +199,6 @@ pub(crate) fn title(step: &Step) -> String {
         Step::ResetNode { .. } => "reset".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ impl Root {
     }
 
     /// Carries bytes only while `open` is true.
-    fn transport_while(self: &Arc<Self>, open: watch::Receiver<bool>) -> Memory {
+    pub(crate) fn transport_while(self: &Arc<Self>, open: watch::Receiver<bool>) -> Memory {
         let system: Arc<dyn System> = self.clone();
         Memory::new("n1".parse().unwrap(), move |input, output| {
             let input = blocking(input, open.clone());
@@ -126,6 +126,11 @@ fn blocking(pipe: DuplexStream, open: watch::Receiver<bool>) -> StdStream {
         );
     });
     theirs
+}
+
+/// Ends a conversation from this side, as the end of the program does.
+pub(crate) fn hang_up(node: &Node) {
+    node.guard.end();
 }
 
 pub(crate) fn introduction(run: &str) -> Introduction {
@@ -350,7 +355,7 @@ async fn a_run_after_one_that_was_killed_waits_until_its_agent_has_finished_the_
     });
     has_begun.recv().await.unwrap();
     // As by SIGKILL: nothing is said any more, the pipes are closed.
-    first.guard.end();
+    hang_up(&first);
     assert!(converging.await.unwrap().is_err());
 
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::question::Question;
 use super::stopped::{self, stopped};
-use super::{check, operations, plan, saved_plan, session};
+use super::{check, operations, plan, saved_plan, session, signals};
 use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -78,7 +78,15 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     // A saved plan does not hold any more once part of it is done: the rest is planned anew, for the same nodes.
     let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
     let again = stopped::command("apply", &opened.file.path, only);
-    let outcome = perform(&made, &observation.hands, &observation.observed, &opened, &again).await?;
+    let outcome = perform(
+        &made,
+        &observation.hands,
+        &observation.observed,
+        &opened,
+        &again,
+        ui,
+    )
+    .await?;
     ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
     ui.result(&Summary::of(&outcome, &observation.hands), || {
         text::count(outcome.changed, "change")
@@ -130,13 +138,14 @@ async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui)
     Ok(())
 }
 
-/// Runs a plan and keeps its log; `again` is the command that continues it. The first interrupt lets the steps at hand finish, the second ends the program.
+/// Runs a plan and keeps its log; `again` is the command that continues it.
 pub(crate) async fn perform(
     plan: &Plan,
     hands: &Arc<Hands>,
     observed: &Observed,
     opened: &session::Opened,
     again: &str,
+    ui: &Ui,
 ) -> Result<Outcome, Failure> {
     // A reset takes the API down, and needs every node's lock: there is nothing a lease could add.
     if plan.operation != Operation::Reset {
@@ -160,23 +169,22 @@ pub(crate) async fn perform(
     }
     let log = operations::begin(plan, hands, observed, opened).await;
     let (stop, is_asked) = watch::channel(false);
-    let signals = tokio::spawn(async move {
-        interrupted().await;
-        let _ = stop.send(true);
-        interrupted().await;
-        // The second one is an order: nothing of ours runs on nodes longer than the change at hand.
-        std::process::abort();
-    });
+    let watching = tokio::spawn(signals::watch(
+        stop,
+        Arc::clone(&opened.progress),
+        ui.clone(),
+        again.to_owned(),
+    ));
     let reporter: Arc<dyn Reporter> = match &log {
         Some(log) => Arc::clone(log) as Arc<dyn Reporter>,
         None => opened.progress.clone(),
     };
     let outcome = execute(plan, Arc::clone(hands), reporter, is_asked).await;
-    signals.abort();
     if let Some(log) = &log {
         log.end(plan, &outcome).await;
     }
     hands.api.end_changes().await;
+    watching.abort();
     opened.progress.finish();
     if outcome.is_complete() {
         hands.goodbye().await;
@@ -184,18 +192,6 @@ pub(crate) async fn perform(
     }
     let run = log.is_some().then_some(opened.session.run.as_str());
     Err(opened.with_log(stopped(&outcome, plan, again, run)))
-}
-
-/// Waits for an interrupt or a request to end.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 /// What was done and where the time went.

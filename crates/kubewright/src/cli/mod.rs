@@ -16,6 +16,7 @@ mod run_log;
 mod saved_plan;
 mod schema;
 mod session;
+mod signals;
 mod smoke;
 mod status;
 mod stopped;

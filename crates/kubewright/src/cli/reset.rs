@@ -33,7 +33,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
         }
     }
     let again = stopped::command("reset", &opened.file.path, &[]);
-    let outcome = apply::perform(&plan, &hands, &observed, &opened, &again).await?;
+    let outcome = apply::perform(&plan, &hands, &observed, &opened, &again, ui).await?;
     ui.say("the machines can be used again: kubewright apply builds a new cluster on them");
     ui.result(&outcome.changed, || text::count(outcome.changed, "change"))
 }

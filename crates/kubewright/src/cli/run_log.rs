@@ -25,6 +25,8 @@ pub(crate) fn start(command: &str, verbose: u8) -> Option<PathBuf> {
         let own = Targets::new().with_target("kubewright", level);
         tracing_subscriber::fmt::layer()
             .without_time()
+            // Nobody reading any more is no error, and no reason to say so.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_filter(own)
     });
@@ -38,6 +40,7 @@ pub(crate) fn start(command: &str, verbose: u8) -> Option<PathBuf> {
             .unwrap_or_else(|_| EnvFilter::new("info,kubewright=debug,kubewright_control=debug"));
         tracing_subscriber::fmt::layer()
             .json()
+            .log_internal_errors(false)
             .with_writer(Mutex::new(file))
             .with_filter(filter)
     });

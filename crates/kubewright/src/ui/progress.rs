@@ -44,6 +44,19 @@ impl Progress {
         }
     }
 
+    /// Says something that concerns the whole run.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.live {
+            Some(live) => {
+                let _ = live.all.println(shown::line(text));
+            }
+            None if self.quiet => {}
+            None => {
+                let _ = writeln!(std::io::stderr().lock(), "{}", shown::line(text));
+            }
+        }
+    }
+
     fn plain(&self, node: &str, text: &str) {
         if !self.quiet {
             let _ = writeln!(std::io::stderr().lock(), "{node}: {}", shown::line(text));

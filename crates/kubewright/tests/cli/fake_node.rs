@@ -4,22 +4,23 @@
 //! program is this test binary again, run as the one test [`plays_the_agent`], and it speaks the agent's words with
 //! facts that a test wrote down. Whatever is asked of a machine is written down, too.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubewright_control::transport::Agent;
 use kubewright_core::catalogue::{self, Platform};
 use kubewright_core::check::right_machine;
 use kubewright_core::errors::ErrorId;
 use kubewright_core::observed::{Change, Counters, Difference, Facts};
-use kubewright_core::resource::{Digest, StagedResource};
+use kubewright_core::resource::{Digest, ResourceId, StagedResource};
 use kubewright_core::spec::{Cni, ProxyMode};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
-use kubewright_core::wire::{FromAgent, NodeError, PROTOCOL, Reply, Request, ToAgent};
+use kubewright_core::wire::{FromAgent, LockHolder, NodeError, PROTOCOL, Reply, Request, ToAgent};
 
 use super::{World, said};
 
@@ -114,6 +115,50 @@ impl Machines {
     /// Everything comes from the machine as it is written here, after the first words.
     pub(crate) fn floods(&self, address: &str, bytes: &[u8]) {
         fs::write(self.node(address, "flood"), bytes).unwrap();
+    }
+
+    /// Every machine can be changed, and is busy with the first change until it is let go on.
+    pub(crate) fn make_busy(&self) {
+        for address in ADDRESSES {
+            fs::write(self.node(address, "works"), "").unwrap();
+            fs::write(self.node(address, "busy"), "").unwrap();
+        }
+    }
+
+    /// Every machine finishes the change at hand.
+    pub(crate) fn go_on(&self) {
+        for address in ADDRESSES {
+            fs::remove_file(self.node(address, "busy")).unwrap();
+        }
+    }
+
+    /// Whether no run holds a machine.
+    pub(crate) fn are_free(&self) -> bool {
+        let is_free = |address| {
+            fs::File::create(self.node(address, "lock"))
+                .unwrap()
+                .try_lock()
+                .is_ok()
+        };
+        ADDRESSES.into_iter().all(is_free)
+    }
+
+    /// How often something was asked of each machine, by the beginning of what it wrote down.
+    pub(crate) fn count(&self, what: &str) -> [usize; 4] {
+        ADDRESSES.map(|address| {
+            let heard = fs::read_to_string(self.node(address, "heard")).unwrap_or_default();
+            heard.lines().filter(|line| line.starts_with(what)).count()
+        })
+    }
+
+    /// The program with its machines.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
+        let mut command = self.world.command(arguments);
+        command
+            .env("PATH", path)
+            .env("KUBEWRIGHT_AGENTS", self.path("agents"));
+        command
     }
 
     /// Runs the program; what differs between two runs is replaced.
@@ -255,6 +300,7 @@ impl FakeAgent {
     }
 
     fn converse(&self) {
+        let held = fs::File::create(self.file("lock")).unwrap();
         let mut decoder = Decoder::default();
         let mut buffer = vec![0; 64 << 10];
         let mut input = std::io::stdin().lock();
@@ -262,11 +308,15 @@ impl FakeAgent {
             while let Some(frame) = decoder.next_frame().unwrap() {
                 let Frame::Message(body) = frame else { continue };
                 match decode_message::<ToAgent>(&body).unwrap() {
-                    ToAgent::Hello { .. } => Self::say(&FromAgent::Hello {
-                        protocol: PROTOCOL,
-                        version: "0.0.0".to_owned(),
-                        locked_by: None,
-                    }),
+                    ToAgent::Hello { lock, run, .. } => {
+                        // As the agent does: whatever ends this process frees it.
+                        let is_free = !lock || held.try_lock().is_ok();
+                        Self::say(&FromAgent::Hello {
+                            protocol: PROTOCOL,
+                            version: "0.0.0".to_owned(),
+                            locked_by: (!is_free).then(|| LockHolder::new("another test", &run, 0)),
+                        });
+                    }
                     ToAgent::Request { id, request } => {
                         let reply = self.answer(request);
                         Self::say(&FromAgent::Reply { id, reply });
@@ -280,6 +330,12 @@ impl FakeAgent {
                 Ok(count) => decoder.push(&buffer[..count]),
             }
         }
+    }
+
+    /// What it has been made to have.
+    fn has(&self) -> BTreeSet<ResourceId> {
+        let has = fs::read(self.file("has")).unwrap_or_else(|_| b"[]".to_vec());
+        serde_json::from_slice(&has).unwrap()
     }
 
     fn answer(&self, request: Request) -> Result<Reply, NodeError> {
@@ -315,15 +371,36 @@ impl FakeAgent {
             }
             Request::Inspect { state, .. } => {
                 self.hear("inspect");
+                let has = self.has();
                 let missing = |staged: &StagedResource| Difference {
                     resource: staged.resource.id(),
                     change: Change::Missing,
                 };
+                let differences = state.resources.iter().map(missing);
                 Ok(Reply::Inspected {
-                    differences: state.resources.iter().map(missing).collect(),
+                    differences: differences
+                        .filter(|difference| !has.contains(&difference.resource))
+                        .collect(),
                     counters: Counters::default(),
                 })
             }
+            Request::Converge { resources } if self.file("works").exists() => {
+                self.hear(&format!("converge {}", resources.len()));
+                while self.file("busy").exists() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                let mut has = self.has();
+                has.extend(resources.iter().cloned());
+                fs::write(self.file("has"), serde_json::to_vec(&has).unwrap()).unwrap();
+                Ok(Reply::Converged {
+                    changed: resources,
+                    counters: Counters::default(),
+                })
+            }
+            Request::RecordOperation { .. } | Request::Wait { .. } => Ok(Reply::Done {}),
+            Request::ReadOperations { .. } => Ok(Reply::Operations {
+                operations: Vec::new(),
+            }),
             _ => {
                 self.hear("change");
                 Err(NodeError {

@@ -6,6 +6,7 @@ mod fake_node;
 mod machines;
 mod mistakes;
 mod reference;
+mod signals;
 
 use std::path::Path;
 use std::process::{Command, Output};
