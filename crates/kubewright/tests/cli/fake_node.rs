@@ -359,7 +359,9 @@ impl FakeAgent {
                     facts: Box::new(facts),
                 })
             }
-            Request::ReadSecrets { .. } => Ok(Reply::Done {}),
+            Request::ReadSecrets { .. } | Request::RecordOperation { .. } | Request::Wait { .. } => {
+                Ok(Reply::Done {})
+            }
             Request::Listen { .. } => {
                 self.hear("listen");
                 Ok(Reply::Done {})
@@ -397,7 +399,6 @@ impl FakeAgent {
                     counters: Counters::default(),
                 })
             }
-            Request::RecordOperation { .. } | Request::Wait { .. } => Ok(Reply::Done {}),
             Request::ReadOperations { .. } => Ok(Reply::Operations {
                 operations: Vec::new(),
             }),
