@@ -15,19 +15,20 @@ const FINDINGS: i32 = 3;
 /// What is refused before anything is changed.
 const REFUSED: i32 = 20;
 
-/// What a clock that is ten minutes fast is told.
-const FAST: &str = "this computer's clock is 10 min ahead of all nodes'";
+/// What a clock that is ten minutes fast is told. How fast it seems to be depends on how long the machines took to answer.
+const FAST: &[&str] = &["this computer's clock is ", " ahead of all nodes'"];
 
 pub(super) fn tell(stage: &Stage) -> Result<()> {
     step("check and apply with a wrong clock", || {
         stage
             .try_kubewright_with_clock("+10m", &["check"])?
             .expect(FINDINGS)?
-            .mentions(&[FAST])?;
+            .mentions(FAST)?;
         stage
             .try_kubewright_with_clock("+10m", &["--yes", "apply"])?
             .expect(REFUSED)?
-            .mentions(&[FAST, "nothing was changed"])
+            .mentions(FAST)?
+            .mentions(&["nothing was changed"])
             .map(drop)
     })?;
     let watch = canary::Watch::begin();

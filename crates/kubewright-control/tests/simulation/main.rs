@@ -38,8 +38,8 @@ use exhaustive::Extent;
 use fixture::Fixture;
 use scenario::Scenario;
 
-/// How many schedules `all` runs unless the environment says another number.
-const SCHEDULES: usize = 1000;
+/// How many schedules `all` and `full` run unless the environment says another number.
+const SCHEDULES: usize = 10_000;
 const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 /// What `quick` tries: every so many-th point of operations on so many control planes and a worker. No divisor of the
@@ -51,11 +51,16 @@ const QUICK: [(Scenario, usize, usize); 4] = [
     (Scenario::Reset, 1, 89),
 ];
 
+/// Every so many-th point of a bootstrap and of a reset of three control planes is tried by `all`.
+const SOME_OF_THREE: [usize; 2] = [23, 5];
+
 const USAGE: &str = "\
-usage: cargo test -p kubewright-control --test simulation -- [quick | all | points SCENARIO CONTROL_PLANES WORKERS EVERY
+usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
            | membership | seed NUMBER [COUNT] | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
-  all     every fault point of small clusters, some of larger ones, and as many schedules as KUBEWRIGHT_SCHEDULES says
+  all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
+          as KUBEWRIGHT_SCHEDULES says, or 10,000
+  full    the same with every fault point
   points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
   membership  what the plan makes of etcd's members
   seed    the schedule of one seed, or of so many seeds from one on
@@ -75,7 +80,8 @@ fn main() -> ExitCode {
     let fixture = Fixture::new();
     let failures = match words.as_slice() {
         [] | ["quick"] => quick(&fixture),
-        ["all"] => all(&fixture),
+        ["all"] => all(&fixture, SOME_OF_THREE),
+        ["full"] => all(&fixture, [1, 1]),
         ["points", scenario, control_planes, workers, every] => {
             let scenario = Scenario::ALL.into_iter().find(|known| known.name() == *scenario);
             let extent = Extent {
@@ -122,17 +128,18 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     failures
 }
 
-/// Control planes do the same as each other, and workers as well: one of each meets every effect there is. What members
-/// are to each other shows where three of them change.
-fn all(fixture: &Fixture) -> Vec<String> {
+/// Control planes do the same as each other, and workers as well: in a bootstrap of one of each every effect there is has
+/// its turn. What members are to each other shows where there are three of them; of their bootstrap and reset every so
+/// many-th point is enough for every day.
+fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2]) -> Vec<String> {
     let mut failures = Vec::new();
     for (scenario, control_planes, every) in [
         (Scenario::Bootstrap, 1, 1),
-        (Scenario::Bootstrap, 3, 23),
+        (Scenario::Bootstrap, 3, bootstrap_of_three),
         (Scenario::Nothing, 3, 1),
         (Scenario::Change, 3, 1),
         (Scenario::Reset, 1, 1),
-        (Scenario::Reset, 3, 23),
+        (Scenario::Reset, 3, reset_of_three),
     ] {
         let extent = Extent {
             control_planes,
