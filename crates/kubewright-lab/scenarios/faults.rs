@@ -206,9 +206,7 @@ fn converge(stage: &Stage) -> Result<()> {
     step("apply again", || stage.kubewright(&["--yes", "apply"]))?;
     step("apply a third time", || stage.nothing_to_do())?;
     stage.fetch_kubeconfig()?;
-    let (ready, machines) = (stage.ready_nodes()?, stage.machines()?);
-    ensure!(ready == machines, "Ready are {ready:?}, not {machines:?}");
-    Ok(())
+    stage.all_ready()
 }
 
 fn reset(stage: &Stage) -> Result<()> {

@@ -185,6 +185,13 @@ impl Stage {
         Ok(ready_nodes(&self.kubectl(&["get", "nodes"])?))
     }
 
+    /// Refuses anything but every machine being a Ready node.
+    pub(crate) fn all_ready(&self) -> Result<()> {
+        let (ready, machines) = (self.ready_nodes()?, self.machines()?);
+        ensure!(ready == machines, "Ready are {ready:?}, not {machines:?}");
+        Ok(())
+    }
+
     /// Runs a program on a machine with some input and returns its output.
     pub(crate) fn on_machine(&self, machine: &str, command: &[&str], input: &[u8]) -> Result<Vec<u8>> {
         let mut child = self
