@@ -83,6 +83,18 @@ impl Talk {
         self.say(&ToAgent::Request { id, request });
     }
 
+    /// Asks how the node differs from a state; the answer has number 1.
+    fn inspect(&mut self, state: &NodeState) {
+        let state = state.clone();
+        self.ask(1, Request::Inspect { state, verify: false });
+    }
+
+    /// Asks for all of a state that was looked at.
+    fn converge(&mut self, id: RequestId, state: &NodeState) {
+        let resources = ids(state);
+        self.ask(id, Request::Converge { resources });
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         // An agent that has hung up is what some of these tests are about.
         let _ = self.input.write_all(bytes);

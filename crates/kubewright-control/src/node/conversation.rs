@@ -15,7 +15,7 @@ use std::time::Duration;
 use kubewright_core::observed::Counters;
 use kubewright_core::secret::Secret;
 use kubewright_core::spec::NodeName;
-use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message, encode_data, encode_message};
+use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message, encode_message};
 use kubewright_core::wire::{
     FromAgent, LockHolder, NodeError, PROTOCOL, Pulse, Reply, Request, RequestId, StreamId, ToAgent,
 };
@@ -26,16 +26,15 @@ use tokio::time::{Instant, timeout};
 
 use super::NodeCallError;
 use super::service::{Planned, Progress, Services};
+use super::tunnel::Tunnel;
 use crate::transport::{Channel, Reader, Writer};
 
 /// Messages that may wait to be written; an agent that lets more pile up does not read.
 const MESSAGES: usize = 1024;
 /// Frames of tunnels that may wait to be written.
-const TUNNEL_FRAMES: usize = 16;
+pub(super) const TUNNEL_FRAMES: usize = 16;
 /// Frames of blobs that may wait to be written: 1 MiB.
 const BLOB_FRAMES: usize = 4;
-/// How long a tunnel may hold up everything else because nobody takes what arrives on it.
-const SLOW_TUNNEL: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
 /// How long the process at this end has to leave when the conversation is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -102,14 +101,6 @@ pub(super) struct Pending {
     pub(super) expected: BTreeSet<String>,
     /// The secrets it has handed over.
     pub(super) secrets: BTreeMap<String, Secret>,
-}
-
-/// A tunnel as the reading side sees it.
-pub(super) enum Tunnel {
-    Opening(oneshot::Sender<Result<mpsc::Receiver<Vec<u8>>, String>>),
-    Open(mpsc::Sender<Vec<u8>>),
-    /// Nobody here wants what still arrives.
-    Abandoned,
 }
 
 #[derive(Default)]
@@ -560,57 +551,6 @@ impl Shared {
             FromAgent::Secret { name, content } => self.receive_secret(name, content)?,
             FromAgent::Tunnel { stream, error } => self.hear_of_tunnel(stream, error)?,
             FromAgent::Heartbeat | FromAgent::GaveUp { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn hear_of_tunnel(&self, stream: StreamId, error: Option<String>) -> Result<(), String> {
-        let mut state = self.state();
-        match state.tunnels.remove(&stream) {
-            Some(Tunnel::Opening(opened)) => {
-                let outcome = if let Some(error) = error {
-                    Err(error)
-                } else {
-                    let (sender, receiver) = mpsc::channel(TUNNEL_FRAMES);
-                    state.tunnels.insert(stream, Tunnel::Open(sender));
-                    Ok(receiver)
-                };
-                let is_open = outcome.is_ok();
-                if opened.send(outcome).is_err() && is_open {
-                    state.tunnels.insert(stream, Tunnel::Abandoned);
-                    // Nobody waits any more; when the queue is full, the agent learns it at the end.
-                    let end = encode_data(stream, &[]).map_err(|error| error.to_string())?;
-                    let _ = self.tunnel_frames.try_send(end);
-                }
-                Ok(())
-            }
-            _ => Err(format!("tunnel {stream} that nobody opens")),
-        }
-    }
-
-    /// Takes data of a tunnel; no bytes end it.
-    async fn take(&self, stream: StreamId, bytes: Vec<u8>) -> Result<(), String> {
-        let sender = {
-            let mut state = self.state();
-            let is_end = bytes.is_empty();
-            match state.tunnels.get(&stream) {
-                Some(Tunnel::Open(_) | Tunnel::Abandoned) if is_end => {
-                    state.tunnels.remove(&stream);
-                    return Ok(());
-                }
-                Some(Tunnel::Open(sender)) => sender.clone(),
-                Some(Tunnel::Abandoned) => return Ok(()),
-                Some(Tunnel::Opening(_)) | None => {
-                    return Err(format!("data on stream {stream}, which is not open"));
-                }
-            }
-        };
-        let taken = timeout(SLOW_TUNNEL, sender.send(bytes)).await;
-        if !matches!(taken, Ok(Ok(()))) {
-            if taken.is_err() {
-                tracing::debug!(node = %self.node, stream, "nobody takes what arrives on a tunnel; closing it");
-            }
-            self.state().tunnels.insert(stream, Tunnel::Abandoned);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::conversation::{Shared, Tunnel};
+use super::conversation::{Shared, TUNNEL_FRAMES};
 use super::{Node, NodeCallError};
 
 /// Bytes on their way through this end of a tunnel, each way.
@@ -20,8 +20,19 @@ const PIPE_BYTES: usize = 64 << 10;
 /// How long a node may take to connect.
 const OPEN: Duration = Duration::from_secs(15);
 
+/// How long a tunnel may hold up everything else because nobody takes what arrives on it.
+const SLOW_TUNNEL: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
+
 /// A connection from a node to somewhere else.
 pub type TunnelStream = DuplexStream;
+
+/// A tunnel as the reading side sees it.
+pub(super) enum Tunnel {
+    Opening(oneshot::Sender<Result<mpsc::Receiver<Vec<u8>>, String>>),
+    Open(mpsc::Sender<Vec<u8>>),
+    /// Nobody here wants what still arrives.
+    Abandoned,
+}
 
 impl Node {
     /// Opens a TCP connection from the node to `address`, as in `127.0.0.1:6443`.
@@ -128,4 +139,58 @@ async fn carry(
         drop(arriving);
     };
     tokio::join!(outward, inward);
+}
+
+impl Shared {
+    /// Hears whether the agent has connected.
+    pub(super) fn hear_of_tunnel(&self, stream: StreamId, error: Option<String>) -> Result<(), String> {
+        let mut state = self.state();
+        match state.tunnels.remove(&stream) {
+            Some(Tunnel::Opening(opened)) => {
+                let outcome = if let Some(error) = error {
+                    Err(error)
+                } else {
+                    let (sender, receiver) = mpsc::channel(TUNNEL_FRAMES);
+                    state.tunnels.insert(stream, Tunnel::Open(sender));
+                    Ok(receiver)
+                };
+                let is_open = outcome.is_ok();
+                if opened.send(outcome).is_err() && is_open {
+                    state.tunnels.insert(stream, Tunnel::Abandoned);
+                    // Nobody waits any more; when the queue is full, the agent learns it at the end.
+                    let end = encode_data(stream, &[]).map_err(|error| error.to_string())?;
+                    let _ = self.tunnel_frames.try_send(end);
+                }
+                Ok(())
+            }
+            _ => Err(format!("tunnel {stream} that nobody opens")),
+        }
+    }
+
+    /// Takes data of a tunnel; no bytes end it.
+    pub(super) async fn take(&self, stream: StreamId, bytes: Vec<u8>) -> Result<(), String> {
+        let sender = {
+            let mut state = self.state();
+            let is_end = bytes.is_empty();
+            match state.tunnels.get(&stream) {
+                Some(Tunnel::Open(_) | Tunnel::Abandoned) if is_end => {
+                    state.tunnels.remove(&stream);
+                    return Ok(());
+                }
+                Some(Tunnel::Open(sender)) => sender.clone(),
+                Some(Tunnel::Abandoned) => return Ok(()),
+                Some(Tunnel::Opening(_)) | None => {
+                    return Err(format!("data on stream {stream}, which is not open"));
+                }
+            }
+        };
+        let taken = timeout(SLOW_TUNNEL, sender.send(bytes)).await;
+        if !matches!(taken, Ok(Ok(()))) {
+            if taken.is_err() {
+                tracing::debug!(node = %self.node, stream, "nobody takes what arrives on a tunnel; closing it");
+            }
+            self.state().tunnels.insert(stream, Tunnel::Abandoned);
+        }
+        Ok(())
+    }
 }

@@ -12,7 +12,6 @@ use kubewright_core::catalogue::Platform;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::error::available;
 use super::{Agents, Failure, Reader, Writer};
 
 /// Where kubewright keeps its things on a node; agents are in `agent` below it.
@@ -178,6 +177,16 @@ pub(super) async fn converse(
         }
         Answer::Need(_) => Err(Failure::Damaged.into()),
         Answer::Error(what) => Err(explain(&what, agents)),
+    }
+}
+
+/// The processors there are agents for, as people write them.
+fn available(platforms: impl Iterator<Item = Platform>) -> String {
+    let names: Vec<String> = platforms.map(|platform| platform.to_string()).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
     }
 }
 

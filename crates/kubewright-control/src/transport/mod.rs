@@ -8,6 +8,7 @@
 mod agents;
 mod bootstrap;
 mod descriptors;
+mod diagnosis;
 mod error;
 mod known_hosts;
 mod local;

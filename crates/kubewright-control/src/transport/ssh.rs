@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use super::bootstrap::{self, Mark, STATE_DIRECTORY, Stop};
 use super::descriptors;
-use super::error::{after_login, classify};
+use super::diagnosis::{after_login, classify};
 use super::known_hosts::KnownKey;
 use super::{Agents, Channel, Failure, Opening, Peer, Transport, TransportError};
 use crate::random;

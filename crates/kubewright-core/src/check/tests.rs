@@ -4,6 +4,8 @@ mod converged;
 mod hostile;
 mod mistakes;
 mod pages;
+mod told;
+mod wrong;
 
 use super::{Clock, Finding, Measured, Report, findings, probes, right_machine};
 use crate::observed::{Facts, Marker, Observed, ObservedNode};

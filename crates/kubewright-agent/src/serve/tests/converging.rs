@@ -16,23 +16,12 @@ fn a_node_converges_in_one_conversation_and_a_second_finds_nothing() {
     let state = state(&mut controller);
     let (mut talk, locked_by) = Talk::hello(&system, "run-1", true);
     assert_eq!(locked_by, None);
-    talk.ask(
-        1,
-        Request::Inspect {
-            state: state.clone(),
-            verify: false,
-        },
-    );
+    talk.inspect(&state);
     let Ok(Reply::Inspected { differences, .. }) = talk.reply(1).0 else {
         panic!()
     };
     assert!(differences.iter().all(|found| found.change == Change::Missing));
-    talk.ask(
-        2,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(2, &state);
     let reply = serve_questions(&mut talk, &controller, 2).unwrap();
     let Reply::Converged { changed, counters } = reply else {
         panic!()
@@ -78,20 +67,9 @@ fn certificates_of_a_batch_are_asked_for_before_the_first_answer() {
     let mut controller = TestController::new();
     let state = state(&mut controller);
     let (mut talk, _) = Talk::hello(&system, "run-1", true);
-    talk.ask(
-        1,
-        Request::Inspect {
-            state: state.clone(),
-            verify: false,
-        },
-    );
+    talk.inspect(&state);
     talk.reply(1).0.unwrap();
-    talk.ask(
-        2,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(2, &state);
     let asked: Vec<_> = (0..2).map(|_| talk.hear().unwrap()).collect();
     assert!(
         asked
@@ -108,20 +86,9 @@ fn a_certificate_that_is_refused_is_asked_for_again_by_the_next_try() {
     let mut controller = TestController::new();
     let state = state(&mut controller);
     let (mut talk, _) = Talk::hello(&system, "run-1", true);
-    talk.ask(
-        1,
-        Request::Inspect {
-            state: state.clone(),
-            verify: false,
-        },
-    );
+    talk.inspect(&state);
     talk.reply(1).0.unwrap();
-    talk.ask(
-        2,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(2, &state);
     let mut late = Vec::new();
     while late.len() < 2 {
         if let Some(FromAgent::NeedSignature { resource, request }) = talk.hear() {
@@ -144,12 +111,7 @@ fn a_certificate_that_is_refused_is_asked_for_again_by_the_next_try() {
     assert_eq!(reply.unwrap_err().cause, "the clock is off");
     assert!(!system.has("/etc/demo/one.crt"));
     // The other answer of the batch that failed comes late, and is not taken for the answer of the next.
-    talk.ask(
-        3,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(3, &state);
     talk.say(&late[1]);
     serve_questions(&mut talk, &controller, 3).unwrap();
     talk.end().unwrap();
@@ -174,20 +136,9 @@ fn an_answer_nobody_asked_for_is_no_answer_to_the_next_question() {
         name: "demo".to_owned(),
         content: Some(SecretText("%%%".to_owned())),
     });
-    talk.ask(
-        1,
-        Request::Inspect {
-            state: state.clone(),
-            verify: false,
-        },
-    );
+    talk.inspect(&state);
     talk.reply(1).0.unwrap();
-    talk.ask(
-        2,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(2, &state);
     serve_questions(&mut talk, &controller, 2).unwrap();
     talk.end().unwrap();
 }

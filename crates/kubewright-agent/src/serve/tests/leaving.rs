@@ -35,19 +35,8 @@ fn a_controller_that_goes_away_in_the_middle_of_a_blob_leaves_the_old_file() {
     let blob = controller.offer(&noise);
     state.extend(Stage::Node, [binary(blob)]);
     let (mut talk, _) = Talk::hello(&system, "run-1", true);
-    talk.ask(
-        1,
-        Request::Inspect {
-            state: state.clone(),
-            verify: false,
-        },
-    );
-    talk.ask(
-        2,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.inspect(&state);
+    talk.converge(2, &state);
     loop {
         if let Some(FromAgent::NeedBlob { sha256 }) = talk.hear() {
             talk.say(&ToAgent::Blob { stream: 3, sha256 });
@@ -87,12 +76,7 @@ fn a_controller_that_falls_silent_loses_the_lock_and_changes_nothing_any_more() 
             verify,
         },
     );
-    talk.ask(
-        2,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(2, &state);
     while !matches!(talk.hear(), Some(FromAgent::NeedBlob { .. })) {}
     // Nothing more is said, and no connection ends: the controller is stopped, or the network cut.
     let last = let_time_pass(&system, &mut talk);
@@ -117,12 +101,7 @@ fn a_controller_that_falls_silent_loses_the_lock_and_changes_nothing_any_more() 
         talk.write(&encode_data(3, &controller.blobs[&sha256]).unwrap());
         talk.write(&encode_data(3, &[]).unwrap());
     }
-    talk.ask(
-        3,
-        Request::Converge {
-            resources: ids(&state),
-        },
-    );
+    talk.converge(3, &state);
     assert_eq!(talk.hear(), None);
     talk.end().unwrap();
     assert_eq!(system.get("/usr/local/bin/tool"), "old");

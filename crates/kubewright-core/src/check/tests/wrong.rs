@@ -1,0 +1,70 @@
+//! What can be made wrong with right machines.
+
+use std::collections::BTreeMap;
+
+use super::super::{Clock, Silent};
+use super::Scene;
+use crate::observed::{Disk, LaterSetting, Link, Listener, ModuleState, Obstacle, ObstacleKind, Setting};
+
+pub(super) fn listen(scene: &mut Scene, node: &str, port: u16, process: &str, unit: &str) {
+    let listener = Listener {
+        port,
+        process: process.to_owned(),
+        unit: unit.to_owned(),
+    };
+    scene.facts(node).listening.push(listener);
+}
+
+pub(super) fn clock(scene: &mut Scene, node: &str, offset_ms: i64) {
+    scene.measured.clocks.insert(
+        node.to_owned(),
+        Clock {
+            offset_ms,
+            uncertainty_ms: 10,
+        },
+    );
+}
+
+pub(super) fn disks(scene: &mut Scene, change: fn(&mut Disk)) {
+    for disk in scene.facts("w-1").disks.values_mut() {
+        change(disk);
+    }
+}
+
+pub(super) fn silent(scene: &mut Scene, node: &str, cause: &str, fix: &str) {
+    scene.observed.nodes.remove(node);
+    scene.measured.clocks.remove(node);
+    let silent = Silent {
+        cause: cause.to_owned(),
+        fix: fix.to_owned(),
+    };
+    scene.measured.silent.insert(node.to_owned(), silent);
+}
+
+pub(super) fn module(scene: &mut Scene, name: &str, state: ModuleState) {
+    scene.facts("w-1").modules.insert(name.to_owned(), state);
+}
+
+pub(super) fn setting<'s>(scene: &'s mut Scene, key: &str) -> &'s mut Setting {
+    scene.facts("w-1").settings.get_mut(key).unwrap()
+}
+
+/// Another file sets one of w-1's kernel settings.
+pub(super) fn later(scene: &mut Scene, key: &str, value: &str) {
+    setting(scene, key).later = Some(LaterSetting {
+        path: "/etc/sysctl.d/99-sysctl.conf".to_owned(),
+        value: value.to_owned(),
+    });
+}
+
+pub(super) fn obstacle(scene: &mut Scene, path: &str, what: ObstacleKind) {
+    let path = path.to_owned();
+    scene.facts("w-1").obstacles.push(Obstacle { path, what });
+}
+
+/// w-2's interface with the hardware address of another node's.
+pub(super) fn one_mac(scene: &mut Scene, other: &str, length: u8) -> BTreeMap<String, Link> {
+    let mac = scene.facts(other).links["eth0"].mac.to_uppercase();
+    let prefixes = [("192.0.2.22".parse().unwrap(), length)].into();
+    [("eth0".to_owned(), Link { mac, prefixes })].into()
+}
