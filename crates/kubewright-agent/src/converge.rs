@@ -18,7 +18,7 @@ use crate::node::Node;
 use crate::peer::Peer;
 use crate::resource::{self, Work, unit};
 
-/// How the node differs from a state, in order of convergence, surplus last.
+/// How the node differs from a state, in order of convergence, orphaned last.
 ///
 /// # Errors
 /// When the node cannot be looked at.
@@ -45,9 +45,9 @@ pub fn inspect(node: &mut Node, state: &NodeState) -> Result<Vec<Difference>, No
             differences.push(Difference { resource, change });
         }
     }
-    differences.extend(surplus(node, state)?.into_iter().map(|resource| Difference {
+    differences.extend(orphaned(node, state)?.into_iter().map(|resource| Difference {
         resource,
-        change: Change::Surplus,
+        change: Change::Orphaned,
     }));
     Ok(differences)
 }
@@ -85,7 +85,7 @@ fn inspect_units<'u>(
 }
 
 /// What kubewright put on the node and the state no longer has: units first, then files, directories from the deepest.
-fn surplus(node: &Node, state: &NodeState) -> Result<Vec<ResourceId>, NodeError> {
+fn orphaned(node: &Node, state: &NodeState) -> Result<Vec<ResourceId>, NodeError> {
     let wanted: BTreeSet<_> = state
         .resources
         .iter()
@@ -93,7 +93,7 @@ fn surplus(node: &Node, state: &NodeState) -> Result<Vec<ResourceId>, NodeError>
         .collect();
     let mut ids = Vec::new();
     for id in node.ledger.owned.keys().filter(|id| !wanted.contains(*id)) {
-        if !is_replaced(id, &wanted) && resource::is_surplus(node, id)? {
+        if !is_replaced(id, &wanted) && resource::is_orphaned(node, id)? {
             ids.push(id.clone());
         }
     }
@@ -112,7 +112,7 @@ fn surplus(node: &Node, state: &NodeState) -> Result<Vec<ResourceId>, NodeError>
     Ok(ids)
 }
 
-/// A path that changed its kind (a file that became a secret, say) is not surplus.
+/// A path that changed its kind (a file that became a secret, say) is not orphaned.
 fn is_replaced(id: &ResourceId, wanted: &BTreeSet<ResourceId>) -> bool {
     let kinds = ["file", "symlink", "secret", "certificate", "binary"];
     kinds.contains(&id.kind())
@@ -140,13 +140,13 @@ pub fn converge(
         .filter(|resource| named.contains(&resource.id()))
         .collect();
     let known: BTreeSet<_> = wanted.iter().map(|resource| resource.id()).collect();
-    let surplus: Vec<_> = surplus(node, state)?
+    let orphaned: Vec<_> = orphaned(node, state)?
         .into_iter()
         .filter(|id| named.contains(id))
         .collect();
     if let Some(unknown) = named
         .iter()
-        .find(|id| !known.contains(**id) && !surplus.contains(id) && !node.ledger.owned.contains_key(**id))
+        .find(|id| !known.contains(**id) && !orphaned.contains(id) && !node.ledger.owned.contains_key(**id))
     {
         return Err(fault(
             format!("converge {unknown}"),
@@ -163,7 +163,7 @@ pub fn converge(
     };
     let result = run
         .resources(&mut work, &wanted)
-        .and_then(|()| run.removals(&mut work, &surplus));
+        .and_then(|()| run.removals(&mut work, &orphaned));
     let kept = node
         .tree
         .sync()
@@ -252,7 +252,7 @@ impl Run<'_> {
         self.node.tree.sync().and_then(|()| self.record(done)).and(result)
     }
 
-    /// Forgets what the units that read a resource were started with, before it changes. Mended to what it was, it
+    /// Forgets what the units that read a resource were started with, before it changes. Repaired to what it was, it
     /// would look as if nothing had happened, yet a process may have been started with what was there in between.
     fn outdate(&mut self, state: &NodeState, id: &ResourceId) {
         for unit in state
@@ -360,16 +360,16 @@ impl Run<'_> {
         }
     }
 
-    fn removals(&mut self, work: &mut Work<'_>, surplus: &[ResourceId]) -> Result<(), NodeError> {
-        let mut intents = resource::record_shared(self.node, surplus.iter())?;
-        for id in surplus {
+    fn removals(&mut self, work: &mut Work<'_>, orphaned: &[ResourceId]) -> Result<(), NodeError> {
+        let mut intents = resource::record_shared(self.node, orphaned.iter())?;
+        for id in orphaned {
             let undo = resource::record_removal(self.node, id)?;
             let resource = id.clone();
             intents.push(Event::Intended { resource, undo });
         }
         self.node.tree.sync()?;
         self.record(intents)?;
-        for id in surplus {
+        for id in orphaned {
             refuse_when_gone(work.peer)?;
             work.peer.progress(id, false);
             let owned = self.node.ledger.owned.get(id).cloned().unwrap_or_default();
@@ -382,7 +382,7 @@ impl Run<'_> {
             work.peer.progress(id, true);
         }
         self.node.tree.sync()?;
-        let done = surplus.iter().map(|id| Event::Done { resource: id.clone() });
+        let done = orphaned.iter().map(|id| Event::Done { resource: id.clone() });
         self.record(done.collect())
     }
 
@@ -420,7 +420,7 @@ fn still_differs(id: &ResourceId, left: &Change) -> NodeError {
         }
         Change::Missing => "it is missing".to_owned(),
         Change::Content { .. } => "its content differs".to_owned(),
-        Change::Surplus => "it is still there".to_owned(),
+        Change::Orphaned => "it is still there".to_owned(),
     };
     let mut error = fault(
         format!("change {}", id.what()),

@@ -24,11 +24,11 @@ use kubewright_core::resource::AuthorityName;
 use kubewright_core::wire::NodeError;
 use rustix::fs::StatVfsMountFlags;
 
+use crate::bootstrapped;
 use crate::journal;
 use crate::ledger::Ledger;
 use crate::mounts::{self, Mount};
 use crate::resource::swap;
-use crate::settled;
 use crate::system::{Command, System, ask};
 use crate::tree::Tree;
 
@@ -127,7 +127,7 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         authority_certificates: authority_certificates(&tree),
         certificates: certificates::find(&tree, &ledger),
         has_etcd_data,
-        is_settled: settled::is_settled(&tree)?,
+        is_bootstrapped: bootstrapped::is_bootstrapped(&tree)?,
         etcd: Some(health::etcd(system, &tree)),
         api_server: Some(health::api_server(system, &tree)),
         unfinished_run: unfinished_run(&tree)?,

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::fault::Doing as _;
 use crate::tree::{Look, Owner, Stamp, Tree};
 
-/// Where the digests are kept between conversations.
+/// Where the digests are kept between connections.
 pub const PATH: &str = "/var/lib/kubewright/hashes.json";
 /// Coarsest step of a file system's clock, nanoseconds.
 const CLOCK_STEP: i64 = 20_000_000;

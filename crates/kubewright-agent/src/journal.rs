@@ -232,11 +232,11 @@ pub fn runs(tree: &Tree) -> Result<Vec<(String, Vec<Entry>)>, NodeError> {
 /// Forgets all but the newest runs, and the copies only they named.
 fn prune(tree: &Tree, current: &str) -> Result<(), NodeError> {
     let runs = runs(tree)?;
-    let surplus = runs.len().saturating_sub(RUNS_KEPT);
+    let orphaned = runs.len().saturating_sub(RUNS_KEPT);
     let mut named = BTreeSet::new();
     for (index, (run, entries)) in runs.iter().enumerate() {
         let path = path_of(run);
-        if index < surplus && path != current {
+        if index < orphaned && path != current {
             tree.remove(&path)?;
             continue;
         }
@@ -253,7 +253,7 @@ fn prune(tree: &Tree, current: &str) -> Result<(), NodeError> {
             }
         }
     }
-    if surplus == 0 {
+    if orphaned == 0 {
         return Ok(());
     }
     for name in tree.list(KEPT)? {

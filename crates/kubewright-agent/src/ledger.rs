@@ -2,7 +2,7 @@
 //! what this kernel would not take.
 //!
 //! A resource enters the ledger before it is made, so that a crash never leaves something nobody owns. The ledger decides
-//! what is surplus and what `reset` removes; what a resource is like is always looked up.
+//! what is orphaned and what `reset` removes; what a resource is like is always looked up.
 
 use std::collections::BTreeMap;
 

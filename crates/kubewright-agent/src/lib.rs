@@ -1,6 +1,6 @@
 //! Acts on one node: makes it what it is to be, tells what it is, and runs its proxy for the API server.
 //!
-//! [`serve`] is the conversation with the controller over standard input and output. It leads to [`converge`], the
+//! [`serve`] is the connection with the controller over standard input and output. It leads to [`converge`], the
 //! loop that inspects, records, changes and verifies, resource by resource ([`resource`]). The agent knows nothing of
 //! clusters: it is told what files, units and certificates this node is to have.
 //!
@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod api_proxy;
 pub mod blob;
+pub mod bootstrapped;
 pub mod converge;
 pub mod facts;
 pub mod fault;
@@ -28,7 +29,6 @@ pub mod reset;
 pub mod resource;
 pub mod secrets;
 pub mod serve;
-pub mod settled;
 pub mod system;
 pub mod tree;
 pub mod tunnel;

@@ -72,13 +72,10 @@ impl Link {
         self.close();
     }
 
-    /// Waits until everything that was said before the link was closed is written, for `patience` at most.
-    pub fn drain(&self, patience: Duration) {
+    /// Waits until everything that was said before the link was closed is written, for `timeout` at most.
+    pub fn drain(&self, limit: Duration) {
         let writing = |queue: &mut Queue| !queue.is_written;
-        let waited = self
-            .0
-            .changed
-            .wait_timeout_while(self.0.queue(), patience, writing);
+        let waited = self.0.changed.wait_timeout_while(self.0.queue(), limit, writing);
         drop(waited);
     }
 

@@ -1,6 +1,6 @@
 //! The node's lock: one controller changes a node at a time.
 //!
-//! It is a lock of the kernel's on an open file, held for as long as the conversation lives. Whatever ends the agent frees
+//! It is a lock of the kernel's on an open file, held for as long as the connection lives. Whatever ends the agent frees
 //! it, so there is no stale lock. The file's content only says who holds it, when its controller was last heard, and the
 //! change at hand: whoever comes next learns whether to wait for an agent that has nobody left to work for ([`Watch`]).
 //! Times in it are by the node's own clock since boot, and the file does not outlive a boot.
@@ -27,7 +27,7 @@ pub const PATH: &str = "/run/kubewright.lock";
 
 /// That the controller was heard is written down this often at most.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
-/// A content that is just being rewritten is read anew this often.
+/// A content that is just being rewritten is read again this often.
 const READS: usize = 3;
 
 /// The lock, held until this is dropped or the process ends.

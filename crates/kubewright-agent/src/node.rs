@@ -25,9 +25,9 @@ pub struct Node {
     pub hashes: Hashes,
     /// Images the runtime has, once it was asked in this look.
     pub(crate) images: Option<BTreeMap<String, Digest>>,
-    /// Resources changed in this conversation.
+    /// Resources changed in this connection.
     pub changed: u64,
-    /// Units started, stopped or restarted in this conversation.
+    /// Units started, stopped or restarted in this connection.
     pub unit_actions: u64,
 }
 

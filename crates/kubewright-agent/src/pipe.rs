@@ -49,19 +49,19 @@ impl Pipe {
         (pipe, reader)
     }
 
-    /// Adds bytes; waits for room, for `patience` at most when given. Bytes nobody will read are dropped.
+    /// Adds bytes; waits for room, for `timeout` at most when given. Bytes nobody will read are dropped.
     ///
     /// # Errors
     /// [`Stuck`] when there was no room in time.
-    pub fn push(&self, bytes: Vec<u8>, patience: Option<Duration>) -> Result<(), Stuck> {
+    pub fn push(&self, bytes: Vec<u8>, limit: Option<Duration>) -> Result<(), Stuck> {
         let full = |state: &mut State| state.bytes >= CAPACITY && !state.abandoned;
-        let mut state = match patience {
+        let mut state = match limit {
             None => self
                 .changed()
                 .wait_while(self.state(), full)
                 .unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let waited = self.changed().wait_timeout_while(self.state(), patience, full);
+            Some(limit) => {
+                let waited = self.changed().wait_timeout_while(self.state(), limit, full);
                 let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
                 if timeout.timed_out() {
                     return Err(Stuck);

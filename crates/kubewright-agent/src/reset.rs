@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::peer::Peer;
 use crate::resource::{self, unit};
 use crate::tree::Look;
-use crate::{journal, ledger, mounts, operations, settled};
+use crate::{bootstrapped, journal, ledger, mounts, operations};
 
 /// Directories whose content is the cluster's, whoever wrote it. They themselves stay when they are mount points.
 const DATA: [&str; 14] = [
@@ -126,7 +126,7 @@ fn is_ours(node: &Node) -> Result<bool, NodeError> {
     Ok(!node.ledger.owned.is_empty()
         || node.tree.look(Marker::PATH)? != Look::Missing
         || node.tree.look(ledger::PATH)? != Look::Missing
-        || settled::is_settled(&node.tree)?
+        || bootstrapped::is_bootstrapped(&node.tree)?
         || !our_unit_files(node)?.is_empty())
 }
 
@@ -179,7 +179,7 @@ fn remove_owned(node: &mut Node) -> Result<Vec<ResourceId>, NodeError> {
     let mut removed = Vec::new();
     for (id, owned) in owned {
         // Images go with the runtime's data.
-        let counts = id.kind() == "image" || resource::is_surplus(node, &id)?;
+        let counts = id.kind() == "image" || resource::is_orphaned(node, &id)?;
         if counts && id.kind() != "image" {
             resource::remove(node, &nothing, &id, &owned)?;
         }
@@ -211,7 +211,7 @@ fn forget(node: &mut Node, left: &mut Vec<String>) -> Result<(), NodeError> {
         );
         return Err(hinted(error, "unmount it, then run the same command again"));
     }
-    node.tree.remove(settled::PATH)?;
+    node.tree.remove(bootstrapped::PATH)?;
     node.tree.remove(ledger::PATH)?;
     node.tree.sync()?;
     node.ledger = ledger::Ledger::default();

@@ -1,4 +1,4 @@
-//! The conversation with the controller over one pair of pipes.
+//! The connection with the controller over one pair of pipes.
 //!
 //! One thread reads frames and never works: it hands requests that change or inspect the node to one worker, which does
 //! them in order; requests that only ask run beside it. Answers to the worker's questions and bytes of streams find
@@ -50,7 +50,7 @@ const THREADS: usize = 128;
 /// How long a tunnel's far end may refuse to take bytes before the tunnel is given up for the sake of the others.
 const TUNNEL_PATIENCE: Duration = Duration::from_secs(15);
 
-/// What ends a conversation early.
+/// What ends a connection early.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The controller sent something that is no frame or message.
@@ -76,7 +76,7 @@ pub fn serve(
     serve_with(system, input, output, Pulse::default())
 }
 
-/// The same with another patience, for tests.
+/// The same with another timeout, for tests.
 ///
 /// # Errors
 /// As [`serve`].
@@ -87,9 +87,9 @@ pub fn serve_with(
     pulse: Pulse,
 ) -> Result<(), ServeError> {
     let link = Arc::new(Link::new(output, pulse.every).map_err(ServeError::Thread)?);
-    let mut conversation = None;
+    let mut connection = None;
     let result = match Arriving::from(input, pulse) {
-        Ok(arriving) => listen(system, &link, &arriving, &mut conversation),
+        Ok(arriving) => listen(system, &link, &arriving, &mut connection),
         Err(error) => Err(ServeError::Thread(error)),
     };
     match &result {
@@ -98,12 +98,12 @@ pub fn serve_with(
         }),
         _ => link.close(),
     }
-    if let Some(conversation) = conversation {
-        if let Some(lock) = &conversation.lock {
+    if let Some(connection) = connection {
+        if let Some(lock) = &connection.lock {
             lock.left();
         }
         let said_goodbye = matches!(result, Ok(End::Goodbye));
-        conversation.finish(said_goodbye);
+        connection.finish(said_goodbye);
     }
     link.drain(LAST_WORDS);
     result.map(|_| ())
@@ -119,15 +119,15 @@ fn listen(
     system: &Arc<dyn System>,
     link: &Arc<Link>,
     arriving: &Arriving,
-    conversation: &mut Option<Conversation>,
+    connection: &mut Option<Connection>,
 ) -> Result<End, ServeError> {
     let mut decoder = Decoder::default();
     loop {
         while let Some(frame) = decoder.next_frame()? {
-            match (frame, &mut *conversation) {
-                (Frame::Data { stream, bytes }, Some(conversation)) => conversation.data(stream, bytes),
+            match (frame, &mut *connection) {
+                (Frame::Data { stream, bytes }, Some(connection)) => connection.data(stream, bytes),
                 (Frame::Data { .. }, None) => return Err(ServeError::OutOfTurn("data")),
-                (Frame::Message(body), _) => match (decode_message(&body)?, &mut *conversation) {
+                (Frame::Message(body), _) => match (decode_message(&body)?, &mut *connection) {
                     (ToAgent::Goodbye, _) => return Ok(End::Goodbye),
                     (ToAgent::Heartbeat, _) => {}
                     (hello @ ToAgent::Hello { .. }, None) => {
@@ -138,20 +138,20 @@ fn listen(
                             arriving,
                             decoder,
                         };
-                        match Conversation::open(&mut ear, hello)? {
-                            Ok(opened) => *conversation = Some(opened),
+                        match Connection::open(&mut ear, hello)? {
+                            Ok(opened) => *connection = Some(opened),
                             Err(end) => return Ok(end),
                         }
                     }
                     (ToAgent::Hello { .. }, Some(_)) => return Err(ServeError::OutOfTurn("hello")),
                     (_, None) => return Err(ServeError::OutOfTurn("something before hello")),
-                    (message, Some(conversation)) => conversation.message(message)?,
+                    (message, Some(connection)) => connection.message(message)?,
                 },
             }
         }
         match arriving.next(system.as_ref()) {
             Heard::Bytes(bytes) => {
-                if let Some(lock) = conversation.as_ref().and_then(|open| open.lock.as_ref()) {
+                if let Some(lock) = connection.as_ref().and_then(|open| open.lock.as_ref()) {
                     lock.heard();
                 }
                 decoder.push(&bytes);
@@ -165,8 +165,8 @@ fn listen(
     }
 }
 
-/// Everything a conversation has begun.
-struct Conversation {
+/// Everything a connection has begun.
+struct Connection {
     system: Arc<dyn System>,
     link: Arc<Link>,
     jobs: SyncSender<Job>,
@@ -182,11 +182,11 @@ struct Conversation {
 
 struct Stream {
     pipe: Pipe,
-    patience: Option<Duration>,
+    limit: Option<Duration>,
 }
 
-impl Conversation {
-    /// Answers hello; tells how the conversation ended when none came of it.
+impl Connection {
+    /// Answers hello; tells how the connection ended when none came of it.
     fn open(ear: &mut Ear<'_>, hello: ToAgent) -> Result<Result<Self, End>, ServeError> {
         let (system, link) = (ear.system, ear.link);
         let ToAgent::Hello {
@@ -195,7 +195,7 @@ impl Conversation {
             cluster,
             operator,
             lock: wants_lock,
-            patience_ms,
+            lock_timeout_ms,
         } = hello
         else {
             return Ok(Err(End::Gone));
@@ -204,7 +204,7 @@ impl Conversation {
         let (mut lock, mut locked_by) = (None, None);
         let mut broken = None;
         if wants_lock && protocol == PROTOCOL {
-            match ear.lock(&holder, Duration::from_millis(patience_ms))? {
+            match ear.lock(&holder, Duration::from_millis(lock_timeout_ms))? {
                 Locking::Held(taken) => {
                     // It has just said hello.
                     taken.heard();
@@ -298,7 +298,7 @@ impl Conversation {
     }
 
     fn answer(&self, answer: Answer) -> Result<(), ServeError> {
-        // The worker is asked for far fewer answers than fit; more is no conversation.
+        // The worker is asked for far fewer answers than fit; more is no connection.
         self.answers
             .try_send(answer)
             .map_err(|_| ServeError::OutOfTurn("more answers than there were questions"))
@@ -308,7 +308,7 @@ impl Conversation {
         match request {
             Request::Inspect { state, verify } => self.job(id, Job::Inspect { id, state, verify }),
             Request::Converge { resources } => self.job(id, Job::Converge { id, resources }),
-            Request::Settle {} => self.job(id, Job::Settle { id }),
+            Request::MarkBootstrapped {} => self.job(id, Job::MarkBootstrapped { id }),
             Request::CrashUnit { unit } => self.job(id, Job::CrashUnit { id, unit }),
             Request::Reset {} => self.job(id, Job::Reset { id }),
             Request::Undo { only_look } => self.job(id, Job::Undo { id, only_look }),
@@ -415,13 +415,13 @@ impl Conversation {
         }
     }
 
-    fn open_stream(&mut self, stream: StreamId, pipe: Pipe, patience: Option<Duration>) {
-        if let Some(old) = self.streams.insert(stream, Stream { pipe, patience }) {
+    fn open_stream(&mut self, stream: StreamId, pipe: Pipe, limit: Option<Duration>) {
+        if let Some(old) = self.streams.insert(stream, Stream { pipe, limit }) {
             old.pipe.break_off();
         }
     }
 
-    /// Hands bytes to their stream; those of a stream nobody knows are dropped.
+    /// RunContext bytes to their stream; those of a stream nobody knows are dropped.
     fn data(&mut self, stream: StreamId, bytes: Vec<u8>) {
         let Some(open) = self.streams.get(&stream) else {
             return;
@@ -429,7 +429,7 @@ impl Conversation {
         if bytes.is_empty() {
             open.pipe.end();
             self.streams.remove(&stream);
-        } else if open.pipe.push(bytes, open.patience).is_err() {
+        } else if open.pipe.push(bytes, open.limit).is_err() {
             open.pipe.break_off();
             self.streams.remove(&stream);
         }

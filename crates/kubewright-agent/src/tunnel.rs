@@ -1,4 +1,4 @@
-//! A TCP connection from the node, carried over the conversation: how the controller reaches etcd and API servers that
+//! A TCP connection from the node, carried over the connection: how the controller reaches etcd and API servers that
 //! listen on the node or its network only.
 
 use std::io::{Read as _, Write as _};

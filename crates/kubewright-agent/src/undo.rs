@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kubewright_core::journal::{Entry, Event, Left, SCHEMA, Undo, Undone};
 use kubewright_core::resource::ResourceId;
-use kubewright_core::wire::{LOCK_PATIENCE, LockHolder, NodeError, Pulse};
+use kubewright_core::wire::{LOCK_TIMEOUT, LockHolder, NodeError, Pulse};
 
 use crate::fault::{fault, hinted};
 use crate::journal::{self, Journal, Run};
@@ -44,7 +44,7 @@ impl Chosen {
 pub fn undo(system: &Arc<dyn System>, run: Option<&str>) -> Result<Undone, NodeError> {
     let own = run.map_or_else(|| "undo".to_owned(), |run| format!("undo-{run}"));
     let holder = LockHolder::new("a person on the node", &own, system.now());
-    let mut watch = Watch::new(LOCK_PATIENCE, Pulse::default().silence);
+    let mut watch = Watch::new(LOCK_TIMEOUT, Pulse::default().silence);
     let _lock = loop {
         match lock::take(system, &holder)? {
             Ok(lock) => break lock,

@@ -64,7 +64,7 @@ fn read(path: &Path) -> Result<Vec<Value>, Error> {
             &error,
         )
         .id(ErrorId::ManifestInvalid)
-        .hint("mend the file; kubectl apply --dry-run=client -f FILE tells more")
+        .hint("repair the file; kubectl apply --dry-run=client -f FILE tells more")
     })?;
     let mut objects = Vec::new();
     for document in documents {

@@ -1,8 +1,8 @@
 //! The preflight on real nodes: asks all of them for facts and clocks, lets them try to reach each other, and has the
 //! core judge. Changes nothing.
 //!
-//! It always has conversations of its own, without the nodes' locks: agents hold free ports open for each other's
-//! probes until a conversation ends, and nothing of a run that follows must find them taken. A node that cannot be
+//! It always has connections of its own, without the nodes' locks: agents hold free ports open for each other's
+//! probes until a connection ends, and nothing of a run that follows must find them taken. A node that cannot be
 //! talked to is a finding, and the others go on without it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,10 +32,10 @@ const EXACT_MS: i64 = 60;
 /// Is told which node is being talked to and what for.
 pub type Watch<'a> = &'a (dyn Fn(&str, &str) + Sync);
 
-/// Checks all nodes of a cluster; `ways` leads to each, by name.
+/// Checks all nodes of a cluster; `connections` leads to each, by name.
 pub async fn check(
     cluster: &Cluster,
-    ways: &BTreeMap<String, Arc<dyn Transport>>,
+    connections: &BTreeMap<String, Arc<dyn Transport>>,
     introduction: &Introduction,
     watch: Watch<'_>,
 ) -> Report {
@@ -44,7 +44,7 @@ pub async fn check(
         ..introduction.clone()
     };
     let mut look = Look::default();
-    let answers = every(ways, |name, way| {
+    let answers = every(connections, |name, way| {
         look_at(name, way.as_ref(), &introduction, watch)
     })
     .await;
@@ -73,7 +73,7 @@ pub async fn check(
     )
 }
 
-/// What is known so far, and the conversations it is known from.
+/// What is known so far, and the connections it is known from.
 #[derive(Default)]
 struct Look {
     nodes: BTreeMap<String, Node>,
@@ -158,7 +158,7 @@ where
         .await
 }
 
-/// Opens a conversation, and asks for facts and the time.
+/// Opens a connection, and asks for facts and the time.
 async fn look_at(
     name: &str,
     way: &dyn Transport,

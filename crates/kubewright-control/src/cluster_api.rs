@@ -1,8 +1,8 @@
 //! The cluster's API as steps and commands see it: found through any control plane that is ready, reached through the
-//! conversation with that node, spoken to with an identity that lives for this invocation only.
+//! connection with that node, spoken to with an identity that lives for this invocation only.
 
+mod connection;
 mod leases;
-mod way;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -17,17 +17,17 @@ use kubewright_core::spec::Cluster;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::connection::ApiConnection;
 use self::leases::ApiLeases;
-use self::way::ApiWay;
 use crate::authority::Authorities;
-use crate::claim::{Claim, Claimant, Pace};
 use crate::error::{Error, Kind};
-use crate::execute::{Asking, ClusterApi};
+use crate::execute::{BoxFuture, ClusterApi};
 use crate::kube::kind::ObjectName;
 use crate::kube::nodes;
 use crate::kube::objects::{self, ObjectChange};
-use crate::kube::{surplus, wait};
+use crate::kube::{prune, wait};
 use crate::node::Node;
+use crate::run_lease::{LeaseHolder, LeaseTiming, RunLease};
 
 /// Where API servers listen.
 const API_PORT: u16 = 6443;
@@ -35,10 +35,10 @@ const API_PORT: u16 = 6443;
 /// The cluster's API.
 pub struct KubernetesApi {
     cluster: String,
-    way: Arc<ApiWay>,
+    way: Arc<ApiConnection>,
     desired: Mutex<Desired>,
-    claimant: Mutex<Option<Claimant>>,
-    claim: tokio::sync::Mutex<Option<Claim>>,
+    holder: Mutex<Option<LeaseHolder>>,
+    lease: tokio::sync::Mutex<Option<RunLease>>,
 }
 
 #[derive(Default)]
@@ -54,25 +54,25 @@ impl KubernetesApi {
         let control_planes = cluster.control_planes().map(|node| node.name.to_string());
         Self {
             cluster: cluster.name.to_string(),
-            way: Arc::new(ApiWay::new(control_planes.collect(), nodes, authorities)),
+            way: Arc::new(ApiConnection::new(control_planes.collect(), nodes, authorities)),
             desired: Mutex::default(),
-            claimant: Mutex::default(),
-            claim: tokio::sync::Mutex::default(),
+            holder: Mutex::default(),
+            lease: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Takes the run's claim on the cluster, or makes sure that it still holds; only a run that changes has one.
-    async fn claim(&self) -> Result<(), Error> {
-        let claimant = self.claimant.lock().map(|claimant| claimant.clone());
-        let Some(claimant) = claimant.unwrap_or_default() else {
+    /// Takes the run's lease on the cluster, or makes sure that it still holds; only a run that changes has one.
+    async fn lease(&self) -> Result<(), Error> {
+        let holder = self.holder.lock().map(|holder| holder.clone());
+        let Some(holder) = holder.unwrap_or_default() else {
             return Ok(());
         };
-        let mut claim = self.claim.lock().await;
-        if let Some(claim) = &*claim {
-            return claim.confirm().await;
+        let mut lease = self.lease.lock().await;
+        if let Some(lease) = &*lease {
+            return lease.confirm().await;
         }
         let leases = Arc::new(ApiLeases(Arc::clone(&self.way)));
-        *claim = Some(Claim::take(leases, claimant, Pace::default()).await?);
+        *lease = Some(RunLease::take(leases, holder, LeaseTiming::default()).await?);
         Ok(())
     }
 
@@ -102,7 +102,7 @@ fn is_named(names: &[String], name: &str) -> bool {
 }
 
 impl ClusterApi for KubernetesApi {
-    fn find<'a>(&'a self, observed: &'a Observed) -> Asking<'a, bool> {
+    fn find<'a>(&'a self, observed: &'a Observed) -> BoxFuture<'a, bool> {
         // Among those where something listens.
         let listens = |name: &&String| {
             observed.nodes.get(*name).is_some_and(|node| {
@@ -116,7 +116,7 @@ impl ClusterApi for KubernetesApi {
         Box::pin(async move { !candidates.is_empty() && self.way.first(&candidates).await.is_ok() })
     }
 
-    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>> {
+    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, Result<ObservedApi, Error>> {
         Box::pin(async move {
             let listed = nodes::list_nodes(&self.client().await?)
                 .await
@@ -140,7 +140,7 @@ impl ClusterApi for KubernetesApi {
     fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
         let mut desired = Desired::default();
         for (position, mut object) in objects.into_iter().enumerate() {
-            surplus::mark(&mut object, &self.cluster);
+            prune::mark(&mut object, &self.cluster);
             let name = ObjectName::of(&object, position)
                 .map_err(|error| Error::caused(Kind::User, "read the objects", &error))?
                 .to_string();
@@ -161,16 +161,16 @@ impl ClusterApi for KubernetesApi {
             .unwrap_or_default()
     }
 
-    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>> {
+    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>> {
         Box::pin(async move {
             let Some(mut seen) = seen else { return Ok(None) };
             let client = self.client().await?;
             let (wanted_objects, wanted_nodes) = self.wanted(None, None);
-            let (objects, nodes, dns, surplus) = tokio::join!(
+            let (objects, nodes, dns, orphaned) = tokio::join!(
                 objects::diff_objects(&client, &wanted_objects),
                 nodes::diff_nodes(&client, &wanted_nodes),
                 wait::unavailable_deployments(&client, &[("kube-system", "coredns")]),
-                surplus::find(&client, &self.cluster, &wanted_objects),
+                prune::find(&client, &self.cluster, &wanted_objects),
             );
             let objects = objects.map_err(|error| Error::caused(Kind::Api, "compare the objects", &error))?;
             let nodes = nodes.map_err(|error| Error::caused(Kind::Api, "compare the nodes", &error))?;
@@ -185,21 +185,21 @@ impl ClusterApi for KubernetesApi {
             seen.nodes_to_register = nodes.into_iter().map(|difference| difference.name).collect();
             let dns = dns.map_err(|error| Error::caused(Kind::Api, "look at the deployments", &error))?;
             seen.deployments_unavailable = dns.into_keys().collect();
-            let surplus = surplus
+            let orphaned = orphaned
                 .map_err(|error| Error::caused(Kind::Api, "look for objects no longer wanted", &error))?;
-            seen.surplus = surplus.deletable.into_keys().collect();
-            seen.kept = surplus.kept;
+            seen.orphaned = orphaned.deletable.into_keys().collect();
+            seen.kept = orphaned.kept;
             Ok(Some(seen))
         })
     }
 
-    fn client(&self) -> Asking<'_, Result<Client, Error>> {
+    fn client(&self) -> BoxFuture<'_, Result<Client, Error>> {
         Box::pin(async move { Ok(self.way.first(&self.way.control_planes).await?.0) })
     }
 
-    fn register_nodes<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn register_nodes<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
-            self.claim().await?;
+            self.lease().await?;
             let (_, nodes) = self.wanted(Some(&[]), Some(names));
             let nodes = &nodes;
             let register = |client: Client| async move {
@@ -210,23 +210,23 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn delete_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn delete_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
-            self.claim().await?;
+            self.lease().await?;
             let client = self.client().await?;
             let (objects, _) = self.wanted(None, Some(&[]));
-            let surplus = surplus::find(&client, &self.cluster, &objects)
+            let orphaned = prune::find(&client, &self.cluster, &objects)
                 .await
                 .map_err(|error| Error::caused(Kind::Api, "look for objects no longer wanted", &error))?;
-            surplus::delete(&client, surplus, names)
+            prune::delete(&client, orphaned, names)
                 .await
                 .map_err(|(name, error)| Error::caused(Kind::Api, format!("delete {name}"), &error))
         })
     }
 
-    fn apply_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn apply_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
-            self.claim().await?;
+            self.lease().await?;
             let (objects, _) = self.wanted(Some(names), Some(&[]));
             let wanted = &objects;
             let apply = |client: Client| async move {
@@ -238,7 +238,7 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> Asking<'a, Result<(), Error>> {
+    fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let deadline = Instant::now() + timeout;
             let wait = |client: Client| async move {
@@ -262,18 +262,18 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn begin_changes(&self, claimant: Claimant, api_answers: bool) -> Asking<'_, Result<(), Error>> {
+    fn begin_changes(&self, holder: LeaseHolder, api_answers: bool) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            if let Ok(mut own) = self.claimant.lock() {
-                *own = Some(claimant);
+            if let Ok(mut own) = self.holder.lock() {
+                *own = Some(holder);
             }
             if !api_answers {
                 return Ok(());
             }
-            match self.claim().await {
+            match self.lease().await {
                 Err(error) if error.kind() == Kind::Refused => Err(error),
-                // The nodes are locked, and an API that cannot be written to may be what this run mends; before the API
-                // is changed, the claim is asked for again.
+                // The nodes are locked, and an API that cannot be written to may be what this run repairs; before the API
+                // is changed, the lease is asked for again.
                 Err(error) => {
                     tracing::warn!(%error, "the run's lease could not be taken yet");
                     Ok(())
@@ -283,10 +283,10 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn end_changes(&self) -> Asking<'_, ()> {
+    fn end_changes(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            if let Some(claim) = self.claim.lock().await.take() {
-                claim.release().await;
+            if let Some(lease) = self.lease.lock().await.take() {
+                lease.release().await;
             }
         })
     }

@@ -179,14 +179,14 @@ impl From<NodeCallError> for Error {
             } => Self {
                 log: stderr.lines().map(str::to_owned).collect(),
                 ..Self::named(ErrorId::ConnectionLost, doing).because(format!(
-                    "the conversation was lost ({cause}); {}",
+                    "the connection was lost ({cause}); {}",
                     outcome(asked)
                 ))
             },
             NodeCallError::Fenced {
                 doing, silent, asked, ..
             } => Self::named(ErrorId::ConnectionFenced, doing).because(format!(
-                "the conversation was given up after {} s of silence, and another run may have changed the node since; {}",
+                "the connection was given up after {} s of silence, and another run may have changed the node since; {}",
                 silent.as_secs(),
                 outcome(asked)
             )),

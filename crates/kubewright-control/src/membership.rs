@@ -13,38 +13,38 @@ use tokio::task::JoinSet;
 
 use crate::authority::Authorities;
 use crate::etcd::{EtcdClient, Status};
-use crate::execute::Asking;
+use crate::execute::BoxFuture;
 use crate::node::{Forward, Node};
 use crate::node_access::Nodes;
 
 /// How long one member has for each answer. A member of a cluster that serves needs milliseconds.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The ways to the members of etcd; inside this process in the simulated cluster.
-pub trait EtcdWays: Send + Sync {
+/// The connections to the members of etcd; inside this process in the simulated cluster.
+pub trait EtcdConnections: Send + Sync {
     /// The way to the member of a control plane, or why there is none.
-    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>>;
+    fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>>;
 }
 
 /// The way to one member.
-pub trait EtcdWay: Send + Sync {
+pub trait EtcdConnection: Send + Sync {
     /// How the member says it is; it answers without a quorum as well.
-    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>>;
+    fn status(&self) -> BoxFuture<'_, Result<EtcdStatus, String>>;
     /// The members, agreed by a quorum.
-    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>>;
+    fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>>;
 }
 
 /// Asks the members of the control planes that were seen; nobody while none of them has a member's data.
 pub(crate) async fn look(
-    ways: Arc<dyn EtcdWays>,
+    connections: Arc<dyn EtcdConnections>,
     cluster: &Cluster,
     observed: &Observed,
 ) -> Option<ObservedEtcd> {
-    look_within(ways, cluster, observed, ANSWER).await
+    look_within(connections, cluster, observed, ANSWER).await
 }
 
 async fn look_within(
-    ways: Arc<dyn EtcdWays>,
+    connections: Arc<dyn EtcdConnections>,
     cluster: &Cluster,
     observed: &Observed,
     bound: Duration,
@@ -57,9 +57,9 @@ async fn look_within(
     }
     let mut asked = JoinSet::new();
     for name in names {
-        let ways = Arc::clone(&ways);
+        let connections = Arc::clone(&connections);
         asked.spawn(async move {
-            let (own, members) = ask(ways.as_ref(), &name, bound).await;
+            let (own, members) = ask(connections.as_ref(), &name, bound).await;
             (name, own, members)
         });
     }
@@ -81,9 +81,13 @@ async fn look_within(
 type Own = Result<EtcdStatus, String>;
 
 /// What one member says of itself, and, where it sees a leader, of all of them.
-async fn ask(ways: &dyn EtcdWays, name: &str, bound: Duration) -> (Own, Option<Vec<EtcdMember>>) {
+async fn ask(
+    connections: &dyn EtcdConnections,
+    name: &str,
+    bound: Duration,
+) -> (Own, Option<Vec<EtcdMember>>) {
     let reached = async {
-        let way = ways.reach(name).await?;
+        let way = connections.reach(name).await?;
         let own = way.status().await?;
         Ok((way, own))
     };
@@ -128,7 +132,7 @@ fn agreed(own: &BTreeMap<String, Own>, lists: BTreeMap<String, Vec<EtcdMember>>)
     lists.into_iter().next()
 }
 
-/// The ways through conversations with the nodes.
+/// The connections through connections with the nodes.
 pub(crate) struct ThroughNodes(Nodes);
 
 impl ThroughNodes {
@@ -141,14 +145,14 @@ impl ThroughNodes {
     }
 }
 
-impl EtcdWays for ThroughNodes {
-    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>> {
+impl EtcdConnections for ThroughNodes {
+    fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>> {
         Box::pin(async move {
             let (client, forward) = self.0.etcd(node).await.map_err(|error| error.to_string())?;
             Ok(Box::new(Reached {
                 client,
                 _forward: forward,
-            }) as Box<dyn EtcdWay>)
+            }) as Box<dyn EtcdConnection>)
         })
     }
 }
@@ -159,15 +163,15 @@ struct Reached {
     _forward: Forward,
 }
 
-impl EtcdWay for Reached {
-    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>> {
+impl EtcdConnection for Reached {
+    fn status(&self) -> BoxFuture<'_, Result<EtcdStatus, String>> {
         Box::pin(async {
             let status = self.client.status().await.map_err(|error| error.to_string())?;
             Ok(observed(status))
         })
     }
 
-    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>> {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>> {
         Box::pin(async {
             let members = self.client.members().await.map_err(|error| error.to_string())?;
             let members = members.into_iter().map(|member| EtcdMember {

@@ -1,4 +1,4 @@
-//! What the smoke test and the status see from a node's own side, through the conversations with the nodes.
+//! What the smoke test and the status see from a node's own side, through the connections with the nodes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ const ETCD_ADDRESS: &str = "127.0.0.1:2379";
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(3600);
 const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Conversations with all nodes, and the authorities that let one talk to etcd.
+/// Connections with all nodes, and the authorities that let one talk to etcd.
 pub struct Nodes {
     open: BTreeMap<String, Node>,
     control_planes: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Takes conversations that are open.
+    /// Takes connections that are open.
     pub fn new(cluster: &Cluster, nodes: BTreeMap<String, Node>, authorities: Arc<Authorities>) -> Self {
         let control_planes = cluster
             .control_planes()

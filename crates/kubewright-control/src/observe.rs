@@ -4,9 +4,9 @@
 //! Two exchanges with every node, all nodes at once: who are you and what do you hold; then, with the desired states
 //! rendered from the answers, how do you differ. etcd and the API are asked meanwhile. What an operator's machine keeps from earlier runs is never asked.
 
-mod absent;
 mod comparable;
 mod every_node;
+mod unreachable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,16 +28,16 @@ use crate::addon;
 use crate::artifact::{Fetching, Wanted};
 use crate::authority::{Authorities, kept_certificates, merge_certificates, merge_secrets};
 use crate::error::{Error, Kind};
-use crate::execute::{ClusterApi, Hands};
+use crate::execute::{ClusterApi, RunContext};
 use crate::membership;
 use crate::node::{Node, NodeCallError};
 use crate::report::{Event, Reporter};
-use crate::session::{Purpose, Session, patience};
-pub use absent::MayLack;
+use crate::session::{Purpose, Session, lock_wait};
 use comparable::Comparable;
 use every_node::every_node;
+pub use unreachable::UnreachablePolicy;
 
-/// Everything that was seen, and the open conversations it was seen through.
+/// Everything that was seen, and the open connections it was seen through.
 pub struct Observation {
     /// What was seen.
     pub observed: Observed,
@@ -45,8 +45,8 @@ pub struct Observation {
     pub states: BTreeMap<String, NodeState>,
     /// Names of all objects the cluster is to have.
     pub objects: Vec<String>,
-    /// Conversations and API, for the run that may follow.
-    pub hands: Arc<Hands>,
+    /// Connections and API, for the run that may follow.
+    pub run_context: Arc<RunContext>,
     /// The API, for commands that talk to it.
     pub api: Arc<dyn ClusterApi>,
     /// The cluster's authorities, new ones if there were none.
@@ -80,7 +80,7 @@ impl<E: Into<Error>> From<E> for ObserveErrors {
 
 /// What a first look shows: who the nodes are, and whose authority they live under.
 pub struct FirstLook {
-    /// Open conversations, by node.
+    /// Open connections, by node.
     pub nodes: BTreeMap<String, Node>,
     /// Facts of every node.
     pub observed: Observed,
@@ -92,9 +92,9 @@ pub struct FirstLook {
 
 impl FirstLook {
     /// What a run works with that needs no more than a first look.
-    pub fn into_hands(self, session: &Session) -> Hands {
+    pub fn into_run_context(self, session: &Session) -> RunContext {
         let services = session.services(&self.authorities);
-        Hands {
+        RunContext {
             nodes: self.nodes,
             services,
             api: self.api,
@@ -142,7 +142,7 @@ pub async fn observe(
         secrets: &authorities.digests(),
         artifacts: &artifacts,
         agents: &session.store.add_agents(&session.agents),
-        etcd_bootstrap: !observed.is_settled(),
+        etcd_bootstrap: !observed.is_bootstrapped(),
     };
     let states = Arc::new(render_nodes(&context).await?);
     let addons = addon::objects(cluster, &session.directory)?;
@@ -164,16 +164,16 @@ pub async fn observe(
             }
         }
     });
-    let ways = session.ways.etcd(cluster, &nodes, &authorities);
+    let connections = session.connections.etcd(cluster, &nodes, &authorities);
     let before = observed.api.take();
     let (inspections, seen, etcd) = tokio::join!(
         inspections,
         api.compare(before),
-        membership::look(ways, cluster, &observed)
+        membership::look(connections, cluster, &observed)
     );
     observed.etcd = etcd;
     let inspections = session
-        .may_lack
+        .unreachable_policy
         .accept(cluster, inspections, &mut observed.unreachable)?;
     for (name, inspection) in inspections {
         if let Some(node) = observed.nodes.get_mut(&name) {
@@ -189,7 +189,7 @@ pub async fn observe(
         observed,
         states: Arc::unwrap_or_clone(states),
         objects: api.object_names(),
-        hands: Arc::new(Hands {
+        run_context: Arc::new(RunContext {
             nodes,
             services,
             api: Arc::clone(&api),
@@ -200,7 +200,7 @@ pub async fn observe(
     })
 }
 
-/// Works out what every node is to have. The conversations go on between one node and the next, also where there is but
+/// Works out what every node is to have. The connections go on between one node and the next, also where there is but
 /// one thread for everything: agents give up a controller that is silent.
 async fn render_nodes(context: &RenderContext<'_>) -> Result<BTreeMap<String, NodeState>, Error> {
     let mut states = BTreeMap::new();
@@ -213,20 +213,20 @@ async fn render_nodes(context: &RenderContext<'_>) -> Result<BTreeMap<String, No
     Ok(states)
 }
 
-/// Open conversations by the names the file gives their nodes.
+/// Open connections by the names the file gives their nodes.
 fn by_name(cluster: &Cluster, nodes: &BTreeMap<String, Node>) -> BTreeMap<NodeName, Node> {
     let open = |spec: &SpecNode| Some((spec.name.clone(), nodes.get(spec.name.as_str())?.clone()));
     cluster.nodes.iter().filter_map(open).collect()
 }
 
-/// Opens a conversation with every node at once; whoever cannot be reached and may be lacked is added to `absent`.
+/// Opens a connection with every node at once; whoever cannot be reached and may be lacked is added to `absent`.
 async fn connect(
     session: &Session,
     purpose: Purpose,
     reporter: &Arc<dyn Reporter>,
     absent: &mut BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Node>, ObserveErrors> {
-    let ways: BTreeMap<NodeName, _> = session
+    let connections: BTreeMap<NodeName, _> = session
         .cluster
         .nodes
         .iter()
@@ -234,8 +234,8 @@ async fn connect(
         .collect();
     // When one node belongs to a run that is alive, there is no point in waiting for another.
     let pointless = Arc::new(watch::Sender::new(false));
-    let answers = every_node(&ways, |name, way| {
-        let patience = patience(&name, reporter, pointless.subscribe());
+    let answers = every_node(&connections, |name, way| {
+        let lock_wait = lock_wait(&name, reporter, pointless.subscribe());
         reporter.event(&Event::Node {
             node: name,
             doing: "connecting".to_owned(),
@@ -243,7 +243,7 @@ async fn connect(
         let introduction = session.introduction(purpose);
         let pointless = Arc::clone(&pointless);
         async move {
-            let node = Node::connect_patiently(way.as_ref(), &introduction, patience).await;
+            let node = Node::connect_waiting(way.as_ref(), &introduction, lock_wait).await;
             if matches!(node, Err(NodeCallError::Locked { .. })) {
                 pointless.send_replace(true);
             }
@@ -251,7 +251,9 @@ async fn connect(
         }
     })
     .await;
-    session.may_lack.accept(&session.cluster, answers, absent)
+    session
+        .unreachable_policy
+        .accept(&session.cluster, answers, absent)
 }
 
 /// What taking a cluster down works with: facts of every node, and no secret. A reset that was interrupted has removed
@@ -269,7 +271,7 @@ pub async fn look_before_reset(
     let open = by_name(&session.cluster, &nodes);
     let looks = every_node(&open, |_, node| async move { node.facts().await }).await;
     let looks = session
-        .may_lack
+        .unreachable_policy
         .accept(&session.cluster, looks, &mut observed.unreachable)?;
     nodes.retain(|name, _| looks.contains_key(name));
     observed.nodes = looks
@@ -278,7 +280,7 @@ pub async fn look_before_reset(
         .collect();
     // Nodes ask for nothing while they are reset; these would open no door.
     let authorities = Arc::new(Authorities::generate(SystemTime::now())?);
-    let api = session.ways.api(&session.cluster, &nodes, &authorities);
+    let api = session.connections.api(&session.cluster, &nodes, &authorities);
     Ok(FirstLook {
         nodes,
         observed,
@@ -329,15 +331,15 @@ pub async fn first_look(
     })
     .await;
     let looks = session
-        .may_lack
+        .unreachable_policy
         .accept(&session.cluster, looks, &mut observed.unreachable)?;
     nodes.retain(|name, _| looks.contains_key(name));
     let mut held: BTreeMap<NodeName, BTreeMap<String, Secret>> = BTreeMap::new();
     let mut certificates = BTreeMap::new();
-    let is_settled = looks.values().any(|(facts, _)| facts.is_settled);
+    let is_bootstrapped = looks.values().any(|(facts, _)| facts.is_bootstrapped);
     for (name, (facts, secrets)) in looks {
         if let Some(node) = session.cluster.node(&name).filter(|node| node.is_control_plane()) {
-            let own = if is_settled {
+            let own = if is_bootstrapped {
                 facts.authority_certificates.clone()
             } else {
                 kept_certificates(&facts.authority_certificates, &secrets)
@@ -348,14 +350,14 @@ pub async fn first_look(
         observed.nodes.insert(name, seen(facts));
     }
     let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);
-    // A cluster that was formed cannot get its secrets anew; one that was not takes up what an interrupted run left.
-    let authorities = if is_settled {
+    // A cluster that was formed cannot get its secrets again; one that was not takes up what an interrupted run left.
+    let authorities = if is_bootstrapped {
         Authorities::from_secrets(secrets, &certificates)?
     } else {
         Authorities::complete(secrets, certificates, SystemTime::now())?
     };
     let authorities = Arc::new(authorities);
-    let api = session.ways.api(&session.cluster, &nodes, &authorities);
+    let api = session.connections.api(&session.cluster, &nodes, &authorities);
     Ok(FirstLook {
         nodes,
         observed,

@@ -56,7 +56,7 @@ impl OperationLog {
             directory.map(|directory| (history::HERE.to_owned(), Place::directory(&directory, &name)));
         let remote = nodes
             .iter()
-            .map(|(node, conversation)| (node.clone(), Place::node(conversation.clone(), name.clone())));
+            .map(|(node, connection)| (node.clone(), Place::node(connection.clone(), name.clone())));
         let log = Arc::new(Self {
             run: session.run.clone(),
             begun: Instant::now(),
@@ -104,7 +104,7 @@ impl OperationLog {
         self.settle().await;
     }
 
-    /// Hands a record to every place.
+    /// RunContext a record to every place.
     fn write(&self, event: Event) {
         let is_last = matches!(event, Event::Ended { .. });
         let record = Record {

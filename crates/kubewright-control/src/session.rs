@@ -1,4 +1,4 @@
-//! What one invocation works with: the cluster file, the versions, the artifacts, the ways to the nodes.
+//! What one invocation works with: the cluster file, the versions, the artifacts, the connections to the nodes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,19 @@ use crate::check::{Watch, check};
 use crate::cluster_api::KubernetesApi;
 use crate::error::{Error, Kind};
 use crate::execute::ClusterApi;
-use crate::membership::{EtcdWays, ThroughNodes};
-use crate::node::{Blobs, Introduction, Node, Patience, Services, waiting_for};
-use crate::observe::MayLack;
+use crate::membership::{EtcdConnections, ThroughNodes};
+use crate::node::{Blobs, Introduction, LockWait, Node, Services, waiting_for};
+use crate::observe::UnreachablePolicy;
 use crate::random;
 use crate::report::{Event, Reporter};
 use crate::transport::{Agents, Ssh, SshSettings, Transport};
 
-/// What the conversations are for.
+/// What the connections are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Only looking: no lock is taken.
     Read,
-    /// Changing: every node's lock is held for as long as its conversation lives.
+    /// Changing: every node's lock is held for as long as its connection lives.
     Change,
 }
 
@@ -49,14 +49,14 @@ pub struct Session {
     pub run: String,
     /// Who runs it and from where.
     pub operator: String,
-    /// The ways to the nodes and to the API.
-    pub ways: Arc<dyn Ways>,
+    /// The connections to the nodes and to the API.
+    pub connections: Arc<dyn Connections>,
     /// Which nodes this invocation can do without.
-    pub may_lack: MayLack,
+    pub unreachable_policy: UnreachablePolicy,
 }
 
 /// How the outside world is reached: over SSH in the program, inside this process in the simulated cluster.
-pub trait Ways: Send + Sync {
+pub trait Connections: Send + Sync {
     /// The way to a node.
     fn node(&self, session: &Session, node: &SpecNode) -> Arc<dyn Transport>;
 
@@ -68,20 +68,20 @@ pub trait Ways: Send + Sync {
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn ClusterApi>;
 
-    /// The ways to the members of the cluster's etcd.
+    /// The connections to the members of the cluster's etcd.
     fn etcd(
         &self,
         cluster: &Cluster,
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
-    ) -> Arc<dyn EtcdWays>;
+    ) -> Arc<dyn EtcdConnections>;
 }
 
-/// The ways of the real world: the operator's `ssh`, and API servers through conversations with their nodes.
+/// The connections of the real world: the operator's `ssh`, and API servers through connections with their nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct OverSsh;
 
-impl Ways for OverSsh {
+impl Connections for OverSsh {
     fn node(&self, session: &Session, node: &SpecNode) -> Arc<dyn Transport> {
         Arc::new(Ssh::new(
             SshSettings::of(&session.cluster, node, &session.directory),
@@ -107,7 +107,7 @@ impl Ways for OverSsh {
         cluster: &Cluster,
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
-    ) -> Arc<dyn EtcdWays> {
+    ) -> Arc<dyn EtcdConnections> {
         Arc::new(ThroughNodes::new(cluster, nodes, authorities))
     }
 }
@@ -127,7 +127,7 @@ impl Session {
         )
     }
 
-    /// The same with a store and ways of one's own.
+    /// The same with a store and connections of one's own.
     ///
     /// # Errors
     /// When the version is not in the catalogue or there is no randomness to be had.
@@ -136,7 +136,7 @@ impl Session {
         directory: &Path,
         agents: Agents,
         store: Arc<Store>,
-        ways: Arc<dyn Ways>,
+        connections: Arc<dyn Connections>,
     ) -> Result<Self, Error> {
         let release = release(&cluster.kubernetes).ok_or_else(|| {
             Error::named(
@@ -156,17 +156,17 @@ impl Session {
                 u64::from_be_bytes([0, 0, id[0], id[1], id[2], id[3], id[4], id[5]])
             ),
             operator: operator(),
-            ways,
-            may_lack: MayLack::default(),
+            connections,
+            unreachable_policy: UnreachablePolicy::default(),
         })
     }
 
     /// The way to a node.
     pub(crate) fn transport(&self, node: &SpecNode) -> Arc<dyn Transport> {
-        self.ways.node(self, node)
+        self.connections.node(self, node)
     }
 
-    /// Opens a conversation with one node.
+    /// Opens a connection with one node.
     ///
     /// # Errors
     /// When it cannot be reached, or somebody else is working on it.
@@ -178,27 +178,27 @@ impl Session {
     ) -> Result<Node, Error> {
         let way = self.transport(node);
         let never = watch::Sender::new(false);
-        let patience = patience(node.name.as_str(), reporter, never.subscribe());
-        Ok(Node::connect_patiently(way.as_ref(), &self.introduction(purpose), patience).await?)
+        let lock_wait = lock_wait(node.name.as_str(), reporter, never.subscribe());
+        Ok(Node::connect_waiting(way.as_ref(), &self.introduction(purpose), lock_wait).await?)
     }
 
     /// Looks for what would make an apply fail.
     pub async fn check(&self, watch: Watch<'_>) -> Report {
-        let ways = self
+        let connections = self
             .cluster
             .nodes
             .iter()
             .map(|node| (node.name.to_string(), self.transport(node)));
         check(
             &self.cluster,
-            &ways.collect(),
+            &connections.collect(),
             &self.introduction(Purpose::Read),
             watch,
         )
         .await
     }
 
-    /// How conversations are opened.
+    /// How connections are opened.
     pub(crate) fn introduction(&self, purpose: Purpose) -> Introduction {
         Introduction {
             run: self.run.clone(),
@@ -218,11 +218,11 @@ impl Session {
 }
 
 /// Waits for the lock of a run that is gone, and tells for what, until it is pointless.
-pub(crate) fn patience(
+pub(crate) fn lock_wait(
     node: &str,
     reporter: &Arc<dyn Reporter>,
     pointless: watch::Receiver<bool>,
-) -> Patience {
+) -> LockWait {
     let (node, reporter) = (node.to_owned(), Arc::clone(reporter));
     let told = move |holder: &LockHolder| {
         reporter.event(&Event::Waiting {
@@ -230,7 +230,7 @@ pub(crate) fn patience(
             what: waiting_for(holder),
         });
     };
-    Patience::new(Arc::new(told), pointless)
+    LockWait::new(Arc::new(told), pointless)
 }
 
 /// `user@computer`, for locks and logs.

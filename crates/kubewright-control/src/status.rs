@@ -135,7 +135,7 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
         let name = node.name.as_str();
         let record = records.get(name);
         let (api_server, etcd) = if node.is_control_plane() {
-            let is_reached = observation.hands.nodes.contains_key(name);
+            let is_reached = observation.run_context.nodes.contains_key(name);
             let etcd = if is_reached {
                 etcd(&members, name)
             } else {
@@ -205,7 +205,7 @@ fn etcd_members(seen: &ObservedEtcd) -> Vec<MemberStatus> {
 }
 
 async fn api_server(observation: &Observation, name: &str) -> String {
-    let Some(node) = observation.hands.nodes.get(name) else {
+    let Some(node) = observation.run_context.nodes.get(name) else {
         return "unreachable".to_owned();
     };
     let condition = NodeCondition::HttpOk {

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The text is not what it is said to be.
-    // No hint: kubewright made the material itself, the user cannot mend it by hand.
+    // No hint: kubewright made the material itself, the user cannot repair it by hand.
     #[error("read {what}")]
     Pem {
         /// Which of the three, as in `the client's key`.

@@ -12,8 +12,8 @@
 mod control_plane;
 #[path = "api/lease.rs"]
 mod lease;
-#[path = "api/surplus.rs"]
-mod surplus;
+#[path = "api/prune.rs"]
+mod prune;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

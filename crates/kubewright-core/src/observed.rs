@@ -89,8 +89,8 @@ pub struct Facts {
     pub certificates: Vec<CertificateFact>,
     /// etcd's data directory holds a member.
     pub has_etcd_data: bool,
-    /// The node remembers a finished bootstrap ([`crate::wire::Request::Settle`]).
-    pub is_settled: bool,
+    /// The node remembers a finished bootstrap ([`crate::wire::Request::MarkBootstrapped`]).
+    pub is_bootstrapped: bool,
     /// How the node's etcd member is; `None` when nobody asked.
     pub etcd: Option<Health>,
     /// How the node's API server is; `None` when nobody asked.
@@ -255,7 +255,7 @@ pub enum Change {
         found: Vec<UnitFinding>,
     },
     /// kubewright put it there and no longer wants it: it will be removed.
-    Surplus,
+    Orphaned,
     /// Something in the way that kubewright will not remove by itself.
     Blocked {
         /// What, as in `a directory is where the file should be`.
@@ -355,8 +355,8 @@ pub struct Observed {
 
 impl Observed {
     /// Whether etcd's bootstrap was finished once: any node that remembers it is enough.
-    pub fn is_settled(&self) -> bool {
-        self.nodes.values().any(|node| node.facts.is_settled)
+    pub fn is_bootstrapped(&self) -> bool {
+        self.nodes.values().any(|node| node.facts.is_bootstrapped)
     }
 }
 
@@ -389,7 +389,7 @@ pub struct ObservedApi {
     pub kubelet_versions: BTreeMap<String, String>,
     /// `Kind namespace/name` of objects kubewright applied and no longer wants, which applying deletes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub surplus: Vec<String>,
+    pub orphaned: Vec<String>,
     /// Objects kubewright no longer wants and does not delete, and what it would take along.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, String>,

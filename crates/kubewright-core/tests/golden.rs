@@ -1,6 +1,6 @@
 //! Golden trees: every file on every node, everything else a node has, and all cluster objects, for whole clusters.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p kubewright-core --test golden` writes them anew; read the difference before you
+//! `UPDATE_GOLDEN=1 cargo test -p kubewright-core --test golden` writes them again; read the difference before you
 //! commit it. A file that no case renders is an error, too.
 
 #![allow(clippy::unwrap_used)] // what a test stands on may fail it

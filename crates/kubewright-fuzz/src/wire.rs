@@ -1,4 +1,4 @@
-//! Frames of a conversation, from either side.
+//! Frames of a connection, from either side.
 
 use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message, encode_data, encode_message};
 use kubewright_core::wire::{FromAgent, ToAgent};

@@ -1,6 +1,6 @@
 //! A line of cluster.yaml is changed: the plan shows what that is and does, the apply is killed in the middle, and
 //! applying again finishes, with two API servers ready at every moment. Then somebody meddles with the machines and the
-//! cluster: `drift` finds all of it, `apply` mends it.
+//! cluster: `drift` finds all of it, `apply` repairs it.
 
 use std::fs;
 
@@ -118,7 +118,7 @@ fn meddle(stage: &Stage) -> Result<()> {
             BINDING,
         ])
     })?;
-    step("plan shows how it is mended", || {
+    step("plan shows how it is repaired", || {
         stage.try_kubewright(&["plan"])?.expect(0)?.mentions(&[
             "kubelet.service",
             "crictl",
@@ -126,7 +126,7 @@ fn meddle(stage: &Stage) -> Result<()> {
             BINDING,
         ])
     })?;
-    step("apply mends it", || stage.kubewright(&["--yes", "apply"]))?;
+    step("apply repairs it", || stage.kubewright(&["--yes", "apply"]))?;
     step("drift finds nothing", || {
         stage.try_kubewright(&["drift", "--verify"])?.expect(0).map(drop)
     })?;

@@ -170,8 +170,8 @@ impl Failure {
 
     /// The lines of the log that are shown.
     fn shown_log(&self) -> impl Iterator<Item = String> {
-        let surplus = self.log.len().saturating_sub(LOG_LINES);
-        self.log[surplus..].iter().map(|said| sentence(said))
+        let orphaned = self.log.len().saturating_sub(LOG_LINES);
+        self.log[orphaned..].iter().map(|said| sentence(said))
     }
 
     /// The text, without colour.

@@ -48,13 +48,13 @@ pub(super) const BREAKAGES: [Breakage; 12] = [
     // Only a bootstrapping run may found an etcd cluster.
     Breakage {
         name: "permission-to-found-stays",
-        path: "crates/kubewright-agent/src/settled.rs",
+        path: "crates/kubewright-agent/src/bootstrapped.rs",
         right: "    node.tree.remove(BEGIN_PATH)?;\n",
         wrong: "",
     },
     Breakage {
-        name: "settled-never-noted",
-        path: "crates/kubewright-agent/src/settled.rs",
+        name: "bootstrapped-never-noted",
+        path: "crates/kubewright-agent/src/bootstrapped.rs",
         right: "    tree.write(PATH, b\"etcd's bootstrap is finished\\n\", Owner::mine(0o600))?;\n",
         wrong: "",
     },
@@ -69,8 +69,8 @@ pub(super) const BREAKAGES: [Breakage; 12] = [
     Breakage {
         name: "control-planes-at-once",
         path: "crates/kubewright-core/src/plan/control_planes.rs",
-        right: "        if self.observed.api.is_none() && !self.observed.is_settled() {\n",
-        wrong: "        if self.observed.api.is_none() || self.observed.is_settled() {\n",
+        right: "        if self.observed.api.is_none() && !self.observed.is_bootstrapped() {\n",
+        wrong: "        if self.observed.api.is_none() || self.observed.is_bootstrapped() {\n",
     },
     // A unit runs with what is on disk, whatever came between.
     Breakage {
@@ -81,10 +81,10 @@ pub(super) const BREAKAGES: [Breakage; 12] = [
     },
     // The authorities of a cluster are made once.
     Breakage {
-        name: "authorities-made-anew",
+        name: "authorities-made-again",
         path: "crates/kubewright-control/src/observe.rs",
         right: "    let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);\n",
-        wrong: "    let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);\n    let secrets = if is_settled { secrets } else { Default::default() };\n    let certificates = if is_settled { certificates } else { Default::default() };\n",
+        wrong: "    let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);\n    let secrets = if is_bootstrapped { secrets } else { Default::default() };\n    let certificates = if is_bootstrapped { certificates } else { Default::default() };\n",
     },
     // What says that a node was ours goes last.
     Breakage {

@@ -1,7 +1,7 @@
 //! TLS towards the API servers: chain against the cluster's CA, name against one SAN, the proxy's own identity.
 //!
 //! The files are looked at for every new connection and read again when they changed, so a renewed certificate or a new CA
-//! needs no restart. Sessions are never resumed: every connection verifies the server anew.
+//! needs no restart. Sessions are never resumed: every connection verifies the server again.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;

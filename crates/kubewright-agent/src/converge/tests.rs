@@ -1,4 +1,4 @@
-//! Whole states on a simulated node: what is missing is made, what has drifted is mended, what is right is left alone,
+//! Whole states on a simulated node: what is missing is made, what has drifted is repaired, what is right is left alone,
 //! and a power cut after any effect costs nothing but another run.
 
 mod certificates;

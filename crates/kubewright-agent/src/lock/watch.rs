@@ -10,7 +10,7 @@ use super::Held;
 /// Looks again and again at who holds the lock.
 #[derive(Debug)]
 pub struct Watch {
-    patience: Duration,
+    limit: Duration,
     silence: Duration,
     begun: Option<Duration>,
     /// The run that is watched, and since when.
@@ -18,10 +18,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Waits for `patience` at most; `silence` is after how long agents give their controllers up.
-    pub fn new(patience: Duration, silence: Duration) -> Self {
+    /// Waits for `timeout` at most; `silence` is after how long agents give their controllers up.
+    pub fn new(limit: Duration, silence: Duration) -> Self {
         Self {
-            patience,
+            limit,
             silence,
             begun: None,
             watched: None,
@@ -31,7 +31,7 @@ impl Watch {
     /// Whether to look again; times are by the node's clock since boot.
     pub fn is_worth_waiting(&mut self, held: &Held, now: Duration) -> bool {
         let begun = *self.begun.get_or_insert(now);
-        if now.saturating_sub(begun) >= self.patience {
+        if now.saturating_sub(begun) >= self.limit {
             return false;
         }
         // Words that were on their way, and a holder that has not said its name yet.

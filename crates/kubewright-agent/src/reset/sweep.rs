@@ -1,7 +1,7 @@
 //! Emptying a directory without ever entering a mounted volume or following a link.
 //!
 //! Each directory is opened from its parent, so that nothing can be swapped under the walk. What is mounted is known in two
-//! ways, from the kernel's list and by the device changing; either is enough to leave it alone.
+//! connections, from the kernel's list and by the device changing; either is enough to leave it alone.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;

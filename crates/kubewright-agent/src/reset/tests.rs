@@ -91,7 +91,7 @@ fn build(system: &Arc<TestSystem>) {
         .map(|staged| staged.resource.id())
         .collect();
     converge::converge(&mut node, &mut journal(), &state, &mut controller, &all).unwrap();
-    settled::settle(&mut node).unwrap();
+    bootstrapped::mark(&mut node).unwrap();
 }
 
 /// A built node that ran pods, with a volume mounted in etcd's directory and things of others.

@@ -2,7 +2,7 @@
 //!
 //! A certificate is good while it says exactly what is wanted, is signed by the authority, matches its key and has
 //! enough of its life left. Everything else is one reason to issue it again, with a new key. Key and certificate are
-//! written beside their places and renamed key first: a crash in between is seen as a mismatch and mended by issuing.
+//! written beside their places and renamed key first: a crash in between is seen as a mismatch and repaired by issuing.
 
 use std::io::Write as _;
 
@@ -111,10 +111,10 @@ fn says_what_is_wanted(present: &x509::Leaf, wanted: &Certificate) -> Result<(),
     }
     let differing = |what: &str, present: &[String], wanted: &[String]| -> Result<(), String> {
         let missing = wanted.iter().filter(|name| !present.contains(name));
-        let surplus = present.iter().filter(|name| !wanted.contains(name));
+        let orphaned = present.iter().filter(|name| !wanted.contains(name));
         let parts: Vec<_> = missing
             .map(|name| format!("{name} missing"))
-            .chain(surplus.map(|name| format!("{name} no longer wanted")))
+            .chain(orphaned.map(|name| format!("{name} no longer wanted")))
             .collect();
         if parts.is_empty() {
             return Ok(());

@@ -142,7 +142,7 @@ pub fn change(
 ///
 /// # Errors
 /// When the node cannot be looked at.
-pub fn is_surplus(node: &Node, id: &ResourceId) -> Result<bool, NodeError> {
+pub fn is_orphaned(node: &Node, id: &ResourceId) -> Result<bool, NodeError> {
     match id.kind() {
         "file" | "symlink" | "secret" | "certificate" | "binary" => file::is_there(node, id.what()),
         "unit" => file::is_there(node, &unit::path(id.what())),
@@ -155,7 +155,7 @@ pub fn is_surplus(node: &Node, id: &ResourceId) -> Result<bool, NodeError> {
     .map_err(|error| of(error, id.clone()))
 }
 
-/// How to undo the removal of something surplus.
+/// How to undo the removal of something orphaned.
 ///
 /// # Errors
 /// When its bytes cannot be kept.

@@ -29,7 +29,7 @@ pub(super) enum Answer {
     Blob { sha256: Digest, reader: PipeReader },
 }
 
-/// The worker's end of the conversation.
+/// The worker's end of the connection.
 pub(super) struct Controller {
     link: Arc<Link>,
     /// Where the change at hand is written down for others.

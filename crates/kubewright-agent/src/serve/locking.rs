@@ -36,10 +36,10 @@ pub(super) struct Ear<'a> {
 }
 
 impl Ear<'_> {
-    /// Takes the lock; waits up to `patience` for the agent of a controller that has gone.
-    pub(super) fn lock(&mut self, own: &LockHolder, patience: Duration) -> Result<Locking, ServeError> {
+    /// Takes the lock; waits up to `timeout` for the agent of a controller that has gone.
+    pub(super) fn lock(&mut self, own: &LockHolder, limit: Duration) -> Result<Locking, ServeError> {
         let pulse = self.arriving.pulse();
-        let mut watch = Watch::new(patience, pulse.silence);
+        let mut watch = Watch::new(limit, pulse.silence);
         let mut told = None;
         loop {
             let held = match lock::take(self.system, own) {

@@ -1,4 +1,4 @@
-//! Whole conversations over a socket pair, well-behaved and hostile.
+//! Whole connections over a socket pair, well-behaved and hostile.
 
 mod asking;
 mod converging;
@@ -21,7 +21,7 @@ use kubewright_core::wire::frame::{encode_data, encode_message};
 use super::*;
 use crate::testing::{TestController, TestSystem};
 
-/// The controller's end of a conversation with an agent on a thread.
+/// The controller's end of a connection with an agent on a thread.
 struct Talk {
     input: UnixStream,
     output: UnixStream,
@@ -62,7 +62,7 @@ impl Talk {
     }
 
     /// Says hello and does not wait for the answer.
-    fn wanting(system: &Arc<TestSystem>, run: &str, lock: bool, patience: Duration) -> Self {
+    fn wanting(system: &Arc<TestSystem>, run: &str, lock: bool, limit: Duration) -> Self {
         let mut talk = Self::begin(system);
         talk.say(&ToAgent::Hello {
             protocol: PROTOCOL,
@@ -70,7 +70,7 @@ impl Talk {
             cluster: "prod".to_owned(),
             operator: "ada@workstation".to_owned(),
             lock,
-            patience_ms: patience.as_millis() as u64,
+            lock_timeout_ms: limit.as_millis() as u64,
         });
         talk
     }

@@ -8,6 +8,7 @@ use kubewright_core::resource::{NodeState, ResourceId};
 use kubewright_core::wire::{NodeError, Reply, RequestId};
 
 use super::controller::{Answer, Controller};
+use crate::bootstrapped;
 use crate::converge;
 use crate::fault::fault;
 use crate::journal::{Journal, Run};
@@ -17,7 +18,6 @@ use crate::node::Node;
 use crate::peer::Peer as _;
 use crate::reset;
 use crate::resource::unit;
-use crate::settled;
 use crate::system::System;
 use crate::undo;
 
@@ -39,7 +39,7 @@ pub(super) enum Job {
         id: RequestId,
         only_look: bool,
     },
-    Settle {
+    MarkBootstrapped {
         id: RequestId,
     },
     CrashUnit {
@@ -84,7 +84,7 @@ pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answ
             _ if worker.controller.is_gone() => continue,
             Job::Inspect { id, state, verify } => (id, worker.inspect(state, verify)),
             Job::Converge { id, resources } => (id, worker.converge(&resources)),
-            Job::Settle { id } => (id, worker.settle()),
+            Job::MarkBootstrapped { id } => (id, worker.mark_bootstrapped()),
             Job::CrashUnit { id, unit } => (id, worker.crash(&unit)),
             Job::Reset { id } => (id, worker.reset()),
             Job::Undo { id, only_look } => (id, worker.undo(only_look)),
@@ -140,9 +140,9 @@ impl Worker {
         Ok(Reply::Converged { changed, counters })
     }
 
-    fn settle(&mut self) -> Result<Reply, NodeError> {
+    fn mark_bootstrapped(&mut self) -> Result<Reply, NodeError> {
         self.setting.may_change.clone()?;
-        settled::settle(self.node()?.0)?;
+        bootstrapped::mark(self.node()?.0)?;
         Ok(Reply::Done {})
     }
 

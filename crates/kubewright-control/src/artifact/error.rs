@@ -90,10 +90,10 @@ impl ArtifactError {
             Self::File { .. } => {
                 "see that the path exists, may be read and written, and that the disk is not full"
             }
-            Self::Format { .. } => "make the file anew, or correct it",
+            Self::Format { .. } => "make the file again, or correct it",
             Self::Absent { .. } => "set `kubernetes` to a version that the source has, or use another source",
             Self::Digest { .. } => {
-                "do not use it: get the file anew; if it repeats, the source is broken or has been tampered with"
+                "do not use it: get the file again; if it repeats, the source is broken or has been tampered with"
             }
             Self::Download { .. } => {
                 "check the network and HTTPS_PROXY; without a way out use `artifacts: { source: { mirror: URL } }` or a \
@@ -102,7 +102,7 @@ impl ArtifactError {
             Self::Untrusted { .. } => {
                 "use an https mirror, or commit the kubewright.lock of a run with `source: upstream`"
             }
-            Self::Archive { .. } => "do not use it: get the archive anew from its project",
+            Self::Archive { .. } => "do not use it: get the archive again from its project",
             Self::NotYet(_) => "use upstream, a mirror or a directory",
         };
         Some(hint.to_owned())

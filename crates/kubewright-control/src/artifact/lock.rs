@@ -1,7 +1,7 @@
 //! `kubewright.lock` beside cluster.yaml: digests that the catalogue does not know, pinned when they were first seen.
 //!
 //! What a download is, and what each file in an archive is, may not change behind anybody's back. The file is meant to be
-//! committed with cluster.yaml; deleting it means trusting upstream's answers anew.
+//! committed with cluster.yaml; deleting it means trusting upstream's answers again.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -136,7 +136,7 @@ impl Authorities {
     /// Takes up what the control planes hold.
     ///
     /// # Errors
-    /// [`AuthorityError::Missing`] when something is not there: a running cluster cannot get it anew.
+    /// [`AuthorityError::Missing`] when something is not there: a running cluster cannot get it again.
     pub fn from_secrets(
         secrets: BTreeMap<String, Secret>,
         certificates: &AuthorityCertificates,
@@ -168,7 +168,7 @@ impl Authorities {
 
     /// Takes up what the control planes hold of an unfinished cluster, and makes what is missing.
     ///
-    /// Only for a cluster that does not exist yet: an authority without its key is made anew.
+    /// Only for a cluster that does not exist yet: an authority without its key is made again.
     pub fn complete(
         mut secrets: BTreeMap<String, Secret>,
         mut certificates: AuthorityCertificates,

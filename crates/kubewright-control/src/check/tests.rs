@@ -46,7 +46,7 @@ impl World {
             .unwrap_or_else(|errors| panic!("{errors}"))
             .spec;
         let world = Arc::new(self);
-        let ways = cluster.nodes.iter().map(|node| {
+        let connections = cluster.nodes.iter().map(|node| {
             let name = node.name.clone();
             let is_dead = world.dead.contains(&name.as_str());
             let way: Arc<dyn Transport> = if is_dead {
@@ -71,7 +71,7 @@ impl World {
             operator: "ada@workstation".to_owned(),
             lock: true,
         };
-        let report = check(&cluster, &ways.collect(), &introduction, &|_, _| {}).await;
+        let report = check(&cluster, &connections.collect(), &introduction, &|_, _| {}).await;
         let asked = world.asked.lock().unwrap().clone();
         (report, asked)
     }

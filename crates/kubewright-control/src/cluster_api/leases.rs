@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::way::ApiWay;
-use crate::claim::{Leases, Record};
+use super::connection::ApiConnection;
 use crate::error::{Error, Kind};
-use crate::execute::Asking;
+use crate::execute::BoxFuture;
 use crate::kube::lease;
+use crate::run_lease::{Leases, Record};
 
 /// The cluster's Lease.
-pub(super) struct ApiLeases(pub(super) Arc<ApiWay>);
+pub(super) struct ApiLeases(pub(super) Arc<ApiConnection>);
 
 impl Leases for ApiLeases {
-    fn read(&self) -> Asking<'_, Result<Option<Record>, Error>> {
+    fn read(&self) -> BoxFuture<'_, Result<Option<Record>, Error>> {
         Box::pin(self.0.with(|client| async move {
             let read = lease::read(&client).await;
             read.map_err(|error| Error::caused(Kind::Api, "read the run's lease", &error))
@@ -23,7 +23,7 @@ impl Leases for ApiLeases {
         &'a self,
         record: &'a Record,
         version: Option<&'a str>,
-    ) -> Asking<'a, Result<Option<String>, Error>> {
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
         Box::pin(self.0.with(move |client| async move {
             let written = lease::write(&client, record, version).await;
             written.map_err(|error| Error::caused(Kind::Api, "write the run's lease", &error))

@@ -4,9 +4,9 @@
 //! everything else goes on, and the outcome says what is done, what failed and what was not begun, so that running the
 //! same command again continues.
 
-mod hands;
+mod run_context;
 mod runner;
 
-pub use hands::{Asking, ClusterApi, Hands};
+pub use run_context::{BoxFuture, ClusterApi, RunContext};
 pub(crate) use runner::title;
 pub use runner::{Outcome, StepFailure, execute};

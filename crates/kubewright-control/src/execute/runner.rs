@@ -8,7 +8,7 @@ use kubewright_core::plan::{Plan, PlannedStep, Step, StepId};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::Hands;
+use super::RunContext;
 use crate::report::{Event, Reporter};
 
 /// How a run went.
@@ -49,7 +49,7 @@ pub struct StepFailure {
 /// Runs the plan to its end, or until `stop` becomes true: then steps that run are finished and no other is begun.
 pub async fn execute(
     plan: &Plan,
-    hands: Arc<Hands>,
+    run_context: Arc<RunContext>,
     reporter: Arc<dyn Reporter>,
     mut stop: watch::Receiver<bool>,
 ) -> Outcome {
@@ -72,7 +72,7 @@ pub async fn execute(
                 let started = start(
                     &mut running,
                     planned.clone(),
-                    Arc::clone(&hands),
+                    Arc::clone(&run_context),
                     Arc::clone(&reporter),
                 );
                 if matches!(planned.step, Step::Wait { .. }) {
@@ -119,7 +119,7 @@ struct Done {
 fn start(
     running: &mut JoinSet<Done>,
     planned: PlannedStep,
-    hands: Arc<Hands>,
+    run_context: Arc<RunContext>,
     reporter: Arc<dyn Reporter>,
 ) -> AbortHandle {
     reporter.event(&Event::StepStarted {
@@ -129,7 +129,7 @@ fn start(
     });
     running.spawn(async move {
         let begun = Instant::now();
-        let result = hands.perform(&planned.step, &reporter).await;
+        let result = run_context.perform(&planned.step, &reporter).await;
         Done {
             planned,
             seconds: begun.elapsed().as_secs_f64(),
@@ -192,7 +192,7 @@ pub(crate) fn title(step: &Step) -> String {
             ..
         } => format!("waiting until {condition}"),
         Step::Wait { condition, .. } => format!("waiting until {condition}"),
-        Step::Settle { .. } => "settle etcd".to_owned(),
+        Step::MarkBootstrapped { .. } => "mark etcd as bootstrapped".to_owned(),
         Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
         Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
         Step::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),

@@ -48,13 +48,13 @@ impl Access<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// It is not YAML.
-    #[error("the existing kubeconfig is not valid YAML: {message}; mend it or choose another file")]
+    #[error("the existing kubeconfig is not valid YAML: {message}; repair it or choose another file")]
     Syntax {
         /// Where and what; never the file's values.
         message: String,
     },
     /// It is YAML of another shape.
-    #[error("`{field}` of the existing kubeconfig is not {expected}; mend it or choose another file")]
+    #[error("`{field}` of the existing kubeconfig is not {expected}; repair it or choose another file")]
     Shape {
         /// Which field, or `the document`.
         field: &'static str,
@@ -83,12 +83,12 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
     document.entry("preferences").or_insert_with(|| json!({}));
     let context = access.context();
     forget(&mut document, access);
-    let mut ways = vec![(access.cluster.to_owned(), context.clone(), access.server)];
-    ways.extend(access.others.iter().map(|(name, server)| {
+    let mut connections = vec![(access.cluster.to_owned(), context.clone(), access.server)];
+    connections.extend(access.others.iter().map(|(name, server)| {
         let cluster = format!("{}/{name}", access.cluster);
         (cluster, access.context_through(name), server.as_str())
     }));
-    for (cluster, name, server) in ways {
+    for (cluster, name, server) in connections {
         put(
             &mut document,
             "clusters",

@@ -10,7 +10,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::retry::{RequestError, RetryPolicy};
-use crate::claim::Record;
+use crate::run_lease::Record;
 
 const NAME: &str = "kubewright";
 const NAMESPACE: &str = "kube-system";

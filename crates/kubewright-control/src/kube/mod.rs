@@ -12,8 +12,8 @@ pub mod kubeconfig;
 pub mod lease;
 pub mod nodes;
 pub mod objects;
+pub mod prune;
 pub mod retry;
-pub mod surplus;
 pub mod token;
 pub mod wait;
 

@@ -282,7 +282,7 @@ async fn diff_object(
     let change = prediction::change(
         || get(client, &kind, &name),
         || patch(client, &kind, &name, &parameters, &item.object),
-        |live| ownership::is_settled(live, &item.object, FIELD_MANAGER),
+        |live| ownership::is_bootstrapped(live, &item.object, FIELD_MANAGER),
     );
     match change.await {
         Ok(diff) => Ok(diff.map(|diff| (name.to_string(), ObjectChange::Changed { diff }))),

@@ -10,7 +10,7 @@
 use serde_json::{Map, Value};
 
 /// Tells whether applying `desired` as `manager` certainly leaves `live` as it is.
-pub(super) fn is_settled(live: &Value, desired: &Value, manager: &str) -> bool {
+pub(super) fn is_bootstrapped(live: &Value, desired: &Value, manager: &str) -> bool {
     contains(live, desired) && owned_fields(live, manager).all(|owned| covers(desired, owned))
 }
 
@@ -119,26 +119,26 @@ mod tests {
 
     #[test]
     fn what_is_there_with_defaults_and_other_owners_is_settled() {
-        assert!(is_settled(&live(), &desired(), "kubewright"));
+        assert!(is_bootstrapped(&live(), &desired(), "kubewright"));
     }
 
     #[test]
     fn another_value_is_not() {
         let mut desired = desired();
         desired["spec"]["template"]["containers"][0]["image"] = json!("i:2");
-        assert!(!is_settled(&live(), &desired, "kubewright"));
+        assert!(!is_bootstrapped(&live(), &desired, "kubewright"));
     }
 
     #[test]
     fn a_field_no_longer_wanted_is_not() {
         let mut desired = desired();
         desired["metadata"] = json!({"name": "a"});
-        assert!(!is_settled(&live(), &desired, "kubewright"));
+        assert!(!is_bootstrapped(&live(), &desired, "kubewright"));
         let mut live = live();
         live["spec"]["template"]["containers"] = json!([]);
         let mut desired = super::tests::desired();
         desired["spec"]["template"]["containers"] = json!([]);
-        assert!(!is_settled(&live, &desired, "kubewright"));
+        assert!(!is_bootstrapped(&live, &desired, "kubewright"));
     }
 
     #[test]
@@ -148,19 +148,19 @@ mod tests {
             .as_array_mut()
             .unwrap()
             .push(json!({"name": "sidecar"}));
-        assert!(!is_settled(&live, &desired(), "kubewright"));
+        assert!(!is_bootstrapped(&live, &desired(), "kubewright"));
     }
 
     #[test]
     fn a_set_item_no_longer_wanted_is_not_settled() {
         let live = json!({"metadata": {"finalizers": ["a/b"], "managedFields": [{"manager": "kubewright",
             "operation": "Apply", "fieldsV1": {"f:metadata": {"f:finalizers": {"v:\"a/b\"": {}}}}}]}});
-        assert!(is_settled(
+        assert!(is_bootstrapped(
             &live,
             &json!({"metadata": {"finalizers": ["a/b"]}}),
             "kubewright"
         ));
-        assert!(!is_settled(
+        assert!(!is_bootstrapped(
             &live,
             &json!({"metadata": {"finalizers": []}}),
             "kubewright"

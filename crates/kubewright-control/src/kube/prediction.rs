@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use super::difference;
 
-/// How often an object that others keep writing is looked at anew before the difference last seen counts.
+/// How often an object that others keep writing is looked at again before the difference last seen counts.
 const LOOKS: u32 = 8;
 
 /// Returns the diff from the live object that `read` returns to what `dry_run` makes of it; `None` when nothing changes.
 ///
-/// The dry run is spared when the live object already `is_settled`.
+/// The dry run is spared when the live object already `is_bootstrapped`.
 pub(super) async fn change<Error, Reading, Prediction>(
     read: impl Fn() -> Reading,
     dry_run: impl Fn() -> Prediction,
-    is_settled: impl Fn(&Value) -> bool,
+    is_bootstrapped: impl Fn(&Value) -> bool,
 ) -> Result<Option<String>, Error>
 where
     Reading: Future<Output = Result<Value, Error>>,
@@ -25,7 +25,7 @@ where
 {
     let mut live = read().await?;
     for look in 1..=LOOKS {
-        if is_settled(&live) {
+        if is_bootstrapped(&live) {
             return Ok(None);
         }
         let Some(diff) = difference::between(&live, dry_run().await?) else {

@@ -21,7 +21,7 @@ pub struct RetryPolicy {
     /// No pause is longer.
     pub longest_pause: Duration,
     /// Whether a conflict is met by sending the same again. It is not where the request was made from a version of
-    /// the object that has to be read anew.
+    /// the object that has to be read again.
     pub repeats_conflicts: bool,
 }
 

@@ -18,7 +18,7 @@ use super::failure::ApiFailure;
 
 /// How long to wait after a request that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(250);
-/// A watch that brings nothing is opened anew after this time, in case its connection died silently.
+/// A watch that brings nothing is opened again after this time, in case its connection died silently.
 const LONGEST_WATCH_SECONDS: u32 = 30;
 
 /// Whether what is seen is what is waited for.

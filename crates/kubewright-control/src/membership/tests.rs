@@ -20,19 +20,19 @@ enum Does {
 
 struct Fake(BTreeMap<String, Does>);
 
-impl EtcdWays for Fake {
-    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>> {
+impl EtcdConnections for Fake {
+    fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>> {
         Box::pin(async move {
             match &self.0[node] {
                 Does::Refuse => Err("connection refused".to_owned()),
-                does => Ok(Box::new(does.clone()) as Box<dyn EtcdWay>),
+                does => Ok(Box::new(does.clone()) as Box<dyn EtcdConnection>),
             }
         })
     }
 }
 
-impl EtcdWay for Does {
-    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>> {
+impl EtcdConnection for Does {
+    fn status(&self) -> BoxFuture<'_, Result<EtcdStatus, String>> {
         Box::pin(async {
             match self {
                 Self::Answer(status, _) | Self::HangLater(status) => Ok(status.clone()),
@@ -41,7 +41,7 @@ impl EtcdWay for Does {
         })
     }
 
-    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>> {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>> {
         Box::pin(async {
             match self {
                 Self::Answer(_, members) => Ok(members.clone()),

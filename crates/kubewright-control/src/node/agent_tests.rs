@@ -129,7 +129,7 @@ fn blocking(pipe: DuplexStream, open: watch::Receiver<bool>) -> StdStream {
     theirs
 }
 
-/// Ends a conversation from this side, as the end of the program does.
+/// Ends a connection from this side, as the end of the program does.
 pub(crate) fn hang_up(node: &Node) {
     node.guard.end();
 }
@@ -249,7 +249,7 @@ async fn the_agent_gets_what_it_needs_and_a_second_look_finds_nothing() {
 }
 
 #[tokio::test]
-async fn the_lock_goes_with_the_conversation() {
+async fn the_lock_goes_with_the_connection() {
     let root = Root::new();
     let first = Node::connect(&root.transport(), &introduction("run-1"))
         .await
@@ -283,7 +283,7 @@ fn greeting(content: &str) -> NodeState {
 }
 
 #[tokio::test]
-async fn a_controller_that_was_paused_finds_its_conversation_fenced() {
+async fn a_controller_that_was_paused_finds_its_connection_fenced() {
     let cache = tempfile::tempdir().unwrap();
     let services = Services {
         authorities: Arc::new(Authorities::generate(SystemTime::now()).unwrap()),
@@ -361,10 +361,10 @@ async fn a_run_after_one_that_was_killed_waits_until_its_agent_has_finished_the_
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let told = move |holder: &LockHolder| drop(told.send(holder.clone()));
     let never = watch::Sender::new(false);
-    let patience = Patience::new(Arc::new(told), never.subscribe());
+    let lock_wait = LockWait::new(Arc::new(told), never.subscribe());
     let second = tokio::spawn({
         let transport = root.transport();
-        async move { Node::connect_patiently(&transport, &introduction("run-2"), patience).await }
+        async move { Node::connect_waiting(&transport, &introduction("run-2"), lock_wait).await }
     });
     let holder = loop {
         let holder = heard.recv().await.expect("not refused");

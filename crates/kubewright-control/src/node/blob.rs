@@ -8,7 +8,7 @@ use kubewright_core::wire::frame::encode_data;
 use kubewright_core::wire::{MAX_DATA_BYTES, ToAgent};
 use tokio::io::AsyncReadExt;
 
-use super::conversation::Shared;
+use super::connection::Shared;
 use crate::transport::Reader;
 
 /// How many blobs may be on their way to one node at once.
@@ -56,7 +56,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends a blob; the end of the conversation ends it without error.
+    /// Sends a blob; the end of the connection ends it without error.
     async fn send_blob(&self, blobs: &dyn Blobs, sha256: Digest) -> Result<(), NoBlob> {
         let failed = |cause: String| NoBlob { sha256, cause };
         let mut content = blobs.open_zstd(sha256).await?;

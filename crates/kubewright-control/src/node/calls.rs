@@ -1,4 +1,4 @@
-//! What can be asked of a node, each with its own patience.
+//! What can be asked of a node, each with its own timeout.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ use kubewright_core::wire::{NodeCondition, Reply, Request};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::conversation::{Answer, Pending};
+use super::connection::{Answer, Pending};
 use super::service::{Planned, Progress, Services};
 use super::{Node, NodeCallError};
 
 /// For questions that an agent answers from what it sees.
 const QUICK: Duration = Duration::from_secs(60);
-/// For comparing a whole state, with every file read anew.
+/// For comparing a whole state, with every file read again.
 const INSPECTION: Duration = Duration::from_secs(15 * 60);
 /// For putting back what a run changed: units may take minutes to stop.
 const UNDOING: Duration = Duration::from_secs(30 * 60);
@@ -32,9 +32,9 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// How a node differs from a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// What differs, in order of convergence; surplus last.
+    /// What differs, in order of convergence; orphaned last.
     pub differences: Vec<Difference>,
-    /// Work the agent did so far in this conversation.
+    /// Work the agent did so far in this connection.
     pub counters: Counters,
 }
 
@@ -43,7 +43,7 @@ pub struct Inspection {
 pub struct Work {
     /// What was changed.
     pub changed: Vec<ResourceId>,
-    /// Work the agent did so far in this conversation.
+    /// Work the agent did so far in this connection.
     pub counters: Counters,
 }
 
@@ -158,26 +158,27 @@ impl Node {
     ) -> Result<BTreeMap<String, Option<String>>, NodeCallError> {
         let doing = "probe other nodes";
         // The agent may try them one after the other.
-        let patience = limit * (targets.len() as u32) + MARGIN;
+        let limit = limit * (targets.len() as u32) + MARGIN;
         let request = Request::Probe {
             targets,
             timeout_ms: milliseconds(limit),
         };
-        match self.quick(doing, request, patience).await? {
+        match self.quick(doing, request, limit).await? {
             Reply::Probed { targets } => Ok(targets),
             _ => Err(self.unexpected(doing)),
         }
     }
 
-    /// Listens on those of the ports that are free, until the conversation ends.
+    /// Listens on those of the ports that are free, until the connection ends.
     pub async fn listen(&self, address: IpAddr, ports: Vec<u16>) -> Result<(), NodeCallError> {
         self.done("listen for probes", Request::Listen { address, ports }, QUICK)
             .await
     }
 
     /// Remembers on the node that etcd's bootstrap is finished.
-    pub async fn settle(&self) -> Result<(), NodeCallError> {
-        self.done("settle the bootstrap", Request::Settle {}, QUICK).await
+    pub async fn mark_bootstrapped(&self) -> Result<(), NodeCallError> {
+        self.done("mark etcd as bootstrapped", Request::MarkBootstrapped {}, QUICK)
+            .await
     }
 
     /// Kills the main process of a unit of ours.
@@ -212,18 +213,18 @@ impl Node {
         }
     }
 
-    async fn done(&self, doing: &str, request: Request, patience: Duration) -> Result<(), NodeCallError> {
-        match self.quick(doing, request, patience).await? {
+    async fn done(&self, doing: &str, request: Request, limit: Duration) -> Result<(), NodeCallError> {
+        match self.quick(doing, request, limit).await? {
             Reply::Done {} => Ok(()),
             _ => Err(self.unexpected(doing)),
         }
     }
 
-    async fn quick(&self, doing: &str, request: Request, patience: Duration) -> Result<Reply, NodeCallError> {
+    async fn quick(&self, doing: &str, request: Request, limit: Duration) -> Result<Reply, NodeCallError> {
         let answer = self.ask(doing, request, With::default())?;
-        let answer = timeout(patience, answer)
+        let answer = timeout(limit, answer)
             .await
-            .map_err(|_| self.shared.timed_out(doing, patience))?
+            .map_err(|_| self.shared.timed_out(doing, limit))?
             .map_err(|_| self.shared.lost(doing))?;
         self.checked(answer.reply)
     }

@@ -6,7 +6,7 @@ use kubewright_core::shown::sentence;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::{LockHolder, NodeError, Pulse};
 
-use super::patience::at_hand;
+use super::lock_wait::at_hand;
 
 use crate::transport::TransportError;
 
@@ -26,14 +26,14 @@ pub enum NodeCallError {
         /// How long was waited for it.
         waited: Duration,
     },
-    /// The conversation ended before the answer; when it was asked at all, whether it was done is unknown.
-    #[error("node {node}: {doing}: conversation lost ({cause}); {}", outcome(*asked))]
+    /// The connection ended before the answer; when it was asked at all, whether it was done is unknown.
+    #[error("node {node}: {doing}: connection lost ({cause}); {}", outcome(*asked))]
     Lost {
         /// The node.
         node: NodeName,
         /// What was asked.
         doing: String,
-        /// How the conversation ended.
+        /// How the connection ended.
         cause: String,
         /// Whether it was asked before the end.
         asked: bool,
@@ -42,7 +42,7 @@ pub enum NodeCallError {
     },
     /// The agent gave this side up and freed the lock; another run may have changed the node since.
     #[error(
-        "node {node}: {doing}: the conversation was given up after {} s of silence, and another run may have changed the \
+        "node {node}: {doing}: the connection was given up after {} s of silence, and another run may have changed the \
          node since; {}",
         silent.as_secs(),
         outcome(*asked)
@@ -190,7 +190,7 @@ impl NodeCallError {
                 "run the command again, it waits once more; systemctl list-jobs on {node} shows what is slow there"
             )),
             Self::Lost { node, .. } | Self::Fenced { node, .. } => Some(format!(
-                "run the command again: it looks at {node} anew and goes on from there"
+                "run the command again: it looks at {node} again and goes on from there"
             )),
             Self::TimedOut { node, .. } => Some(format!(
                 "see what {node} is busy with, then run the command again"

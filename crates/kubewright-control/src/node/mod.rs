@@ -1,15 +1,15 @@
-//! One conversation with one node: an agent on the other side, questions and answers, streams of bytes.
+//! One connection with one node: an agent on the other side, questions and answers, streams of bytes.
 //!
-//! [`Node`] is a handle; clones speak in the same conversation, which ends with [`Node::goodbye`] or with the last
+//! [`Node`] is a handle; clones speak in the same connection, which ends with [`Node::goodbye`] or with the last
 //! handle. Everything the agent may ask back — content, signatures, secrets — is answered only while something is
-//! converging, and only if it belongs to the state that was inspected on this very node. When the conversation is lost,
+//! converging, and only if it belongs to the state that was inspected on this very node. When the connection is lost,
 //! every open call says so; whether what was asked has been done is then unknown, and only a new look can tell.
 
 mod blob;
 mod calls;
-mod conversation;
+mod connection;
 mod error;
-mod patience;
+mod lock_wait;
 mod service;
 mod tunnel;
 
@@ -26,14 +26,14 @@ pub use blob::{BlobOpening, Blobs, NoBlob};
 pub use calls::{Inspection, Work};
 pub use error::NodeCallError;
 pub(crate) use error::{last_seen, locked, outcome, overdue};
-pub use patience::{Patience, waiting_for};
+pub use lock_wait::{LockWait, waiting_for};
 pub use service::{Progress, Services};
 pub use tunnel::{Forward, TunnelStream};
 
 use crate::transport::{Transport, TransportError};
-pub(crate) use conversation::boot_time;
-use conversation::{Guard, Shared, Timing};
-use patience::Heard;
+pub(crate) use connection::boot_time;
+use connection::{Guard, Shared, Timing};
+use lock_wait::Heard;
 
 /// How long an agent has to answer the first word.
 const HELLO: Duration = Duration::from_secs(20);
@@ -49,11 +49,11 @@ pub struct Introduction {
     pub cluster: String,
     /// Who runs it, from where, as in `ada@workstation`.
     pub operator: String,
-    /// Whether the node's lock is taken for the length of the conversation.
+    /// Whether the node's lock is taken for the length of the connection.
     pub lock: bool,
 }
 
-/// A conversation with one node.
+/// A connection with one node.
 #[derive(Clone)]
 pub struct Node {
     shared: Arc<Shared>,
@@ -67,7 +67,7 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// Reaches a node and opens the conversation; a lock that somebody else has is not waited for.
+    /// Reaches a node and opens the connection; a lock that somebody else has is not waited for.
     ///
     /// # Errors
     /// [`NodeCallError::Transport`] when the node cannot be reached, [`NodeCallError::Locked`] when the lock is wanted
@@ -76,32 +76,32 @@ impl Node {
         transport: &dyn Transport,
         introduction: &Introduction,
     ) -> Result<Self, NodeCallError> {
-        Self::connect_with(transport, introduction, Patience::none(), Timing::default()).await
+        Self::connect_with(transport, introduction, LockWait::none(), Timing::default()).await
     }
 
     /// The same, but a lock whose holder's controller has gone is waited for.
     ///
     /// # Errors
     /// As [`Node::connect`].
-    pub async fn connect_patiently(
+    pub async fn connect_waiting(
         transport: &dyn Transport,
         introduction: &Introduction,
-        patience: Patience,
+        lock_wait: LockWait,
     ) -> Result<Self, NodeCallError> {
-        Self::connect_with(transport, introduction, patience, Timing::default()).await
+        Self::connect_with(transport, introduction, lock_wait, Timing::default()).await
     }
 
     async fn connect_with(
         transport: &dyn Transport,
         introduction: &Introduction,
-        mut patience: Patience,
+        mut lock_wait: LockWait,
         timing: Timing,
     ) -> Result<Self, NodeCallError> {
         let channel = transport
             .open()
             .await
             .map_err(|error: TransportError| NodeCallError::Transport(Box::new(error)))?;
-        let (shared, guard, greeting) = conversation::start(transport.node().clone(), channel, timing);
+        let (shared, guard, greeting) = connection::start(transport.node().clone(), channel, timing);
         let node = Self {
             shared,
             guard: Arc::new(guard),
@@ -115,11 +115,11 @@ impl Node {
                 cluster: introduction.cluster.clone(),
                 operator: introduction.operator.clone(),
                 lock: introduction.lock,
-                patience_ms: u64::try_from(patience.limit.as_millis()).unwrap_or(u64::MAX),
+                lock_timeout_ms: u64::try_from(lock_wait.limit.as_millis()).unwrap_or(u64::MAX),
             },
         )?;
         let begun = Instant::now();
-        let greeting = match patience.greeting(&node.shared, greeting).await {
+        let greeting = match lock_wait.greeting(&node.shared, greeting).await {
             Heard::Greeting(greeting) => greeting,
             Heard::Nothing(after) => return Err(node.shared.timed_out(doing, after)),
             Heard::End => return Err(node.shared.lost(doing)),
@@ -148,22 +148,22 @@ impl Node {
         &self.shared.node
     }
 
-    /// The work of this conversation's agent, as it last told.
+    /// The work of this connection's agent, as it last told.
     pub fn counters(&self) -> Counters {
         self.shared.state().counters
     }
 
-    /// Whether the conversation has ended.
+    /// Whether the connection has ended.
     pub fn is_lost(&self) -> bool {
         self.shared.is_lost()
     }
 
-    /// Waits until the conversation has ended.
+    /// Waits until the connection has ended.
     pub async fn ended(&self) {
         self.shared.ended().await;
     }
 
-    /// Ends the conversation: the agent releases the lock and exits. Other handles are of no use afterwards.
+    /// Ends the connection: the agent releases the lock and exits. Other handles are of no use afterwards.
     pub async fn goodbye(self) {
         if self.shared.leave().is_ok() && timeout(GOODBYE, self.shared.ended()).await.is_err() {
             tracing::debug!(node = %self.shared.node, "the agent did not leave in time");

@@ -11,7 +11,7 @@ use kubewright_core::secret::Secret;
 use kubewright_core::wire::{SecretText, ToAgent};
 
 use super::Blobs;
-use super::conversation::Shared;
+use super::connection::Shared;
 use crate::authority::Authorities;
 
 /// Is told which resource is being made so, and whether it is done (otherwise: begun).

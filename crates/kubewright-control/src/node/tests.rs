@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use super::*;
 use crate::transport::Memory;
 
-/// The agent's end of a conversation.
+/// The agent's end of a connection.
 struct Agent {
     input: DuplexStream,
     output: DuplexStream,
@@ -129,7 +129,7 @@ where
             play(agent).await;
         }
     });
-    Node::connect_with(&transport, &introduction(), Patience::none(), timing)
+    Node::connect_with(&transport, &introduction(), LockWait::none(), timing)
         .await
         .unwrap()
 }

@@ -1,4 +1,4 @@
-//! Connections from a node to somewhere else, carried in the conversation: how the API and etcd are reached.
+//! Connections from a node to somewhere else, carried in the connection: how the API and etcd are reached.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::conversation::{Shared, TUNNEL_FRAMES};
+use super::connection::{Shared, TUNNEL_FRAMES};
 use super::{Node, NodeCallError};
 
 /// Bytes on their way through this end of a tunnel, each way.

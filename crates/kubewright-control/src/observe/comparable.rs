@@ -1,6 +1,6 @@
 //! What the nodes and the cluster are to have, as far as the next look would find the same.
 //!
-//! Until a cluster exists, every look makes authorities and secrets anew, in memory. A plan saved by one look and applied
+//! Until a cluster exists, every look makes authorities and secrets again, in memory. A plan saved by one look and applied
 //! by another must not depend on them, so what it is compared by is rendered without.
 
 use std::collections::BTreeMap;

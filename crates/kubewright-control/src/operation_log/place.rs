@@ -54,7 +54,7 @@ impl Place {
         )
     }
 
-    /// A control plane, through the conversation with it.
+    /// A control plane, through the connection with it.
     pub(super) fn node(node: Node, name: String) -> Self {
         let (place, mut work) = Self::new();
         tokio::spawn(async move {

@@ -18,12 +18,12 @@ use tokio::sync::watch;
 use super::*;
 use crate::artifact::Store;
 use crate::authority::Authorities;
-use crate::execute::{ClusterApi, Hands, execute};
-use crate::membership::EtcdWays;
+use crate::execute::{ClusterApi, RunContext, execute};
+use crate::membership::EtcdConnections;
 use crate::node::agent_tests::{Root, introduction, state};
 use crate::node::{Blobs, Introduction, Services};
 use crate::report::Silent;
-use crate::session::{OverSsh, Ways};
+use crate::session::{Connections, OverSsh};
 use crate::transport::{Agent, Agents, Transport};
 
 const AGENT_OPERATIONS: &str = "var/lib/kubewright/operations";
@@ -52,7 +52,7 @@ struct Inside {
     hung: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Ways for Inside {
+impl Connections for Inside {
     fn node(&self, session: &Session, node: &spec::Node) -> Arc<dyn Transport> {
         let name = node.name.to_string();
         if self.dead.lock().unwrap().contains(&name) {
@@ -82,7 +82,7 @@ impl Ways for Inside {
         cluster: &Cluster,
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
-    ) -> Arc<dyn EtcdWays> {
+    ) -> Arc<dyn EtcdConnections> {
         OverSsh.etcd(cluster, nodes, authorities)
     }
 }
@@ -97,7 +97,7 @@ impl World {
         let hung: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let cluster = spec::parse(FILE, "cluster.yaml").unwrap().spec;
         let store = Store::open(directory.path().join("cache")).unwrap();
-        let ways = Inside {
+        let connections = Inside {
             roots: roots.clone(),
             dead: Arc::clone(&dead),
             hung: Arc::clone(&hung),
@@ -107,7 +107,7 @@ impl World {
             directory.path(),
             Agents::default(),
             Arc::new(store),
-            Arc::new(ways),
+            Arc::new(connections),
         );
         Self {
             roots,
@@ -178,12 +178,15 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
 }
 
 fn apply() -> Plan {
-    let settle = |node: &str| Step::Settle {
+    let settle = |node: &str| Step::MarkBootstrapped {
         node: node.to_owned(),
     };
     plan(
         Operation::Apply,
-        vec![("cp-1/settle", settle("cp-1")), ("cp-2/settle", settle("cp-2"))],
+        vec![
+            ("cp-1/mark-bootstrapped", settle("cp-1")),
+            ("cp-2/mark-bootstrapped", settle("cp-2")),
+        ],
     )
 }
 
@@ -191,7 +194,7 @@ fn started(step: &str, node: &str) -> report::Event {
     report::Event::StepStarted {
         step: StepId(step.to_owned()),
         node: Some(node.to_owned()),
-        title: "settle etcd".to_owned(),
+        title: "mark etcd as bootstrapped".to_owned(),
     }
 }
 
@@ -199,7 +202,7 @@ fn finished(step: &str, node: &str) -> report::Event {
     report::Event::StepFinished {
         step: StepId(step.to_owned()),
         node: Some(node.to_owned()),
-        title: "settle etcd".to_owned(),
+        title: "mark etcd as bootstrapped".to_owned(),
         changed: 1,
         seconds: 0.5,
     }
@@ -216,11 +219,11 @@ async fn every_control_plane_and_this_computer_have_the_same_record() {
     let log = world.begin(&plan, &nodes).await;
     let first = world.on("cp-3");
     assert_eq!(run_of(&first[0]).begun.operation, "apply");
-    log.event(&started("cp-1/settle", "cp-1"));
-    log.event(&finished("cp-1/settle", "cp-1"));
+    log.event(&started("cp-1/mark-bootstrapped", "cp-1"));
+    log.event(&finished("cp-1/mark-bootstrapped", "cp-1"));
     let outcome = Outcome {
-        finished: [(StepId("cp-1/settle".to_owned()), 0.5)].into(),
-        skipped: vec![StepId("cp-2/settle".to_owned())],
+        finished: [(StepId("cp-1/mark-bootstrapped".to_owned()), 0.5)].into(),
+        skipped: vec![StepId("cp-2/mark-bootstrapped".to_owned())],
         changed: 1,
         was_stopped: true,
         ..Outcome::default()
@@ -244,7 +247,7 @@ async fn a_run_that_is_killed_is_on_record_without_an_end() {
     let world = World::new();
     let nodes = world.nodes().await;
     let log = world.begin(&apply(), &nodes).await;
-    log.event(&started("cp-1/settle", "cp-1"));
+    log.event(&started("cp-1/mark-bootstrapped", "cp-1"));
     log.settle().await;
     // Nothing of the run is left from here on.
     drop((log, nodes));
@@ -256,19 +259,19 @@ async fn a_run_that_is_killed_is_on_record_without_an_end() {
     );
     assert_eq!(history.operations[0].held_by, ["cp-1", "cp-2", "cp-3", "here"]);
     let whole = world.history(Some(&world.session.run[..4])).await;
-    assert_eq!(whole.operations[0].steps[0].step, "cp-1/settle");
+    assert_eq!(whole.operations[0].steps[0].step, "cp-1/mark-bootstrapped");
 }
 
 #[tokio::test]
 async fn a_failed_step_is_on_record_with_the_name_of_its_error() {
     let world = World::new();
     let log = world.begin(&apply(), &BTreeMap::new()).await;
-    log.event(&started("cp-1/settle", "cp-1"));
+    log.event(&started("cp-1/mark-bootstrapped", "cp-1"));
     log.event(&report::Event::StepFailed {
-        step: StepId("cp-1/settle".to_owned()),
+        step: StepId("cp-1/mark-bootstrapped".to_owned()),
         node: Some("cp-1".to_owned()),
         id: ErrorId::of_kind(Kind::Node),
-        error: "settle etcd: no space left on device".to_owned(),
+        error: "mark etcd as bootstrapped: no space left on device".to_owned(),
     });
     log.finish(Ending::Failed, 0).await;
     let run = run_of(&texts(&world.here())[0]);
@@ -276,7 +279,7 @@ async fn a_failed_step_is_on_record_with_the_name_of_its_error() {
     assert_eq!(
         run.steps[0].outcome,
         Some(StepOutcome::failed(
-            "settle etcd: no space left on device",
+            "mark etcd as bootstrapped: no space left on device",
             Some(id)
         ))
     );
@@ -289,8 +292,8 @@ async fn a_control_plane_that_goes_away_stops_neither_the_run_nor_its_log() {
     let log = world.begin(&plan, &nodes).await;
     nodes["cp-2"].clone().goodbye().await;
     world.dead.lock().unwrap().insert("cp-2".to_owned());
-    log.event(&started("cp-1/settle", "cp-1"));
-    log.event(&finished("cp-1/settle", "cp-1"));
+    log.event(&started("cp-1/mark-bootstrapped", "cp-1"));
+    log.event(&finished("cp-1/mark-bootstrapped", "cp-1"));
     log.end(&plan, &Outcome::default()).await;
     assert_eq!(run_of(&world.on("cp-2")[0]).ending, None);
     drop(nodes);
@@ -332,14 +335,14 @@ async fn a_reset_leaves_no_record_on_nodes_and_all_of_it_here() {
     }
     let log = world.begin(&plan, &nodes).await;
     assert_eq!(world.on("cp-1").len(), 1);
-    let hands = Arc::new(hands(
+    let run_context = Arc::new(run_context(
         &nodes,
         Authorities::generate(SystemTime::now()).unwrap(),
         Arc::new(NoBlobs),
     ));
     let reporter: Arc<dyn Reporter> = log.clone();
     let (_stop, is_asked) = watch::channel(false);
-    let outcome = execute(&plan, hands, reporter, is_asked).await;
+    let outcome = execute(&plan, run_context, reporter, is_asked).await;
     assert!(outcome.is_complete(), "{:?}", outcome.failed);
     log.end(&plan, &outcome).await;
     for node in ["cp-1", "cp-2"] {
@@ -390,10 +393,14 @@ impl Blobs for NoBlobs {
     }
 }
 
-fn hands(nodes: &BTreeMap<String, Node>, authorities: Authorities, blobs: Arc<dyn Blobs>) -> Hands {
+fn run_context(
+    nodes: &BTreeMap<String, Node>,
+    authorities: Authorities,
+    blobs: Arc<dyn Blobs>,
+) -> RunContext {
     let authorities = Arc::new(authorities);
     let cluster = spec::parse(FILE, "cluster.yaml").unwrap().spec;
-    Hands {
+    RunContext {
         nodes: nodes.clone(),
         api: OverSsh.api(&cluster, nodes, &authorities),
         services: Services { authorities, blobs },
@@ -454,9 +461,9 @@ async fn nodes_remember_a_run_as_unfinished_until_it_says_goodbye() {
         differences,
     };
     let plan = plan(Operation::Apply, vec![("cp-1/host", step)]);
-    let hands = Arc::new(hands(&nodes, authorities, Arc::new(store)));
+    let run_context = Arc::new(run_context(&nodes, authorities, Arc::new(store)));
     let (_stop, is_asked) = watch::channel(false);
-    let outcome = execute(&plan, Arc::clone(&hands), Arc::new(Silent), is_asked).await;
+    let outcome = execute(&plan, Arc::clone(&run_context), Arc::new(Silent), is_asked).await;
     assert!(outcome.is_complete(), "{:?}", outcome.failed);
     let reader = Introduction {
         lock: false,
@@ -467,7 +474,7 @@ async fn nodes_remember_a_run_as_unfinished_until_it_says_goodbye() {
         .unwrap();
     let unfinished = async || look.facts().await.unwrap().unfinished_run;
     assert_eq!(unfinished().await.as_deref(), Some(world.session.run.as_str()));
-    hands.goodbye().await;
+    run_context.goodbye().await;
     assert_eq!(unfinished().await, None);
 }
 
@@ -515,11 +522,11 @@ async fn no_secret_is_in_any_record_journal_log_or_plan() {
         steps.push((id, step));
     }
     let plan = plan(Operation::Apply, steps);
-    let hands = Arc::new(hands(&nodes, authorities, Arc::new(store)));
+    let run_context = Arc::new(run_context(&nodes, authorities, Arc::new(store)));
     let log = world.begin(&plan, &nodes).await;
     let reporter: Arc<dyn Reporter> = log.clone();
     let (_stop, is_asked) = watch::channel(false);
-    let outcome = execute(&plan, Arc::clone(&hands), reporter, is_asked).await;
+    let outcome = execute(&plan, Arc::clone(&run_context), reporter, is_asked).await;
     log.end(&plan, &outcome).await;
     assert_eq!(
         (outcome.finished.len(), outcome.failed.len()),
@@ -541,7 +548,11 @@ async fn no_secret_is_in_any_record_journal_log_or_plan() {
         ),
         (
             PathBuf::from("the outcome"),
-            format!("{outcome:?} {hands:?}", hands = hands.services.authorities).into_bytes(),
+            format!(
+                "{outcome:?} {run_context:?}",
+                run_context = run_context.services.authorities
+            )
+            .into_bytes(),
         ),
         (PathBuf::from("the debug log"), captured.0.lock().unwrap().clone()),
     ];

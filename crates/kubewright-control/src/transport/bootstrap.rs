@@ -264,9 +264,9 @@ impl Answers {
         }
     }
 
-    fn silence(&self, patience: Duration) -> Failure {
+    fn silence(&self, limit: Duration) -> Failure {
         Failure::Silence {
-            seconds: patience.as_secs(),
+            seconds: limit.as_secs(),
             said: self.said(),
         }
     }

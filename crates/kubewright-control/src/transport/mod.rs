@@ -1,4 +1,4 @@
-//! Ways to reach an agent: over the operator's own `ssh`, as a child process, or inside this process for tests.
+//! Connections to reach an agent: over the operator's own `ssh`, as a child process, or inside this process for tests.
 //!
 //! A [`Transport`] knows one node and opens [`Channel`]s to a running agent there: two streams of bytes, and what is
 //! known about the other end when it is gone. It never interprets what is said (that is [`crate::node`]), never

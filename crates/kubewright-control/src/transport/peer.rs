@@ -22,8 +22,8 @@ impl Tail {
     fn push(&self, bytes: &[u8]) {
         let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
-        let surplus = tail.len().saturating_sub(TAIL_BYTES);
-        tail.drain(..surplus);
+        let orphaned = tail.len().saturating_sub(TAIL_BYTES);
+        tail.drain(..orphaned);
     }
 
     /// The text, with everything a terminal would act on made visible.
@@ -87,11 +87,11 @@ impl Peer {
         self.tail.text()
     }
 
-    /// Waits for the end, at most `patience`, then kills.
-    pub async fn ending(&mut self, patience: Duration) -> Ending {
+    /// Waits for the end, at most `timeout`, then kills.
+    pub async fn ending(&mut self, limit: Duration) -> Ending {
         let mut status = None;
         if let Some(child) = &mut self.child {
-            if let Ok(ended) = timeout(patience, child.wait()).await {
+            if let Ok(ended) = timeout(limit, child.wait()).await {
                 status = ended.ok();
             } else {
                 let _ = child.kill().await;

@@ -232,7 +232,7 @@ impl Ssh {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // An interrupt typed at the terminal is for this program, which ends conversations in order.
+            // An interrupt typed at the terminal is for this program, which ends connections in order.
             .process_group(0)
             .kill_on_drop(true);
         let start = |cause: String| {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kubewright_control::claim::Record;
 use kubewright_control::kube::lease::{read, write};
+use kubewright_control::run_lease::Record;
 
 use crate::control_plane::ControlPlane;
 

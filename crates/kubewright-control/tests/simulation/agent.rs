@@ -22,8 +22,8 @@ use super::programs;
 use super::systemd::{self, PROXY, Pending, failed, said};
 use super::world::World;
 
-/// A conversation with the agent of one machine.
-pub(crate) struct Conversation {
+/// A connection with the agent of one machine.
+pub(crate) struct Connection {
     pub(crate) node: String,
     to_agent: Pipe,
     from_agent: Pipe,
@@ -36,7 +36,7 @@ pub(crate) struct Conversation {
     has_ended: AtomicBool,
 }
 
-impl Conversation {
+impl Connection {
     fn with(node: &str) -> Self {
         Self {
             node: node.to_owned(),
@@ -92,11 +92,11 @@ impl Transport for Way {
     }
 
     fn open(&self) -> Opening<'_> {
-        let conversation = Arc::new(Conversation::with(self.node.as_str()));
+        let connection = Arc::new(Connection::with(self.node.as_str()));
         let channel = Channel {
-            reader: Box::new(AwaitingReader(conversation.from_agent.clone())),
+            reader: Box::new(AwaitingReader(connection.from_agent.clone())),
             writer: Box::new(ControllerOutput {
-                pipe: AwaitingWriter(conversation.to_agent.clone()),
+                pipe: AwaitingWriter(connection.to_agent.clone()),
                 world: Arc::clone(&self.world),
             }),
             peer: Peer::default(),
@@ -104,47 +104,47 @@ impl Transport for Way {
         let root = {
             let mut state = self.world.state();
             if state.is_killed {
-                conversation.cut();
+                connection.cut();
             }
-            state.conversations.push(Arc::clone(&conversation));
-            state.machines[&conversation.node].root.clone()
+            state.connections.push(Arc::clone(&connection));
+            state.machines[&connection.node].root.clone()
         };
         let world = Arc::clone(&self.world);
         let agent = std::thread::Builder::new()
             .stack_size(1 << 20)
-            .spawn(move || serve(&world, &conversation, root))
+            .spawn(move || serve(&world, &connection, root))
             .unwrap();
         self.world.threads.lock().unwrap().push(agent);
         Box::pin(async { Ok(channel) })
     }
 }
 
-fn serve(world: &Arc<World>, conversation: &Arc<Conversation>, root: PathBuf) {
-    let input = BlockingReader(conversation.to_agent.clone());
+fn serve(world: &Arc<World>, connection: &Arc<Connection>, root: PathBuf) {
+    let input = BlockingReader(connection.to_agent.clone());
     let output = AgentOutput {
-        pipe: BlockingWriter(conversation.from_agent.clone()),
+        pipe: BlockingWriter(connection.from_agent.clone()),
         world: Arc::clone(world),
-        conversation: Arc::clone(conversation),
+        connection: Arc::clone(connection),
     };
     let system: Arc<dyn System> = Arc::new(Agent {
         world: Arc::clone(world),
-        conversation: Arc::clone(conversation),
+        connection: Arc::clone(connection),
         root,
     });
     let served = kubewright_agent::serve::serve(&system, input, output);
-    conversation.from_agent.end();
-    conversation.has_ended.store(true, Ordering::SeqCst);
+    connection.from_agent.end();
+    connection.has_ended.store(true, Ordering::SeqCst);
     let mut state = world.state();
     if let Err(error) = served {
         state
             .violations
-            .push(format!("{}: the agent says: {error}", conversation.node));
+            .push(format!("{}: the agent says: {error}", connection.node));
     }
-    if let Some(loss) = state.to_reboot.get(&conversation.node).copied() {
-        world.reboot(&mut state, &conversation.node, loss);
+    if let Some(loss) = state.to_reboot.get(&connection.node).copied() {
+        world.reboot(&mut state, &connection.node, loss);
     }
     // The controller may have died with the agent's last word.
-    if conversation.kills.swap(false, Ordering::SeqCst) {
+    if connection.kills.swap(false, Ordering::SeqCst) {
         world.kill_controller(&mut state);
     }
 }
@@ -153,12 +153,12 @@ fn serve(world: &Arc<World>, conversation: &Arc<Conversation>, root: PathBuf) {
 pub(crate) fn machine(world: &Arc<World>, node: &str) -> Arc<dyn System> {
     Arc::new(Agent {
         world: Arc::clone(world),
-        conversation: Arc::new(Conversation::with(node)),
+        connection: Arc::new(Connection::with(node)),
         root: world.state().machines[node].root.clone(),
     })
 }
 
-/// What the controller writes; a controller that lets go of it ends the conversation.
+/// What the controller writes; a controller that lets go of it ends the connection.
 struct ControllerOutput {
     pipe: AwaitingWriter,
     world: Arc<World>,
@@ -187,24 +187,24 @@ impl AsyncWrite for ControllerOutput {
 struct AgentOutput {
     pipe: BlockingWriter,
     world: Arc<World>,
-    conversation: Arc<Conversation>,
+    connection: Arc<Connection>,
 }
 
 impl Write for AgentOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let conversation = &self.conversation;
+        let connection = &self.connection;
         self.world.touch();
-        if conversation.is_dead.load(Ordering::SeqCst) {
+        if connection.is_dead.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if conversation.kills.swap(false, Ordering::SeqCst) {
+        if connection.kills.swap(false, Ordering::SeqCst) {
             self.world.kill_controller(&mut self.world.state());
         }
-        if conversation.is_unheard.load(Ordering::SeqCst) {
+        if connection.is_unheard.load(Ordering::SeqCst) {
             // Its last word is said, or it waits for an answer that will not come.
             let says = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
             if says(b"\"type\":\"reply\"") || says(b"\"type\":\"need") {
-                conversation.let_go();
+                connection.let_go();
             }
             return Ok(bytes.len());
         }
@@ -219,13 +219,13 @@ impl Write for AgentOutput {
 /// The agent's machine, as long as its process lives.
 struct Agent {
     world: Arc<World>,
-    conversation: Arc<Conversation>,
+    connection: Arc<Connection>,
     root: PathBuf,
 }
 
 impl Agent {
     fn alive(&self) -> io::Result<()> {
-        if self.conversation.is_dead.load(Ordering::SeqCst) {
+        if self.connection.is_dead.load(Ordering::SeqCst) {
             return Err(io::Error::other("the agent was killed"));
         }
         Ok(())
@@ -239,7 +239,7 @@ impl System for Agent {
 
     fn run(&self, command: &Command) -> io::Result<Output> {
         self.alive()?;
-        let node = &self.conversation.node;
+        let node = &self.connection.node;
         let mut state = self.world.state();
         let line = command.line();
         if line.contains("-----BEGIN") || state.secrets.iter().any(|secret| line.contains(secret)) {
@@ -263,7 +263,7 @@ impl System for Agent {
             Pending::Up(units) => {
                 let is_up = self.world.wait_for(|state| {
                     let machine = &state.machines[node];
-                    if self.conversation.is_dead.load(Ordering::SeqCst) {
+                    if self.connection.is_dead.load(Ordering::SeqCst) {
                         return Some(false);
                     }
                     let mut units = units.iter().map(|name| machine.units.get(name));
@@ -286,7 +286,7 @@ impl System for Agent {
         input.read_to_string(&mut archive)?;
         self.alive()?;
         let mut state = self.world.state();
-        let machine = state.machines.get_mut(&self.conversation.node).unwrap();
+        let machine = state.machines.get_mut(&self.connection.node).unwrap();
         if command.program != "ctr" {
             return Ok(said(""));
         }
@@ -322,7 +322,7 @@ impl System for Agent {
 
     fn http_status(&self, url: &str, ca_file: Option<&str>) -> Option<Result<u16, String>> {
         let state = self.world.state();
-        let node = &self.conversation.node;
+        let node = &self.connection.node;
         let machine = &state.machines[node];
         let refused = Some(Err("connection refused".to_owned()));
         if self.alive().is_err() {
@@ -354,7 +354,7 @@ impl System for Agent {
     fn sync(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         self.alive()?;
         let state = self.world.state();
-        if let Some(disk) = state.machines[&self.conversation.node].disk.borrow_mut().as_mut() {
+        if let Some(disk) = state.machines[&self.connection.node].disk.borrow_mut().as_mut() {
             disk.sync(file);
         }
         Ok(())
@@ -365,13 +365,13 @@ impl System for Agent {
     }
 
     fn effect(&self, doing: &str) -> io::Result<()> {
-        let node = &self.conversation.node;
+        let node = &self.connection.node;
         let mut state = self.world.state();
         if let Some(loss) = state.to_reboot.get(node).copied() {
             self.world.reboot(&mut state, node, loss);
         }
         self.alive()?;
-        if self.conversation.kills.swap(false, Ordering::SeqCst) {
+        if self.connection.kills.swap(false, Ordering::SeqCst) {
             self.world.kill_controller(&mut state);
         }
         if let Some(path) = doing.strip_prefix("rename ")
@@ -384,20 +384,20 @@ impl System for Agent {
         match self.world.note_effect(&mut state, node, doing) {
             None => return Ok(()),
             Some(Kind::KilledBefore) => {
-                self.conversation.kill();
+                self.connection.kill();
                 self.world.kill_controller(&mut state);
             }
             Some(Kind::KilledAfter) => {
-                self.conversation.kills.store(true, Ordering::SeqCst);
+                self.connection.kills.store(true, Ordering::SeqCst);
                 return Ok(());
             }
             Some(Kind::ReplyLost) => {
-                self.conversation.is_unheard.store(true, Ordering::SeqCst);
-                self.conversation.from_agent.cut();
+                self.connection.is_unheard.store(true, Ordering::SeqCst);
+                self.connection.from_agent.cut();
                 return Ok(());
             }
             Some(Kind::Reset) => {
-                self.conversation.cut();
+                self.connection.cut();
                 return Ok(());
             }
             Some(kind) => {

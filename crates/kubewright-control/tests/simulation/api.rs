@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kubewright_control::authority::Authorities;
 use kubewright_control::error::{Error, Kind as ErrorKind};
-use kubewright_control::execute::{Asking, ClusterApi};
+use kubewright_control::execute::{BoxFuture, ClusterApi};
 use kubewright_control::node::Node;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};
@@ -119,11 +119,11 @@ impl Api {
 }
 
 impl ClusterApi for Api {
-    fn find<'a>(&'a self, _: &'a Observed) -> Asking<'a, bool> {
+    fn find<'a>(&'a self, _: &'a Observed) -> BoxFuture<'a, bool> {
         Box::pin(async { self.reach(&mut self.world.state()).is_some() })
     }
 
-    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>> {
+    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, Result<ObservedApi, Error>> {
         Box::pin(async move {
             self.ask(|state, through| {
                 let nodes = state.objects_of(through)?.nodes.clone();
@@ -171,7 +171,7 @@ impl ClusterApi for Api {
         self.desired.lock().unwrap().order.clone()
     }
 
-    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>> {
+    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>> {
         Box::pin(async move {
             let Some(mut seen) = seen else { return Ok(None) };
             self.ask(|state, through| {
@@ -184,8 +184,8 @@ impl ClusterApi for Api {
                         seen.objects.insert(name.clone(), diff);
                     }
                 }
-                let surplus = present.objects.keys();
-                seen.surplus = surplus
+                let orphaned = present.objects.keys();
+                seen.orphaned = orphaned
                     .filter(|name| !desired.objects.contains_key(*name))
                     .cloned()
                     .collect();
@@ -204,11 +204,11 @@ impl ClusterApi for Api {
         })
     }
 
-    fn client(&self) -> Asking<'_, Result<kube::Client, Error>> {
+    fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>> {
         Box::pin(async { Err(Error::new(ErrorKind::Api, "the simulated API has no address")) })
     }
 
-    fn register_nodes<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn register_nodes<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             for name in names {
                 let node = self.desired.lock().unwrap().nodes[name].clone();
@@ -221,7 +221,7 @@ impl ClusterApi for Api {
         })
     }
 
-    fn apply_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn apply_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             for name in names {
                 let object = self.desired.lock().unwrap().objects[name].clone();
@@ -234,7 +234,7 @@ impl ClusterApi for Api {
         })
     }
 
-    fn delete_objects<'a>(&'a self, names: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn delete_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             for name in names {
                 self.change(&format!("delete {name}"), |objects| {
@@ -246,7 +246,7 @@ impl ClusterApi for Api {
         })
     }
 
-    fn wait<'a>(&'a self, condition: &'a Condition, _: Duration) -> Asking<'a, Result<(), Error>> {
+    fn wait<'a>(&'a self, condition: &'a Condition, _: Duration) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             self.ask(|state, through| {
                 let present = state.objects_of(through)?.clone();

@@ -161,11 +161,11 @@ pub(crate) fn differences(
         }
         Some(_) => None,
     });
-    let surplus = found
+    let orphaned = found
         .iter()
         .filter(|(name, _)| !wanted.contains_key(*name))
-        .map(|(name, line)| format!("{name}: surplus, {line}"));
-    missing.chain(surplus).collect()
+        .map(|(name, line)| format!("{name}: orphaned, {line}"));
+    missing.chain(orphaned).collect()
 }
 
 /// What must not be at the end of any way.

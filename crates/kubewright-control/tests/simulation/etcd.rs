@@ -33,7 +33,7 @@ pub(crate) struct Meddling {
     /// Members that do not vote; they say that they are healthy all the same.
     pub(crate) learners: BTreeSet<String>,
     /// Voting members on no machine, which are down.
-    pub(crate) strangers: BTreeSet<String>,
+    pub(crate) unknown_members: BTreeSet<String>,
     /// The member an alarm is about.
     pub(crate) alarm: Option<String>,
 }
@@ -102,7 +102,7 @@ pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
         .members
         .iter()
         .filter(|name| !meddling.learners.contains(*name));
-    let (voters, strangers) = (voters.collect::<Vec<_>>(), meddling.strangers.len());
+    let (voters, strangers) = (voters.collect::<Vec<_>>(), meddling.unknown_members.len());
     let running = voters
         .iter()
         .filter_map(|name| member(state.machines.get(*name)?))

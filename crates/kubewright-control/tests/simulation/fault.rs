@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     ReplyLost,
     /// The effect happens, both sides notice that the connection is gone, and the controller goes on without the node.
     Reset,
-    /// The effect does not happen, the machine starts anew, and the controller goes on without it.
+    /// The effect does not happen, the machine starts again, and the controller goes on without it.
     Rebooted,
     /// The same, and of what the agent wrote and did not sync nothing is there any more, neither contents nor names.
     WritesLost,
@@ -35,7 +35,7 @@ impl Kind {
         Self::ContentsLost,
     ];
 
-    /// What the machine's disk loses, when the machine starts anew.
+    /// What the machine's disk loses, when the machine starts again.
     pub(crate) const fn loss(self) -> Option<Loss> {
         match self {
             Self::Rebooted => Some(Loss::Nothing),

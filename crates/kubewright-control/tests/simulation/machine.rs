@@ -206,7 +206,7 @@ impl Machine {
             .retain(|_, unit| unit.loaded.is_some() || unit.is_wanted);
     }
 
-    /// The machine starts anew: memory is empty, the disks are as they were, enabled units are wanted.
+    /// The machine starts again: memory is empty, the disks are as they were, enabled units are wanted.
     pub(crate) fn boot(&mut self) {
         self.boots += 1;
         self.units.clear();

@@ -1,4 +1,4 @@
-//! The simulated cluster: whole operations of the real planner, executor, authority, conversation and agent, on machines
+//! The simulated cluster: whole operations of the real planner, executor, authority, connection and agent, on machines
 //! that are directories, and a fault at every step of them.
 
 #![allow(
@@ -73,8 +73,8 @@ fn main() -> ExitCode {
         .map(String::as_str)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    if let [size::CONTROLLER, ways, nodes] = words.as_slice() {
-        size::control(ways, nodes);
+    if let [size::CONTROLLER, connections, nodes] = words.as_slice() {
+        size::control(connections, nodes);
         return ExitCode::SUCCESS;
     }
     let fixture = Fixture::new();

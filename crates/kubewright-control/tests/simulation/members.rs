@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kubewright_control::execute::Asking;
-use kubewright_control::membership::{EtcdWay, EtcdWays};
+use kubewright_control::execute::BoxFuture;
+use kubewright_control::membership::{EtcdConnection, EtcdConnections};
 use kubewright_control::node::Node;
 use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};
 
 use super::etcd;
 use super::world::{State, World};
 
-/// The ways to the members of a simulated world.
+/// The connections to the members of a simulated world.
 pub(crate) struct Members {
     world: Arc<World>,
     nodes: BTreeMap<String, Node>,
@@ -23,8 +23,8 @@ impl Members {
     }
 }
 
-impl EtcdWays for Members {
-    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>> {
+impl EtcdConnections for Members {
+    fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>> {
         let is_there = self.nodes.get(node).is_some_and(|node| !node.is_lost());
         let way = One {
             world: Arc::clone(&self.world),
@@ -32,7 +32,7 @@ impl EtcdWays for Members {
         };
         Box::pin(async move {
             if is_there {
-                Ok(Box::new(way) as Box<dyn EtcdWay>)
+                Ok(Box::new(way) as Box<dyn EtcdConnection>)
             } else {
                 Err("the node cannot be reached".to_owned())
             }
@@ -45,8 +45,8 @@ struct One {
     node: String,
 }
 
-impl EtcdWay for One {
-    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>> {
+impl EtcdConnection for One {
+    fn status(&self) -> BoxFuture<'_, Result<EtcdStatus, String>> {
         Box::pin(async {
             let state = self.world.state();
             if state.machines.get(&self.node).and_then(etcd::member).is_none() {
@@ -66,7 +66,7 @@ impl EtcdWay for One {
         })
     }
 
-    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>> {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>> {
         Box::pin(async {
             let state = self.world.state();
             if !etcd::has_quorum(&state, &self.node) {
@@ -87,7 +87,9 @@ impl EtcdWay for One {
 fn names(state: &State, machine: &str) -> Vec<String> {
     let own = state.machines.get(machine).and_then(etcd::member);
     let own = own.map(|own| own.members.clone()).unwrap_or_default();
-    own.into_iter().chain(state.meddling.strangers.clone()).collect()
+    own.into_iter()
+        .chain(state.meddling.unknown_members.clone())
+        .collect()
 }
 
 fn id(state: &State, machine: &str, name: &str) -> u64 {

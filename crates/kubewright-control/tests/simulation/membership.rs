@@ -1,5 +1,5 @@
 //! What somebody made of etcd's members is seen by the plan: what would lose the quorum is refused before anything is
-//! changed, by the name of the member, and the same command goes on when that is mended.
+//! changed, by the name of the member, and the same command goes on when that is repaired.
 
 use std::sync::Arc;
 
@@ -31,7 +31,11 @@ const CASES: [Case; 6] = [
     Case {
         name: "an unknown member, an argument of etcd changes",
         change: ETCD_ARGUMENT,
-        meddle: |world| make(world, |meddling| meddling.strangers.extend(["db-9".to_owned()])),
+        meddle: |world| {
+            make(world, |meddling| {
+                meddling.unknown_members.extend(["db-9".to_owned()])
+            })
+        },
         refusal: Some(
             "etcd has a member \"db-9\" (https://db-9.invalid:2380) on no control plane of cluster.yaml",
         ),
@@ -39,7 +43,11 @@ const CASES: [Case; 6] = [
     Case {
         name: "an unknown member, an argument of API servers changes",
         change: API_ARGUMENT,
-        meddle: |world| make(world, |meddling| meddling.strangers.extend(["db-9".to_owned()])),
+        meddle: |world| {
+            make(world, |meddling| {
+                meddling.unknown_members.extend(["db-9".to_owned()])
+            })
+        },
         refusal: None,
     },
     Case {
@@ -113,9 +121,9 @@ fn attempt(fixture: &Fixture, world: &Arc<World>, case: &Case) -> Option<String>
             return Some(done);
         }
         make(world, |meddling| *meddling = Meddling::default());
-        let mended = apply();
-        if !mended.is_complete() {
-            return Some(format!("mended, it was to go on: {:#?}", mended.errors));
+        let repaired = apply();
+        if !repaired.is_complete() {
+            return Some(format!("repaired, it was to go on: {:#?}", repaired.errors));
         }
     } else if !ended.is_complete() {
         return Some(format!("it was to be done: {:#?}", ended.errors));

@@ -25,7 +25,7 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// One direction of a conversation.
+/// One direction of a connection.
 #[derive(Clone, Default)]
 pub(crate) struct Pipe(Arc<(Mutex<State>, Condvar)>);
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use kubewright_control::authority::Authorities;
 use kubewright_control::execute::{ClusterApi, execute};
-use kubewright_control::membership::EtcdWays;
+use kubewright_control::membership::EtcdConnections;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, look_before_reset, observe};
 use kubewright_control::report::{Reporter, Silent};
-use kubewright_control::session::{Purpose, Session, Ways};
+use kubewright_control::session::{Connections, Purpose, Session};
 use kubewright_control::transport::Transport;
 use kubewright_core::pki;
 use kubewright_core::plan::{Plan, plan_apply, plan_reset};
@@ -55,10 +55,10 @@ impl Ended {
     }
 }
 
-/// The ways of a simulated world.
+/// The connections of a simulated world.
 struct Simulated(Arc<World>);
 
-impl Ways for Simulated {
+impl Connections for Simulated {
     fn node(&self, _: &Session, node: &SpecNode) -> Arc<dyn Transport> {
         Arc::new(Way {
             world: Arc::clone(&self.0),
@@ -75,7 +75,12 @@ impl Ways for Simulated {
         Arc::new(Api::new(Arc::clone(&self.0), nodes.clone(), authorities))
     }
 
-    fn etcd(&self, _: &Cluster, nodes: &BTreeMap<String, Node>, _: &Arc<Authorities>) -> Arc<dyn EtcdWays> {
+    fn etcd(
+        &self,
+        _: &Cluster,
+        nodes: &BTreeMap<String, Node>,
+        _: &Arc<Authorities>,
+    ) -> Arc<dyn EtcdConnections> {
         Arc::new(Members::new(Arc::clone(&self.0), nodes.clone()))
     }
 }
@@ -139,7 +144,7 @@ async fn perform(
     )
     .unwrap();
     let reporter: Arc<dyn Reporter> = Arc::new(Silent);
-    let (plan, hands) = match operation {
+    let (plan, run_context) = match operation {
         Operation::Apply => {
             let observation = match observe(&session, Purpose::Change, false, &reporter).await {
                 Ok(observation) => observation,
@@ -156,7 +161,7 @@ async fn perform(
                 &observation.observed,
             );
             match plan {
-                Ok(plan) => (plan, observation.hands),
+                Ok(plan) => (plan, observation.run_context),
                 Err(refusal) => {
                     ended.errors.push(format!("refused: {refusal}"));
                     return;
@@ -165,7 +170,7 @@ async fn perform(
         }
         Operation::Reset => match look_before_reset(&session, Purpose::Change, &reporter).await {
             Ok(look) => match plan_reset(cluster, &look.observed) {
-                Ok(plan) => (plan, Arc::new(look.into_hands(&session))),
+                Ok(plan) => (plan, Arc::new(look.into_run_context(&session))),
                 Err(refusal) => {
                     ended.errors.push(format!("refused: {refusal}"));
                     return;
@@ -180,7 +185,7 @@ async fn perform(
     ended.planned = Some(plan.changes());
     ended.steps = titles(&plan);
     let (_stop, stopped) = watch::channel(false);
-    let outcome = execute(&plan, hands, reporter, stopped).await;
+    let outcome = execute(&plan, run_context, reporter, stopped).await;
     ended.errors = outcome
         .failed
         .iter()
@@ -220,12 +225,12 @@ fn secrets(authorities: &Authorities) -> Vec<String> {
 
 /// Waits until every agent has left; one that nobody will answer any more is told so.
 fn await_agents(world: &World) {
-    let conversations = std::mem::take(&mut world.state().conversations);
+    let connections = std::mem::take(&mut world.state().connections);
     let threads = std::mem::take(&mut *world.threads.lock().unwrap());
     while threads.iter().any(|thread| !thread.is_finished()) {
         if world.is_idle() {
-            for conversation in &conversations {
-                conversation.let_go();
+            for connection in &connections {
+                connection.let_go();
             }
         }
         std::thread::sleep(Duration::from_micros(400));

@@ -5,22 +5,22 @@
 //! does in the real world: by one child process that is `ssh` to it. A few lines of shell play that, because what logging
 //! in costs is OpenSSH's matter; what they need is not counted. The API answers from a file.
 
+mod connections;
 mod controller;
 mod still;
-mod ways;
 
 use std::process::Command;
 
 use super::fixture::Fixture;
 use super::run::{Operation, run};
 use super::world::World;
+use connections::Connections;
 use controller::Needed;
-use ways::Ways;
 
 pub(crate) use controller::control;
 
 const CONTROL_PLANES: usize = 3;
-/// The first argument of the controller's process; the directory of the ways follows, and the number of nodes.
+/// The first argument of the controller's process; the directory of the connections follows, and the number of nodes.
 pub(crate) const CONTROLLER: &str = "size-controller";
 
 /// Builds a cluster of so many nodes, applies it once more, and tells what that took; what went wrong with it.
@@ -32,10 +32,10 @@ pub(crate) fn measure(fixture: &Fixture, nodes: usize) -> Vec<String> {
         return failed(nodes, &format!("building them failed: {:#?}", built.errors));
     }
     world.begin(Vec::new(), false);
-    let ways = Ways::to(&world);
+    let connections = Connections::to(&world);
     let controller = Command::new(std::env::current_exe().unwrap())
         .arg(CONTROLLER)
-        .arg(ways.path())
+        .arg(connections.path())
         .arg(nodes.to_string())
         .output()
         .unwrap();
@@ -47,7 +47,7 @@ pub(crate) fn measure(fixture: &Fixture, nodes: usize) -> Vec<String> {
             return failed(nodes, &format!("the controller said nothing: {error}: {words}"));
         }
     };
-    ways.end();
+    connections.end();
     let effects: usize = world.state().effects.values().map(Vec::len).sum();
     println!(
         "no change: {nodes} nodes, {} changes, {effects} effects, {:.2} s, {:.1} ms for each node; the controller alone: \

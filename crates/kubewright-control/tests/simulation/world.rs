@@ -16,7 +16,7 @@ use kubewright_core::spec::Cluster;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::agent::Conversation;
+use super::agent::Connection;
 use super::disk::{Disk, Loss};
 use super::etcd;
 use super::fault::{Fault, Kind};
@@ -56,9 +56,9 @@ pub(crate) struct State {
     pub(crate) fired: usize,
     /// The controller of this run is dead.
     pub(crate) is_killed: bool,
-    /// Machines that start anew as soon as their agent's hand is off them.
+    /// Machines that start again as soon as their agent's hand is off them.
     pub(crate) to_reboot: BTreeMap<String, Loss>,
-    pub(crate) conversations: Vec<Arc<Conversation>>,
+    pub(crate) connections: Vec<Arc<Connection>>,
     /// etcd clusters that had a quorum.
     pub(crate) founded: BTreeSet<String>,
     /// All control planes have served at once: from now on at most one is down at any moment.
@@ -147,12 +147,12 @@ impl World {
     /// Nothing has happened for so long that nothing will.
     pub(crate) fn is_idle(&self) -> bool {
         let last = Duration::from_micros(self.last_activity.load(Ordering::Relaxed));
-        let patience = if self.has_trouble.load(Ordering::Relaxed) {
+        let limit = if self.has_trouble.load(Ordering::Relaxed) {
             PATIENCE
         } else {
             LONG_PATIENCE
         };
-        self.began.elapsed().saturating_sub(last) > patience
+        self.began.elapsed().saturating_sub(last) > limit
     }
 
     /// Begins a run with these faults.
@@ -223,11 +223,11 @@ impl World {
         Some(state.faults.remove(at).kind)
     }
 
-    /// The controller is gone, and with it every conversation.
+    /// The controller is gone, and with it every connection.
     pub(crate) fn kill_controller(&self, state: &mut State) {
         state.is_killed = true;
-        for conversation in &state.conversations {
-            conversation.cut();
+        for connection in &state.connections {
+            connection.cut();
         }
         self.killed.notify_one();
         self.changed.notify_all();
@@ -236,10 +236,10 @@ impl World {
     /// A machine loses its power, now or as soon as no agent has its hand on it.
     pub(crate) fn cut_power(&self, state: &mut State, node: &str, loss: Loss, own_thread: bool) {
         let mut is_held = false;
-        for conversation in state.conversations.iter().filter(|found| found.node == node) {
-            is_held |= !conversation.has_ended();
-            conversation.kill();
-            conversation.cut();
+        for connection in state.connections.iter().filter(|found| found.node == node) {
+            is_held |= !connection.has_ended();
+            connection.kill();
+            connection.cut();
         }
         if is_held && !own_thread {
             state.to_reboot.insert(node.to_owned(), loss);
@@ -248,7 +248,7 @@ impl World {
         }
     }
 
-    /// A machine starts anew, with what its disk still has.
+    /// A machine starts again, with what its disk still has.
     pub(crate) fn reboot(&self, state: &mut State, node: &str, loss: Loss) {
         state.to_reboot.remove(node);
         if let Some(machine) = state.machines.get_mut(node) {
@@ -370,13 +370,13 @@ impl State {
             && !machine.has("/var/lib/kubewright/settled")
             && let Some(member) = &process.member
         {
-            let settled = self.machines.values().any(|other| {
+            let bootstrapped = self.machines.values().any(|other| {
                 other.has("/var/lib/kubewright/settled")
                     && etcd::stored(other).is_none_or(|stored| stored.cluster != member.cluster)
             });
-            if settled {
+            if bootstrapped {
                 self.violations.push(format!(
-                    "{node}: a second etcd cluster begins beside a settled one"
+                    "{node}: a second etcd cluster begins beside a bootstrapped one"
                 ));
             }
         }

@@ -131,7 +131,7 @@ fn service_section(process: &Process) -> String {
         }
     }
     if !matches!(process.readiness, Readiness::Finished) {
-        // An API server whose etcd is gone does not end by itself; systemd's own patience is 90 s.
+        // An API server whose etcd is gone does not end by itself; systemd waits 90 s.
         line(&mut text, "TimeoutStopSec", "20");
     }
     if let Some(user) = process.user {

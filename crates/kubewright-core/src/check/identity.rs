@@ -159,7 +159,7 @@ fn authorities(look: &Look, found: &mut Found) {
 }
 
 fn member(look: &Look, subject: &Subject, found: &mut Found) {
-    if look.observed.is_settled() && subject.node.is_control_plane() && !subject.facts.has_etcd_data {
+    if look.observed.is_bootstrapped() && subject.node.is_control_plane() && !subject.facts.has_etcd_data {
         found.error(
             Kind::MemberWithoutData,
             subject.name(),

@@ -10,7 +10,7 @@ kinds! {
         /// Returns what to do in general; a finding says it with the node's own names and figures.
         remedy = 1,
     }
-    /// No conversation with the node was possible.
+    /// No connection with the node was possible.
     NodeUnreachable = "node-unreachable":
         "Error. The node does not answer over SSH as it should: no connection, an unknown or changed host key, a refused \
          login, no root rights, or no place for the agent. Nothing else is known about the node then.";
@@ -57,7 +57,7 @@ kinds! {
         "Error. Nodes of this cluster hold different certificates of the same authority, so that they cannot trust each \
          other.";
         "Find out which node is the stranger (`openssl x509 -noout -fingerprint -in FILE`); do not apply before that.";
-    /// A settled cluster has a control plane without data.
+    /// A bootstrapped cluster has a control plane without data.
     MemberWithoutData = "member-without-data":
         "Error. The cluster was bootstrapped before, but a control plane has no etcd data. Also rule \
          `remove-before-add`.";
@@ -153,7 +153,7 @@ kinds! {
     /// No inodes.
     Inodes = "inodes":
         "Error. Fewer than 10000 free inodes on a file system that is written: one ordinary image has as many files.";
-        "Remove files (`df -i` and `du --inodes` tell where they are), or make the file system anew with more inodes.";
+        "Remove files (`df -i` and `du --inodes` tell where they are), or make the file system again with more inodes.";
     /// Not writable.
     ReadOnly = "read-only":
         "Error. A file system kubewright writes to is mounted read-only; after a disk error the kernel does that too.";

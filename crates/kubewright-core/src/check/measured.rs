@@ -12,7 +12,7 @@ pub struct Measured {
     pub clocks: BTreeMap<String, Clock>,
     /// Connections that could not be made.
     pub unreachable: Vec<Unreachable>,
-    /// Nodes with which no conversation was possible.
+    /// Nodes with which no connection was possible.
     pub silent: BTreeMap<String, Silent>,
 }
 

@@ -197,7 +197,7 @@ fn product_uuids(single: &[&Subject], found: &mut Found) {
                     others(&subjects, subject)
                 ),
                 "give the clone a number of its own in the hypervisor (such as `uuid` in libvirt or `uuid.bios` in \
-                 VMware), and boot it anew",
+                 VMware), and boot it again",
             );
         }
     }

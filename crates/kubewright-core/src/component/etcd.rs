@@ -46,7 +46,7 @@ pub fn component(view: &View) -> Component {
     component.reads.push(Resource::Binary(view.binary("etcd")));
     component.shared.push(authority_id(AuthorityName::Etcd));
 
-    // etcd reads certificates anew for every connection.
+    // etcd reads certificates again for every connection.
     let (server, peer) = (server_certificate(view), peer_certificate(view));
     let process = process(view, &server, &peer);
     component

@@ -149,12 +149,12 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
                 };
                 found.push(finding(kind, name, message, diff.clone()));
             }
-            for name in &api.surplus {
-                found.push(finding(Kind::ObjectSurplus, name, "is no longer wanted", None));
+            for name in &api.orphaned {
+                found.push(finding(Kind::OrphanedObject, name, "is no longer wanted", None));
             }
             for (name, holds) in &api.kept {
                 let message = format!("is no longer wanted, and is kept: it holds {}", sentence(holds));
-                found.push(finding(Kind::ObjectSurplus, name, &message, None));
+                found.push(finding(Kind::OrphanedObject, name, &message, None));
             }
             for name in &api.deployments_unavailable {
                 let name = format!("Deployment {name}");
@@ -175,7 +175,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
             None,
         )),
         Some(etcd) => {
-            for member in etcd.strangers(seen.cluster) {
+            for member in etcd.unknown_members(seen.cluster) {
                 let name = match member.name.as_str() {
                     "" => "a member without a name",
                     name => name,

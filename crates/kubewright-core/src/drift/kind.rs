@@ -9,10 +9,10 @@ kinds! {
         title = 0,
         /// Returns what is compared with what.
         means = 1,
-        /// Returns what mends it.
-        mended = 2,
+        /// Returns what repairs it.
+        repaired = 2,
     }
-    /// No conversation with the machine.
+    /// No connection with the machine.
     NodeUnreachable = "node-unreachable":
         "not reached";
         "The machine could not be looked at. What API and etcd say of it is told all the same. One control plane at least \
@@ -33,7 +33,7 @@ kinds! {
         "changed files";
         "The content of a file (or the target of a link) is not what cluster.yaml makes of it. Shown as a diff when it is \
          text, not large and looks like no secret.";
-        "`kubewright apply` writes it anew and restarts the units that read it.";
+        "`kubewright apply` writes it again and restarts the units that read it.";
     /// Owner or mode differ.
     AccessChanged = "access-changed":
         "changed owners and modes";
@@ -49,7 +49,7 @@ kinds! {
     Certificate = "certificate":
         "certificates";
         "A certificate is missing, expired or about to expire, is of another authority, or has other names or usages.";
-        "`kubewright apply` issues it anew.";
+        "`kubewright apply` issues it again.";
     /// A program differs.
     BinaryChanged = "binary-changed":
         "changed programs";
@@ -69,7 +69,7 @@ kinds! {
     UnitChanged = "unit-changed":
         "changed units";
         "A unit's file in `/etc/systemd/system` was edited or removed, has another owner or mode, or systemd has not read it.";
-        "`kubewright apply` writes it anew and restarts the unit. Arguments belong into `spec.components`.";
+        "`kubewright apply` writes it again and restarts the unit. Arguments belong into `spec.components`.";
     /// A drop-in or another override.
     UnitOverridden = "unit-overridden":
         "overridden units";
@@ -104,7 +104,7 @@ kinds! {
         "A unit was last started by kubewright with other files than are on disk now.";
         "`kubewright apply` restarts the unit.";
     /// Something kubewright no longer wants.
-    Surplus = "surplus":
+    Orphaned = "orphaned":
         "left over";
         "kubewright put it on the node and cluster.yaml no longer asks for it.";
         "`kubewright apply` removes it.";
@@ -171,7 +171,7 @@ kinds! {
         "Applying an object would change it: a field kubewright owns has another value. Values of Secrets are not shown.";
         "`kubewright apply` sets the fields it owns; fields of others stay.";
     /// An object that is no longer wanted.
-    ObjectSurplus = "object-surplus":
+    OrphanedObject = "orphaned-object":
         "objects left over";
         "kubewright applied the object and cluster.yaml no longer asks for it.";
         "`kubewright apply` deletes it, unless that would take along what is not kubewright's; the message says what. Delete that, \

@@ -81,7 +81,7 @@ fn of_difference(state: Option<&NodeState>, difference: &Difference) -> Vec<Part
             one(changed(id.kind()), &message, None)
         }
         Change::Certificate { reason } => one(Kind::Certificate, &sentence(reason), None),
-        Change::Surplus => one(Kind::Surplus, "is no longer wanted", None),
+        Change::Orphaned => one(Kind::Orphaned, "is no longer wanted", None),
         Change::Blocked { reason } => one(Kind::InTheWay, &sentence(reason), None),
         Change::Unit {
             before,

@@ -33,7 +33,7 @@ pub fn reference() -> String {
             "\n## {}\n\n{}\n\nMended by: {}\n",
             kind.id(),
             kind.means(),
-            kind.mended()
+            kind.repaired()
         );
     }
     page

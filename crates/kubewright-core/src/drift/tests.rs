@@ -250,7 +250,7 @@ fn every_change_of_a_machine_has_its_kind() {
         ("image:a", Change::Missing, "image-missing"),
         ("sysctl:a", value(), "kernel-setting"),
         ("swap:off", value(), "kernel-setting"),
-        ("file:/a", Change::Surplus, "surplus"),
+        ("file:/a", Change::Orphaned, "orphaned"),
         (
             "unit:kubelet.service",
             Change::Blocked {
@@ -299,7 +299,7 @@ fn of_a_machine_that_cannot_be_reached_the_rest_is_told() {
         .insert("cp-1".to_owned(), "no route to host".to_owned());
     look.etcd()
         .own
-        .insert("cp-1".to_owned(), Err("no conversation".to_owned()));
+        .insert("cp-1".to_owned(), Err("no connection".to_owned()));
     look.api().nodes_not_ready.push("cp-1".to_owned());
     assert_eq!(look.ids(), ["node-unreachable", "node-not-ready"]);
 }
@@ -315,7 +315,7 @@ fn nodes_and_objects_of_the_api_are_compared() {
     api.nodes_not_ready.push("w-1".to_owned());
     api.objects
         .insert("ConfigMap a/b".to_owned(), Some("-x\n+y\n".to_owned()));
-    api.surplus.push("ConfigMap a/c".to_owned());
+    api.orphaned.push("ConfigMap a/c".to_owned());
     api.kept
         .insert("Namespace a".to_owned(), "Secret a/theirs".to_owned());
     api.deployments_unavailable.push("kube-system/coredns".to_owned());
@@ -327,8 +327,8 @@ fn nodes_and_objects_of_the_api_are_compared() {
             "node-not-ready",
             "node-missing",
             "object-changed",
-            "object-surplus",
-            "object-surplus",
+            "orphaned-object",
+            "orphaned-object",
             "deployment-unavailable"
         ]
     );

@@ -49,7 +49,7 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "disk-read-only",
         cause: "a file system of the node is mounted read-only, as the kernel does after a disk error",
-        next: "on NODE: dmesg | tail; mend or replace the disk, remount it, then run the same command again",
+        next: "on NODE: dmesg | tail; repair or replace the disk, remount it, then run the same command again",
         signs: &[&["read-only file system"]],
     },
     Diagnosis {
@@ -104,7 +104,7 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "etcd-member-removed",
         cause: "this member was removed from the etcd cluster, and its data is of no more use",
-        next: "take NODE out of cluster.yaml; joining it anew is not built yet",
+        next: "take NODE out of cluster.yaml; joining it again is not built yet",
         signs: &[
             &["permanently removed from the cluster"],
             &["member has been removed"],
@@ -156,7 +156,7 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "certificate-name",
         cause: "a certificate does not name the address it is used at",
-        next: "kubewright plan shows which certificates it will issue anew; compare the addresses in cluster.yaml",
+        next: "kubewright plan shows which certificates it will issue again; compare the addresses in cluster.yaml",
         signs: &[
             &["certificate is valid for", "not"],
             &["doesn't contain any ip sans"],

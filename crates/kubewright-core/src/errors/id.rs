@@ -67,7 +67,7 @@ ids! {
         "Run it in a terminal, or add `--yes` when you have read the plan.";
     PlanUnreadable = "plan-unreadable", User:
         "A saved plan cannot be written or read, is damaged, or was written by another version.";
-        "Make it anew: `kubewright plan --out FILE`.";
+        "Make it again: `kubewright plan --out FILE`.";
     RunUnknown = "run-unknown", User:
         "No run of the given id is in the operation log, or several begin with what was given.";
         "`kubewright logs` lists the runs.";
@@ -82,13 +82,13 @@ ids! {
         "Check the network and HTTPS_PROXY, or use a mirror or a directory (`artifacts.source`).";
     ArtifactRejected = "artifact-rejected", User:
         "A program or image is not what it should be: another digest, a damaged or hostile archive, a source nobody vouches for. It was not used.";
-        "Get it anew; if that repeats, the source is broken or was tampered with.";
+        "Get it again; if that repeats, the source is broken or was tampered with.";
     LocalFailure = "local-failure", User:
         "Something on this computer does not work: a directory that cannot be written, a port on loopback.";
         "The message names the file or address.";
     CheckErrors = "check-errors", Findings:
         "`kubewright check` found errors: an apply would not succeed. Each finding has an id of its own, see [checks](checks.md).";
-        "Mend what is marked as error, then check again.";
+        "Fix what is marked as error, then check again.";
     ClusterUnhealthy = "cluster-unhealthy", Findings:
         "A part of the cluster is not healthy.";
         "The report names the parts; `kubewright check` looks at the machines.";
@@ -97,7 +97,7 @@ ids! {
         "The report names each; the objects of the test are removed.";
     Drift = "drift", Findings:
         "Nodes or the cluster's objects are not what cluster.yaml says. Each difference has an id of its own, see [drift](drift.md).";
-        "`kubewright apply` shows and mends what it can; the report says what it cannot.";
+        "`kubewright apply` shows and repairs what it can; the report says what it cannot.";
     Found = "found", Findings:
         "Something was found that is not as it should be.";
         "The report names it.";
@@ -106,10 +106,10 @@ ids! {
         "Run the same command again: it goes on where it stopped.";
     StoppedPartWay = "stopped-part-way", Stopped:
         "Some steps are done, one or more failed; each has its own id in the same output.";
-        "Mend what the failed steps name, then run the same command again.";
+        "Fix what the failed steps name, then run the same command again.";
     NodeFailed = "node-failed", Node:
         "A node could not do what it was asked to.";
-        "The message says what was being done and what the system answered; mend that, then run the same command again.";
+        "The message says what was being done and what the system answered; repair that, then run the same command again.";
     NodeCommand = "node-command", Node:
         "A program of the node's system ended with an error.";
         "Run the command on the node as root to see more, then run the same kubewright command again.";
@@ -127,7 +127,7 @@ ids! {
         "Follow the probable cause; `journalctl -u UNIT` on the node has the whole story.";
     WaitTimedOut = "wait-timed-out", Node:
         "A condition on a node did not come true in time. The error says what was last seen.";
-        "See the log lines and the probable cause, then run the same command again: it waits anew.";
+        "See the log lines and the probable cause, then run the same command again: it waits again.";
     NodeConnection = "node-connection", Node:
         "On the node, nothing takes connections at an address that should be served there.";
         "See on the node whether the unit of that port runs.";
@@ -142,7 +142,7 @@ ids! {
         "The server's own words are in the error; `kubewright status` shows how it is.";
     ApiWaitTimedOut = "api-wait-timed-out", Api:
         "Something in the cluster did not become ready in time. The error says what was last seen.";
-        "Look at it with kubectl, then run the same command again: it waits anew.";
+        "Look at it with kubectl, then run the same command again: it waits again.";
     SshFailed = "ssh-failed", Ssh:
         "`ssh` ended with an error kubewright does not know, or the way to the node failed otherwise.";
         "Try `ssh` by hand with the same address and user.";
@@ -183,11 +183,11 @@ ids! {
         "The login worked, but the node ran something else than kubewright's command: one forced by authorized_keys or sshd_config, a shell that runs no commands (`nologin`), a restricted one, or a message to log in as somebody else.";
         "Log in as another user (`ssh.user`), give the user an ordinary shell, or remove the forced command.";
     ConnectionLost = "connection-lost", Ssh:
-        "The conversation with a node ended in the middle. Whether what was running was done is unknown until the next run looks.";
-        "Run the same command again: it looks at the node anew and goes on from there.";
+        "The connection with a node ended in the middle. Whether what was running was done is unknown until the next run looks.";
+        "Run the same command again: it looks at the node again and goes on from there.";
     ConnectionFenced = "connection-fenced", Ssh:
         "This run was silent for so long, as a computer that slept is, that the node gave its lock free; another run may have changed the node since. Nothing more was changed by this one.";
-        "Run the same command again: it looks at the node anew.";
+        "Run the same command again: it looks at the node again.";
     SudoPassword = "sudo-password", Ssh:
         "The login works, but sudo wants a password, which kubewright never types.";
         "Allow sudo without a password: `USER ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/kubewright.";
@@ -208,7 +208,7 @@ ids! {
         "Use a machine of a supported processor, or build kubewright with `cargo xtask dist`.";
     AgentPlace = "agent-place", Ssh:
         "The agent cannot be kept on the node: /var/lib/kubewright/agent cannot be made or written, is not root's own, or forbids programs (`noexec`).";
-        "The message says which; mend that place on the node.";
+        "The message says which; repair that place on the node.";
     AgentDamaged = "agent-damaged", Ssh:
         "The agent arrived on the node damaged, and was not run.";
         "Run it again; if it repeats, suspect the node's memory or disk.";
@@ -220,7 +220,7 @@ ids! {
         "Wait until that run is done; a lease that nobody renews ends by itself.";
     ChecksFailed = "checks-failed", Refused:
         "A first apply looks before it begins, and found errors. Nothing was changed.";
-        "Mend what is marked as error; `kubewright check` looks again.";
+        "Fix what is marked as error; `kubewright check` looks again.";
     AuthoritiesDiffer = "authorities-differ", Refused:
         "Control planes hold different values of what must be one, or a key and a certificate that do not belong together.";
         "Find out which node is the stranger (compare /etc/kubernetes/pki), and reset that one with its own cluster.yaml.";
@@ -238,13 +238,13 @@ ids! {
         "Move it away on the node.";
     StalePlan = "stale-plan", Refused:
         "Safety rule: a saved plan is applied only to exactly what it was made from. The error names what has changed since.";
-        "Make the plan anew, read it, apply that one.";
+        "Make the plan again, read it, apply that one.";
     LeftOutStep = "left-out-step", Refused:
         "Safety rule: a part of a plan is not applied without the steps on other nodes it comes after.";
         "Name those nodes too, or apply the whole plan.";
     Quorum = "quorum", Refused:
         "Safety rule: a control plane is not disturbed while another one is not well, or when too few voting members of etcd would be left that are known to be healthy; learners and members that cluster.yaml does not know are not. An alarm of etcd has to be ended first, too.";
-        "Mend the control plane, the member or the alarm that the error names first; `kubewright status` shows control planes and members, `kubewright drift` every member that is not as it should be.";
+        "Fix the control plane, the member or the alarm that the error names first; `kubewright status` shows control planes and members, `kubewright drift` every member that is not as it should be.";
     FixedSetting = "fixed-setting", Refused:
         "Safety rule: what a cluster is identified by (its name, domain, ranges and the like) cannot change under a running cluster. The error names the key and the reason.";
         "Put the old value back; a cluster with the new one is a new cluster.";

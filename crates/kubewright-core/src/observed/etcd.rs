@@ -102,7 +102,7 @@ impl ObservedEtcd {
     }
 
     /// Members that are on no control plane of cluster.yaml.
-    pub fn strangers(&self, cluster: &Cluster) -> Vec<&EtcdMember> {
+    pub fn unknown_members(&self, cluster: &Cluster) -> Vec<&EtcdMember> {
         let is_known = |member: &&EtcdMember| {
             cluster
                 .control_planes()

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::control_planes::api_ready_id;
 use super::graph::Graph;
 use super::identity::{changes_minor, refuse_forgotten_nodes, refuse_other_settings, refuse_version_jumps};
-use super::safety::{refuse_blocked, refuse_lost_members, refuse_strangers};
+use super::safety::{refuse_blocked, refuse_lost_members, refuse_other_identities};
 use super::{Condition, Operation, Plan, Refusal, Step, StepId};
 use crate::observed::{Change, Difference, Observed};
 use crate::resource::{Digest, NodeState, Stage};
@@ -31,7 +31,7 @@ pub fn plan_apply(
     objects: &[String],
     observed: &Observed,
 ) -> Result<Plan, Refusal> {
-    refuse_strangers(cluster, states, observed)?;
+    refuse_other_identities(cluster, states, observed)?;
     refuse_other_settings(cluster, observed)?;
     refuse_version_jumps(cluster, observed)?;
     refuse_forgotten_nodes(cluster, observed)?;
@@ -46,7 +46,7 @@ pub fn plan_apply(
     let mut graph = Graph::of(cluster.control_planes().count());
     recipe.prepare_hosts(&mut graph);
     recipe.converge_control_planes(&mut graph)?;
-    recipe.settle(&mut graph);
+    recipe.mark_bootstrapped(&mut graph);
     recipe.converge_runtimes(&mut graph);
     recipe.register(&mut graph, objects);
     recipe.converge_nodes(&mut graph);
@@ -120,7 +120,7 @@ impl Recipe<'_> {
         for node in control_planes {
             keepers.extend(self.converge(graph, node.name.as_str(), Stage::Host, Vec::new()));
         }
-        if self.observed.is_settled() {
+        if self.observed.is_bootstrapped() {
             keepers.clear();
         }
         for node in workers {
@@ -255,8 +255,8 @@ impl Recipe<'_> {
 
     /// What is no longer wanted goes last, when nothing on any node uses it any more.
     fn prune(&self, graph: &mut Graph) {
-        let surplus = self.observed.api.as_ref().map(|api| api.surplus.clone());
-        let Some(objects) = surplus.filter(|objects| !objects.is_empty()) else {
+        let orphaned = self.observed.api.as_ref().map(|api| api.orphaned.clone());
+        let Some(objects) = orphaned.filter(|objects| !objects.is_empty()) else {
             return;
         };
         let converged = self.cluster.nodes.iter().flat_map(|node| {
@@ -266,7 +266,7 @@ impl Recipe<'_> {
         let mut after: Vec<StepId> = converged.collect();
         after.extend([REGISTER, OBJECTS, "cluster/nodes-ready"].map(|id| StepId(id.to_owned())));
         let why = "cluster.yaml no longer asks for them";
-        graph.add("cluster/surplus", Step::PruneObjects { objects }, why, after);
+        graph.add("cluster/prune", Step::PruneObjects { objects }, why, after);
     }
 }
 
@@ -306,10 +306,10 @@ fn fingerprint(
     objects: &[String],
     observed: &Observed,
 ) -> Digest {
-    // Authorities that do not exist yet are made anew by every look, so states that hold them say nothing.
+    // Authorities that do not exist yet are made again by every look, so states that hold them say nothing.
     let states: BTreeMap<&String, Digest> = states
         .iter()
-        .filter(|_| observed.is_settled())
+        .filter(|_| observed.is_bootstrapped())
         .map(|(node, state)| (node, state.digest()))
         .collect();
     let nodes: BTreeMap<&String, (&str, &Vec<Difference>)> = observed

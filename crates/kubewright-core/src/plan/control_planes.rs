@@ -28,7 +28,7 @@ struct Before {
     /// Of the last turn.
     last: Vec<StepId>,
     /// Of everybody who was not well: they are needed, not only taken turns with.
-    mended: Vec<StepId>,
+    repaired: Vec<StepId>,
 }
 
 impl Recipe<'_> {
@@ -39,7 +39,7 @@ impl Recipe<'_> {
             .control_planes()
             .map(|node| node.name.as_str())
             .collect();
-        if self.observed.api.is_none() && !self.observed.is_settled() {
+        if self.observed.api.is_none() && !self.observed.is_bootstrapped() {
             self.together(graph, &names, &Before::default());
             return Ok(());
         }
@@ -49,14 +49,14 @@ impl Recipe<'_> {
         let mut before = Before::default();
         for index in awaited {
             before
-                .mended
+                .repaired
                 .extend(self.wait_until_ready(graph, names[index], &[]));
         }
         for turn in turns {
             let members: Vec<&str> = turn.iter().map(|index| names[*index]).collect();
             let ready = self.together(graph, &members, &before);
             if turn.iter().any(|index| !all[*index].is_well()) {
-                before.mended.extend(ready.iter().cloned());
+                before.repaired.extend(ready.iter().cloned());
             }
             before.last = ready;
         }
@@ -84,7 +84,7 @@ impl Recipe<'_> {
     fn together(&self, graph: &mut Graph, names: &[&str], before: &Before) -> Vec<StepId> {
         for name in names {
             let mut after = vec![stage_id(name, Stage::Host)];
-            after.extend(before.mended.iter().cloned());
+            after.extend(before.repaired.iter().cloned());
             if self.converge(graph, name, Stage::Etcd, after).is_some() {
                 graph.take_turns(before.last.clone());
             }
@@ -102,7 +102,7 @@ impl Recipe<'_> {
                 stage_id(name, Stage::Etcd),
                 etcd_ready_id(name),
             ];
-            after.extend(before.mended.iter().cloned());
+            after.extend(before.repaired.iter().cloned());
             if self.converge(graph, name, Stage::ControlPlane, after).is_some() {
                 graph.take_turns(before.last.clone());
             }
@@ -115,13 +115,13 @@ impl Recipe<'_> {
     }
 
     /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.
-    pub(super) fn settle(&self, graph: &mut Graph) {
-        let is_settled = |name: &str| {
+    pub(super) fn mark_bootstrapped(&self, graph: &mut Graph) {
+        let is_bootstrapped = |name: &str| {
             let seen = self.observed.nodes.get(name);
-            seen.is_some_and(|seen| seen.facts.is_settled)
+            seen.is_some_and(|seen| seen.facts.is_bootstrapped)
         };
         let names = || self.cluster.control_planes().map(|node| node.name.as_str());
-        if names().all(is_settled) {
+        if names().all(is_bootstrapped) {
             return;
         }
         let mut after = Vec::new();
@@ -131,10 +131,10 @@ impl Recipe<'_> {
             }
             after.extend([etcd_ready_id(name), api_ready_id(name)]);
         }
-        for name in names().filter(|name| !is_settled(name)) {
+        for name in names().filter(|name| !is_bootstrapped(name)) {
             graph.add(
-                &format!("{name}/settle"),
-                Step::Settle {
+                &format!("{name}/mark-bootstrapped"),
+                Step::MarkBootstrapped {
                     node: name.to_owned(),
                 },
                 "a member that lost its data must never found a second cluster",
@@ -194,11 +194,11 @@ fn wait_on(node: &str, condition: NodeCondition, timeout_seconds: u32) -> Step {
     }
 }
 
-/// Whether a process that runs is stopped or restarted by mending a difference.
+/// Whether a process that runs is stopped or restarted by repairing a difference.
 fn restarts(difference: &Difference) -> bool {
     match &difference.change {
         Change::Unit { action, .. } => *action == UnitAction::Restart,
-        Change::Surplus => difference.resource.kind() == "unit",
+        Change::Orphaned => difference.resource.kind() == "unit",
         _ => false,
     }
 }

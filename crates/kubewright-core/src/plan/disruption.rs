@@ -57,7 +57,7 @@ fn effect(unit: &str, control_planes: usize) -> Option<String> {
         }
         "kubelet.service" => "pods keep running".to_owned(),
         "containerd.service" => "pods keep running, for a moment none can be started".to_owned(),
-        "kubewright-api-proxy.service" => "the node connects to the API anew".to_owned(),
+        "kubewright-api-proxy.service" => "the node connects to the API again".to_owned(),
         "kube-proxy.service" => "the rules for services stay in place meanwhile".to_owned(),
         "flanneld.service" | "flannel.service" => "routes between nodes stay in place meanwhile".to_owned(),
         _ => return None,

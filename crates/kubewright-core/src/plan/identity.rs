@@ -100,7 +100,7 @@ pub(super) fn changes_minor(cluster: &Cluster, observed: &Observed) -> bool {
 pub(super) fn refuse_forgotten_nodes(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
     for node in cluster.nodes.iter().filter(|node| !node.is_control_plane()) {
         let seen = observed.nodes.get(node.name.as_str());
-        if seen.is_some_and(|seen| seen.facts.is_settled && seen.facts.has_etcd_data) {
+        if seen.is_some_and(|seen| seen.facts.is_bootstrapped && seen.facts.has_etcd_data) {
             return Err(Refusal::MemberLeftOver {
                 node: node.name.to_string(),
             });
@@ -115,7 +115,7 @@ pub(super) fn refuse_forgotten_nodes(cluster: &Cluster, observed: &Observed) -> 
 
 /// Whether there is a cluster to lose: its bootstrap is finished, or it answers.
 fn is_alive(observed: &Observed) -> bool {
-    observed.is_settled() || observed.api.is_some()
+    observed.is_bootstrapped() || observed.api.is_some()
 }
 
 fn markers(observed: &Observed) -> impl Iterator<Item = (&String, &Marker)> {

@@ -54,7 +54,7 @@ impl Recipe<'_> {
             seen.is_some_and(|seen| seen.facts.etcd == Some(Health::Ready))
         };
         let mut names = self.cluster.control_planes().map(|node| node.name.as_str());
-        let strangers = etcd.strangers(self.cluster).into_iter();
+        let strangers = etcd.unknown_members(self.cluster).into_iter();
         Elsewhere {
             voters: strangers.filter(|member| !member.is_learner).count(),
             is_untold: etcd.members.is_none() && names.any(serves),
@@ -80,7 +80,7 @@ impl Recipe<'_> {
                     silent: silent.collect(),
                 });
             }
-            let strangers = etcd.strangers(self.cluster).into_iter();
+            let strangers = etcd.unknown_members(self.cluster).into_iter();
             let voters = strangers.filter(|member| not_now.lacks_quorum && !member.is_learner);
             obstacles.extend(voters.map(stranger));
         }
@@ -95,7 +95,7 @@ impl Recipe<'_> {
         let Some(etcd) = self.etcd() else {
             return Vec::new();
         };
-        let strangers = etcd.strangers(self.cluster).into_iter().map(stranger);
+        let strangers = etcd.unknown_members(self.cluster).into_iter().map(stranger);
         let mut notes: Vec<Obstacle> = strangers.chain(alarms(etcd)).collect();
         for node in self.cluster.control_planes() {
             let name = node.name.as_str();
@@ -117,7 +117,7 @@ fn alarms(etcd: &ObservedEtcd) -> impl Iterator<Item = Obstacle> {
 }
 
 fn stranger(member: &EtcdMember) -> Obstacle {
-    Obstacle::Stranger {
+    Obstacle::UnknownMember {
         member: member.name.clone(),
         id: member.id,
         peer_urls: member.peer_urls.clone(),

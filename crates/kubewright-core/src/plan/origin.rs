@@ -307,7 +307,10 @@ fn facts(seen: &ObservedNode) -> BTreeMap<String, String> {
     note("the etcd member", health(facts.etcd));
     note("the API server", health(facts.api_server));
     note("etcd's data", presence(facts.has_etcd_data));
-    note("the mark of a finished bootstrap", presence(facts.is_settled));
+    note(
+        "the mark of a finished bootstrap",
+        presence(facts.is_bootstrapped),
+    );
     if let Some(marker) = &facts.marker {
         note("the cluster it belongs to", marker.cluster.clone());
         note("the id of the cluster it belongs to", marker.cluster_id.clone());
@@ -343,7 +346,7 @@ fn api(seen: &ObservedApi) -> BTreeMap<String, String> {
         };
         all.insert(format!("object {object}"), how);
     }
-    for object in &seen.surplus {
+    for object in &seen.orphaned {
         all.insert(format!("object {object}"), "no longer wanted".to_owned());
     }
     for node in &seen.nodes_to_register {
@@ -364,7 +367,7 @@ fn api(seen: &ObservedApi) -> BTreeMap<String, String> {
     for (node, range) in &seen.pod_cidrs {
         all.insert(format!("the pod range of {node}"), range.clone());
     }
-    for object in &seen.surplus {
+    for object in &seen.orphaned {
         all.insert(
             format!("object {object}"),
             "there without being wanted".to_owned(),
@@ -398,7 +401,7 @@ pub(super) fn etcd(cluster: &Cluster, seen: &ObservedEtcd) -> BTreeMap<String, S
         };
         all.insert(format!("the member of {}", node.name), is.to_owned());
     }
-    for stranger in seen.strangers(cluster) {
+    for stranger in seen.unknown_members(cluster) {
         let is = if stranger.is_learner {
             "a learner"
         } else {

@@ -2,7 +2,7 @@
 //!
 //! The rules: healthy voters of etcd never fall below the quorum, and what is not known to be healthy counts as not
 //! healthy; while one control plane is not well, no other that may be well is disturbed. A control plane that the
-//! plan mends comes first, and is waited for before the next. Members that are known to be down when the quorum is
+//! plan repairs comes first, and is waited for before the next. Members that are known to be down when the quorum is
 //! lost are started at the same time: they need each other to elect a leader.
 //!
 //! Who votes is what etcd's list of members says, not what cluster.yaml says: a member on none of its control planes
@@ -153,7 +153,7 @@ pub(super) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<Turns,
         let is_voter = |other: usize| other != index && is_healthy[other] && all[other].votes();
         let healthy = (0..all.len()).filter(|other| is_voter(*other)).count();
         let lacks_quorum = one.restarts_etcd && voters > 1 && healthy < quorum;
-        // A server that is known not to answer takes nothing away by being mended.
+        // A server that is known not to answer takes nothing away by being repaired.
         let serves = one.etcd != Member::Healthy || one.api_server != Some(Health::Down);
         let is_obscure = elsewhere.is_untold || elsewhere.has_alarm;
         let disturbs = one.restarts && serves && (!unwell.is_empty() || is_obscure);
@@ -171,7 +171,7 @@ pub(super) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<Turns,
     Ok(Turns { awaited, turns })
 }
 
-/// Who is mended comes before who is not known, and both before who is well.
+/// Who is repaired comes before who is not known, and both before who is well.
 fn rank(one: &ControlPlane) -> u8 {
     match one.api_server {
         _ if one.is_well() => 2,

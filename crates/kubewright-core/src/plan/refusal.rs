@@ -36,7 +36,7 @@ pub enum Refusal {
         /// What both say.
         machine_id: String,
     },
-    /// A settled cluster has a control plane without etcd data: a join or a replacement, not an apply.
+    /// A bootstrapped cluster has a control plane without etcd data: a join or a replacement, not an apply.
     #[error("control plane {node} has no etcd data, but the cluster was bootstrapped before")]
     MemberWithoutData {
         /// The node.
@@ -137,7 +137,7 @@ pub enum Obstacle {
         complaint: String,
     },
     /// etcd has a member on no control plane of cluster.yaml, which counts and nobody can ask.
-    Stranger {
+    UnknownMember {
         /// Its name; empty when it has not started.
         member: String,
         /// Its id.
@@ -163,7 +163,7 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ControlPlane { node, complaint } => write!(out, "{node} is not well: {complaint}"),
-            Self::Stranger {
+            Self::UnknownMember {
                 member,
                 id,
                 peer_urls,
@@ -208,10 +208,10 @@ impl Obstacle {
                  kubewright drift shows the members"
             ),
             Self::ControlPlane { node, .. } => format!(
-                "mend {node} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, kubewright \
+                "repair {node} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, kubewright \
                  status when it does"
             ),
-            Self::Stranger { id, .. } => format!(
+            Self::UnknownMember { id, .. } => format!(
                 "find out what it is; if it is gone for good, on a control plane: etcdctl member remove {id:x}; kubewright \
                  drift shows the members"
             ),

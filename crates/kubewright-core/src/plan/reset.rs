@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::graph::Graph;
-use super::safety::refuse_strangers;
+use super::safety::refuse_other_identities;
 use super::{Operation, Plan, Refusal, Step, StepId};
 use crate::observed::Observed;
 use crate::resource::Digest;
@@ -16,7 +16,7 @@ use crate::spec::Cluster;
 /// A [`Refusal`] when a node says that it is another one, or another cluster's.
 pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusal> {
     // Which authority a node lives under is not compared: a reset that was interrupted has removed the keys.
-    refuse_strangers(cluster, &BTreeMap::new(), observed)?;
+    refuse_other_identities(cluster, &BTreeMap::new(), observed)?;
     let mut graph = Graph::of(cluster.control_planes().count());
     let mut workers: Vec<StepId> = Vec::new();
     let (control_planes, others): (Vec<_>, Vec<_>) =

@@ -8,7 +8,7 @@ use crate::resource::{NodeState, Resource, ResourceId};
 use crate::spec::{Cluster, Node};
 
 /// R8: every node is who cluster.yaml says it is, and belongs to no other cluster.
-pub(super) fn refuse_strangers(
+pub(super) fn refuse_other_identities(
     cluster: &Cluster,
     states: &BTreeMap<String, NodeState>,
     observed: &Observed,
@@ -66,9 +66,9 @@ fn cluster_id(state: &NodeState) -> Option<String> {
         .map(|marker| marker.cluster_id)
 }
 
-/// R5: a settled cluster with a control plane without data needs a removal and a join, never a second bootstrap.
+/// R5: a bootstrapped cluster with a control plane without data needs a removal and a join, never a second bootstrap.
 pub(super) fn refuse_lost_members(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
-    if !observed.is_settled() {
+    if !observed.is_bootstrapped() {
         return Ok(());
     }
     let lost = |node: &&Node| {

@@ -1,7 +1,7 @@
 //! A plan in a file: `plan --out` writes it, `apply --plan` reads it and applies exactly it or refuses.
 //!
 //! The file is for looking at, too, so it says who made it and when. It is never trusted: what is applied is what is
-//! planned anew, and only if that is, step for step, what the file says.
+//! planned again, and only if that is, step for step, what the file says.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

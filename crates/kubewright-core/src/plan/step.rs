@@ -61,7 +61,7 @@ pub enum Step {
         timeout_seconds: u32,
     },
     /// Remembers on a control plane that etcd's bootstrap is finished.
-    Settle {
+    MarkBootstrapped {
         /// The node's name.
         node: String,
     },
@@ -95,7 +95,7 @@ impl Step {
             Self::Wait { .. } => 0,
             Self::RegisterNodes { nodes } => nodes.len(),
             Self::ApplyManifests { objects } | Self::PruneObjects { objects } => objects.len(),
-            Self::ResetNode { .. } | Self::Settle { .. } => 1,
+            Self::ResetNode { .. } | Self::MarkBootstrapped { .. } => 1,
         }
     }
 
@@ -104,7 +104,7 @@ impl Step {
         match self {
             Self::Converge { node, .. }
             | Self::ResetNode { node }
-            | Self::Settle { node }
+            | Self::MarkBootstrapped { node }
             | Self::Wait {
                 condition: Condition::OnNode { node, .. },
                 ..

@@ -60,7 +60,7 @@ fn states(cluster: &Cluster) -> BTreeMap<String, NodeState> {
         .collect()
 }
 
-/// Everything as it is to be, with the API up and the bootstrap settled.
+/// Everything as it is to be, with the API up and the bootstrap bootstrapped.
 fn converged(cluster: &Cluster) -> Observed {
     let mut observed = Observed {
         api: Some(ObservedApi::default()),
@@ -69,7 +69,7 @@ fn converged(cluster: &Cluster) -> Observed {
     for node in &cluster.nodes {
         let mut seen = ObservedNode::default();
         seen.facts.machine_id = format!("machine-of-{}", node.name);
-        seen.facts.is_settled = node.is_control_plane();
+        seen.facts.is_bootstrapped = node.is_control_plane();
         seen.facts.has_etcd_data = node.is_control_plane();
         let health = node.is_control_plane().then_some(Health::Ready);
         (seen.facts.etcd, seen.facts.api_server) = (health, health);
@@ -94,7 +94,7 @@ fn blank(cluster: &Cluster) -> Observed {
     observed.api = None;
     for (name, state) in states(cluster) {
         let seen = observed.nodes.get_mut(&name).unwrap();
-        seen.facts.is_settled = false;
+        seen.facts.is_bootstrapped = false;
         seen.facts.has_etcd_data = false;
         (seen.facts.etcd, seen.facts.api_server) = (Some(Health::Down), Some(Health::Down));
         seen.differences = state
@@ -170,10 +170,10 @@ fn starts_kubelets_only_after_their_nodes_are_registered() {
 }
 
 #[test]
-fn settles_only_when_every_member_and_api_server_is_up() {
+fn marks_bootstrapped_only_when_every_member_and_api_server_is_up() {
     let cluster = cluster(&NODES);
     let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
-    let before = &ancestors(&plan)[&StepId("cp-1/settle".to_owned())];
+    let before = &ancestors(&plan)[&StepId("cp-1/mark-bootstrapped".to_owned())];
     for node in ["cp-1", "cp-2", "cp-3"] {
         assert!(before.contains(&StepId(format!("{node}/etcd-ready"))));
         assert!(before.contains(&StepId(format!("{node}/api-ready"))));
@@ -181,7 +181,7 @@ fn settles_only_when_every_member_and_api_server_is_up() {
 }
 
 #[test]
-fn refuses_a_settled_cluster_with_a_member_that_lost_its_data() {
+fn refuses_a_bootstrapped_cluster_with_a_member_that_lost_its_data() {
     let cluster = cluster(&NODES);
     let mut observed = converged(&cluster);
     observed.nodes.get_mut("cp-2").unwrap().facts.has_etcd_data = false;
@@ -353,7 +353,7 @@ fn keeps_the_pod_ranges_nodes_have_and_gives_the_rest_by_name() {
 
 /// An API that does not answer to us may answer to others.
 #[test]
-fn restarts_one_control_plane_at_a_time_when_the_api_of_a_settled_cluster_does_not_answer() {
+fn restarts_one_control_plane_at_a_time_when_the_api_of_a_bootstrapped_cluster_does_not_answer() {
     let cluster = cluster(&NODES);
     let mut observed = converged(&cluster);
     observed.api = None;
@@ -473,7 +473,7 @@ fn nothing_a_node_says_becomes_a_line_or_a_command_of_its_own_in_the_plan() {
                 content: Some(said.clone()),
             }],
         },
-        Change::Surplus,
+        Change::Orphaned,
     ];
     let differences = changes.map(|change| Difference {
         resource: ResourceId::new("unit", &said),

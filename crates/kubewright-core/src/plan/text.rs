@@ -83,7 +83,7 @@ pub(super) fn what(step: &Step) -> String {
             ..
         } => format!("wait until {condition}"),
         Step::Wait { condition, .. } => format!("wait until {condition}"),
-        Step::Settle { .. } => "remember that etcd is bootstrapped".to_owned(),
+        Step::MarkBootstrapped { .. } => "remember that etcd is bootstrapped".to_owned(),
         Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
         Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
         Step::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
@@ -144,7 +144,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
             format!("wait {condition} {timeout_seconds}")
         }
         Step::ResetNode { .. } => "reset".to_owned(),
-        Step::Settle { .. } => "settle".to_owned(),
+        Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
     format!("{} {what} {after:?}", neutral(&planned.id.0))
@@ -168,7 +168,9 @@ fn headline(group: &Group<'_>) -> String {
             format!("{nodes}: wait until {condition} ({})", planned.why)
         }
         Step::Wait { condition, .. } => format!("cluster: wait until {condition} ({})", planned.why),
-        Step::Settle { .. } => format!("{nodes}: remember that etcd is bootstrapped ({})", planned.why),
+        Step::MarkBootstrapped { .. } => {
+            format!("{nodes}: remember that etcd is bootstrapped ({})", planned.why)
+        }
         Step::RegisterNodes { nodes } => {
             format!(
                 "cluster: register {} ({})",
@@ -238,7 +240,7 @@ fn body(
             let _ = writeln!(text, "  - {}", sentence(name));
             text
         }),
-        Step::Wait { .. } | Step::ResetNode { .. } | Step::Settle { .. } => String::new(),
+        Step::Wait { .. } | Step::ResetNode { .. } | Step::MarkBootstrapped { .. } => String::new(),
     }
 }
 
@@ -251,7 +253,7 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
     let name = resource.map_or_else(|| sentence(difference.resource.as_str()), describe);
     match &difference.change {
         Change::Missing => format!("  + {name}\n"),
-        Change::Surplus => format!("  - {name}\n"),
+        Change::Orphaned => format!("  - {name}\n"),
         Change::Access { before, after } | Change::Value { before, after } => {
             format!("  ~ {name}: {} -> {}\n", sentence(before), sentence(after))
         }

@@ -101,7 +101,7 @@ impl Decoder {
     /// The next whole frame, if there is one.
     ///
     /// # Errors
-    /// [`FrameError`] when the bytes are no frame; the conversation cannot go on then.
+    /// [`FrameError`] when the bytes are no frame; the connection cannot go on then.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let pending = &self.buffer[self.start..];
         let Some((header, rest)) = pending.split_at_checked(HEADER_BYTES) else {

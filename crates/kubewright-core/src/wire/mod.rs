@@ -27,7 +27,7 @@ use crate::operation_log::Operation;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
 
-pub use pulse::{LOCK_PATIENCE, Pulse};
+pub use pulse::{LOCK_TIMEOUT, Pulse};
 
 /// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
 pub const PROTOCOL: u32 = 3;
@@ -49,7 +49,7 @@ pub type StreamId = u32;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum ToAgent {
-    /// Opens the conversation. The agent answers with [`FromAgent::Hello`].
+    /// Opens the connection. The agent answers with [`FromAgent::Hello`].
     Hello {
         /// [`PROTOCOL`].
         protocol: u32,
@@ -59,12 +59,12 @@ pub enum ToAgent {
         cluster: String,
         /// Who runs it, from where, as in `ada@workstation`.
         operator: String,
-        /// Takes the node's lock for the length of the conversation; readers do not.
+        /// Takes the node's lock for the length of the connection; readers do not.
         lock: bool,
         /// How long to wait for the lock of an agent whose controller has gone, milliseconds; one whose controller is
         /// there is not waited for.
         #[serde(default)]
-        patience_ms: u64,
+        lock_timeout_ms: u64,
     },
     /// Asks for a numbered request to be done; each is answered by exactly one [`FromAgent::Reply`].
     Request {
@@ -103,7 +103,7 @@ pub enum ToAgent {
     },
     /// Says nothing but that the controller is there; sent when there is nothing else to say.
     Heartbeat,
-    /// Ends the conversation: the agent releases the lock and exits.
+    /// Ends the connection: the agent releases the lock and exits.
     Goodbye,
 }
 
@@ -113,7 +113,7 @@ pub enum ToAgent {
 pub enum Request {
     /// Everything about the node in one go; answered by [`Reply::Facts`].
     Facts {},
-    /// Hands over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
+    /// RunContext over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
     /// for each that exists and then [`Reply::Done`].
     ReadSecrets {
         /// Secret name to path.
@@ -129,7 +129,7 @@ pub enum Request {
     },
     /// Makes the named resources of the inspected state so, in order; answered by [`Reply::Converged`].
     Converge {
-        /// Which; surplus ones may be named too and are removed.
+        /// Which; orphaned ones may be named too and are removed.
         resources: Vec<ResourceId>,
     },
     /// Waits on the node until a condition holds; answered by [`Reply::Done`] or an error with what was last seen.
@@ -146,7 +146,7 @@ pub enum Request {
         /// How long at most for each, milliseconds.
         timeout_ms: u64,
     },
-    /// Listens on the ports that are free until the conversation ends, so that other nodes can probe them; answered by
+    /// Listens on the ports that are free until the connection ends, so that other nodes can probe them; answered by
     /// [`Reply::Done`].
     Listen {
         /// On which of the node's addresses.
@@ -156,7 +156,7 @@ pub enum Request {
     },
     /// Remembers on the node that etcd's bootstrap is finished: from now on no member may start as part of a new
     /// cluster; answered by [`Reply::Done`].
-    Settle {},
+    MarkBootstrapped {},
     /// Kills the main process of a unit of ours, to prove that it comes back; answered by [`Reply::Done`].
     CrashUnit {
         /// The unit.
@@ -264,7 +264,7 @@ pub enum FromAgent {
         /// Its name.
         name: String,
     },
-    /// Hands over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
+    /// RunContext over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
     Secret {
         /// Its name.
         name: String,
@@ -312,16 +312,16 @@ pub enum Reply {
     },
     /// Answers [`Request::Inspect`].
     Inspected {
-        /// What differs, in order of convergence; surplus last.
+        /// What differs, in order of convergence; orphaned last.
         differences: Vec<Difference>,
-        /// Work done so far in this conversation.
+        /// Work done so far in this connection.
         counters: Counters,
     },
     /// Answers [`Request::Converge`] and [`Request::Reset`].
     Converged {
         /// What was changed.
         changed: Vec<ResourceId>,
-        /// Work done so far in this conversation.
+        /// Work done so far in this connection.
         counters: Counters,
     },
     /// Answers [`Request::Probe`].

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// How long a run waits for the lock of an agent whose controller has gone: several times what stopping an API server
 /// takes, and short enough for an operator who watches.
-pub const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often each side of a conversation says something, and after how long a silence it gives the other up.
+/// How often each side of a connection says something, and after how long a silence it gives the other up.
 ///
 /// Anything that arrives counts, not only heartbeats: while content trickles over a slow link, the other side is there.
 /// A side that does not read because it is busy does not count that time as silence.

@@ -88,7 +88,7 @@ enum Story {
     PowerCut,
     /// Kills, cuts, full disks and second runs during a bootstrap: applying again finishes the job
     Faults,
-    /// A change that is killed half-way, and meddling that drift finds and apply mends
+    /// A change that is killed half-way, and meddling that drift finds and apply repairs
     Changes,
     /// The defaults are not everything: sudo, plain routes, iptables, other ranges, a manifest of one's own
     OtherChoices,

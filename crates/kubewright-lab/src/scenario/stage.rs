@@ -139,7 +139,7 @@ impl Stage {
         this_program(&self.lab, &self.lab_directory(), arguments)
     }
 
-    /// Fetches an admin kubeconfig for `kubectl`, anew each time: a new cluster has new keys.
+    /// Fetches an admin kubeconfig for `kubectl`, again each time: a new cluster has new keys.
     pub(crate) fn fetch_kubeconfig(&self) -> Result<()> {
         let text = self.kubewright_data(&["kubeconfig"])?;
         fs::write(self.kubeconfig(), text).context("write the kubeconfig")

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kubewright_control::claim::Claimant;
-use kubewright_control::execute::{Hands, Outcome, execute};
+use kubewright_control::execute::{Outcome, RunContext, execute};
 use kubewright_control::observe::Observation;
 use kubewright_control::report::{Event, Reporter};
+use kubewright_control::run_lease::LeaseHolder;
 use kubewright_control::session::Purpose;
 use kubewright_core::check::{Finding, Severity};
 use kubewright_core::observed::{Counters, Observed};
@@ -57,14 +57,15 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         } else {
             format!("nothing is to be done on {}", arguments.only.join(", "))
         });
-        return ui.result(&Summary::of(&Outcome::default(), &observation.hands), || {
-            text::summary(&made)
-        });
+        return ui.result(
+            &Summary::of(&Outcome::default(), &observation.run_context),
+            || text::summary(&made),
+        );
     }
-    for line in operations::unfinished(&observation.hands, &observation.observed, &opened).await {
+    for line in operations::unfinished(&observation.run_context, &observation.observed, &opened).await {
         ui.say(&line);
     }
-    if !observation.observed.is_settled() {
+    if !observation.observed.is_bootstrapped() {
         refuse_findings(&opened, &observation.observed, ui).await?;
     }
     if !flags.yes {
@@ -75,12 +76,12 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         };
         made = question.ask(&all, made, ui)?;
     }
-    // A saved plan does not hold any more once part of it is done: the rest is planned anew, for the same nodes.
+    // A saved plan does not hold any more once part of it is done: the rest is planned again, for the same nodes.
     let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
     let again = stopped::command("apply", &opened.file.path, only);
     let outcome = perform(
         &made,
-        &observation.hands,
+        &observation.run_context,
         &observation.observed,
         &opened,
         &again,
@@ -88,7 +89,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     )
     .await?;
     ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
-    ui.result(&Summary::of(&outcome, &observation.hands), || {
+    ui.result(&Summary::of(&outcome, &observation.run_context), || {
         text::count(outcome.changed, "change")
     })
 }
@@ -130,7 +131,7 @@ async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui)
             "the machines are not ready for this cluster; nothing was changed",
         )
         .findings(report.text(), &report.findings)
-        .hint("mend what is marked as error above; kubewright check looks again"));
+        .hint("repair what is marked as error above; kubewright check looks again"));
     }
     if !report.findings.is_empty() {
         ui.say(&report.text());
@@ -141,7 +142,7 @@ async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui)
 /// Runs a plan and keeps its log; `again` is the command that continues it.
 pub(crate) async fn perform(
     plan: &Plan,
-    hands: &Arc<Hands>,
+    run_context: &Arc<RunContext>,
     observed: &Observed,
     opened: &session::Opened,
     again: &str,
@@ -149,10 +150,10 @@ pub(crate) async fn perform(
 ) -> Result<Outcome, Failure> {
     // A reset takes the API down, and needs every node's lock: there is nothing a lease could add.
     if plan.operation != Operation::Reset {
-        let claimant = Claimant {
+        let holder = LeaseHolder {
             run: opened.session.run.clone(),
             operator: opened.session.operator.clone(),
-            nodes: hands.nodes.keys().cloned().collect(),
+            nodes: run_context.nodes.keys().cloned().collect(),
         };
         if observed.api.is_some() {
             // A holder that may be alive is watched for as long as its lease lasts.
@@ -161,13 +162,16 @@ pub(crate) async fn perform(
                 doing: "making sure that no other run changes it".to_owned(),
             });
         }
-        let claimed = hands.api.begin_changes(claimant, observed.api.is_some()).await;
+        let claimed = run_context
+            .api
+            .begin_changes(holder, observed.api.is_some())
+            .await;
         claimed.map_err(|error| {
             opened.progress.finish();
             opened.with_log(session::failure(&error))
         })?;
     }
-    let log = operations::begin(plan, hands, observed, opened).await;
+    let log = operations::begin(plan, run_context, observed, opened).await;
     let (stop, is_asked) = watch::channel(false);
     let watching = tokio::spawn(signals::watch(
         stop,
@@ -179,15 +183,15 @@ pub(crate) async fn perform(
         Some(log) => Arc::clone(log) as Arc<dyn Reporter>,
         None => opened.progress.clone(),
     };
-    let outcome = execute(plan, Arc::clone(hands), reporter, is_asked).await;
+    let outcome = execute(plan, Arc::clone(run_context), reporter, is_asked).await;
     if let Some(log) = &log {
         log.end(plan, &outcome).await;
     }
-    hands.api.end_changes().await;
+    run_context.api.end_changes().await;
     watching.abort();
     opened.progress.finish();
     if outcome.is_complete() {
-        hands.goodbye().await;
+        run_context.goodbye().await;
         return Ok(outcome);
     }
     let run = log.is_some().then_some(opened.session.run.as_str());
@@ -224,7 +228,7 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(outcome: &Outcome, hands: &Hands) -> Self {
+    fn of(outcome: &Outcome, run_context: &RunContext) -> Self {
         let steps = outcome
             .finished
             .iter()
@@ -233,7 +237,7 @@ impl Summary {
         Self {
             changed: outcome.changed,
             steps,
-            work: hands.counters(),
+            work: run_context.counters(),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
             ErrorId::CheckErrors,
             "kubewright apply would not succeed like this",
         )
-        .hint("mend what is marked as error above, then check again"));
+        .hint("repair what is marked as error above, then check again"));
     }
     Ok(())
 }

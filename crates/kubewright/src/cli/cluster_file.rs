@@ -59,7 +59,7 @@ pub(crate) fn read(flags: &GlobalFlags, ui: &Ui) -> Result<ClusterFile, Failure>
             Err(
                 Failure::named(ErrorId::FileInvalid, format!("{name} has {count}"))
                     .findings(text, &errors.findings)
-                    .hint("mend what is shown above; kubewright schema prints what the file may hold"),
+                    .hint("repair what is shown above; kubewright schema prints what the file may hold"),
             )
         }
     }

@@ -1,7 +1,7 @@
 //! `kubewright drift`.
 
 use kubewright_control::drift::look;
-use kubewright_control::observe::MayLack;
+use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
 
 use super::session;
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 
 /// Looks and tells.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("drift", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
+    let opened = session::open("drift", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     let observation = opened.observe_with(Purpose::Read, arguments.verify).await?;
     let report = look(&opened.session, &observation);
     ui.result(&report, || report.text())?;

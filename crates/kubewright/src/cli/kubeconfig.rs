@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use kubewright_control::kube::kubeconfig::{self, Access};
-use kubewright_control::observe::MayLack;
+use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
 use kubewright_core::manifest::ADMIN_GROUP;
 use kubewright_core::observed::{Health, Observed};
@@ -41,10 +41,10 @@ pub(crate) struct Arguments {
 
 /// Issues and prints or merges.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("kubeconfig", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
+    let opened = session::open("kubeconfig", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     let cluster = &opened.file.cluster;
     let look = opened.first_look(Purpose::Read).await?;
-    if !look.observed.is_settled() {
+    if !look.observed.is_bootstrapped() {
         return Err(Failure::named(
             ErrorId::NoClusterYet,
             format!("cluster {} is not there yet", cluster.name),

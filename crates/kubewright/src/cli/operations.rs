@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kubewright_control::execute::Hands;
+use kubewright_control::execute::RunContext;
 use kubewright_control::node::Node;
 use kubewright_control::operation_log::{OperationLog, begun_by_plan, history};
 use kubewright_control::report::Reporter;
@@ -19,7 +19,7 @@ use super::session::Opened;
 /// Begins the log of a run, unless the plan changes nothing: what only looks or waits is not recorded, here or on nodes.
 pub(crate) async fn begin(
     plan: &Plan,
-    hands: &Hands,
+    run_context: &RunContext,
     observed: &Observed,
     opened: &Opened,
 ) -> Option<Arc<OperationLog>> {
@@ -30,7 +30,7 @@ pub(crate) async fn begin(
     let log = OperationLog::begin(
         &opened.session,
         begun_by_plan(&opened.session, plan, opened.file.path.display().to_string()),
-        &keepers(plan, hands, observed, opened),
+        &keepers(plan, run_context, observed, opened),
         Some(directory(opened)),
         reporter,
     )
@@ -39,7 +39,12 @@ pub(crate) async fn begin(
 }
 
 /// The control planes that keep the log. One that is to be reset and is not ours is not written to.
-fn keepers(plan: &Plan, hands: &Hands, observed: &Observed, opened: &Opened) -> BTreeMap<String, Node> {
+fn keepers(
+    plan: &Plan,
+    run_context: &RunContext,
+    observed: &Observed,
+    opened: &Opened,
+) -> BTreeMap<String, Node> {
     let resets = plan.operation == plan::Operation::Reset;
     let is_ours = |name: &str| {
         let seen = observed.nodes.get(name);
@@ -51,7 +56,7 @@ fn keepers(plan: &Plan, hands: &Hands, observed: &Observed, opened: &Opened) -> 
         .control_planes()
         .map(|node| node.name.to_string())
         .filter(|name| !resets || is_ours(name))
-        .filter_map(|name| Some((name.clone(), hands.nodes.get(&name)?.clone())))
+        .filter_map(|name| Some((name.clone(), run_context.nodes.get(&name)?.clone())))
         .collect()
 }
 
@@ -62,7 +67,11 @@ pub(crate) fn directory(opened: &Opened) -> PathBuf {
 
 /// What there is to say of runs that nodes remember without an end; the records beside cluster.yaml are asked first,
 /// then the control planes, one after the other until one answers.
-pub(crate) async fn unfinished(hands: &Hands, observed: &Observed, opened: &Opened) -> Vec<String> {
+pub(crate) async fn unfinished(
+    run_context: &RunContext,
+    observed: &Observed,
+    opened: &Opened,
+) -> Vec<String> {
     let runs: BTreeSet<&str> = observed
         .nodes
         .values()
@@ -76,7 +85,7 @@ pub(crate) async fn unfinished(hands: &Hands, observed: &Observed, opened: &Open
             if found.is_some() {
                 break;
             }
-            if let Some(node) = hands.nodes.get(node.name.as_str()) {
+            if let Some(node) = run_context.nodes.get(node.name.as_str()) {
                 let answer = node
                     .read_operations(Some(run.to_owned()))
                     .await

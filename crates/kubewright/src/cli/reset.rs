@@ -20,7 +20,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     let look = opened.look_before_reset(Purpose::Change).await?;
     let plan = plan_reset(cluster, &look.observed).map_err(|refusal| session::failure(&refusal.into()))?;
     let observed = look.observed.clone();
-    let hands = Arc::new(look.into_hands(&opened.session));
+    let run_context = Arc::new(look.into_run_context(&opened.session));
     if !flags.yes {
         ui.say(&format!(
             "cluster {} is taken down: etcd's data, all Secrets, all pods and their local data on {} are lost. \
@@ -33,7 +33,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
         }
     }
     let again = stopped::command("reset", &opened.file.path, &[]);
-    let outcome = apply::perform(&plan, &hands, &observed, &opened, &again, ui).await?;
+    let outcome = apply::perform(&plan, &run_context, &observed, &opened, &again, ui).await?;
     ui.say("the machines can be used again: kubewright apply builds a new cluster on them");
     ui.result(&outcome.changed, || text::count(outcome.changed, "change"))
 }

@@ -76,8 +76,8 @@ fn prune(directory: &Path) {
     let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     logs.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     logs.sort();
-    let surplus = logs.len().saturating_sub(KEPT_LOGS);
-    for path in &logs[..surplus] {
+    let orphaned = logs.len().saturating_sub(KEPT_LOGS);
+    for path in &logs[..orphaned] {
         let _ = fs::remove_file(path);
     }
 }

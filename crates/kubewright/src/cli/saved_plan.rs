@@ -58,10 +58,10 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan, Failure> {
     SavedPlan::from_text(&text).map_err(|error| {
         let hint = match &error {
             UnreadablePlan::OtherSchema { by, .. } => {
-                format!("apply it with kubewright {by}, or make it anew: kubewright plan --out FILE")
+                format!("apply it with kubewright {by}, or make it again: kubewright plan --out FILE")
             }
             UnreadablePlan::Foreign { .. } | UnreadablePlan::Damaged { .. } => {
-                "make it anew: kubewright plan --out FILE".to_owned()
+                "make it again: kubewright plan --out FILE".to_owned()
             }
         };
         reading().because(error.to_string()).hint(hint)
@@ -129,22 +129,22 @@ mod tests {
         insta::assert_snapshot!(said, @r"
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: expected ident at line 1 column 2
-          hint: make it anew: kubewright plan --out FILE
+          hint: make it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: it does not say what it is
-          hint: make it anew: kubewright plan --out FILE
+          hint: make it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: it is what plan -o json prints; plan --out writes one that can be applied
-          hint: make it anew: kubewright plan --out FILE
+          hint: make it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it has form 9 (written by kubewright 0.1.0), this kubewright reads form 1
-          hint: apply it with kubewright 0.1.0, or make it anew: kubewright plan --out FILE
+          hint: apply it with kubewright 0.1.0, or make it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: EOF while parsing a string at line 15 column 19
-          hint: make it anew: kubewright plan --out FILE
+          hint: make it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: its digest does not fit its content
-          hint: make it anew: kubewright plan --out FILE
+          hint: make it again: kubewright plan --out FILE
         ");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kubewright_control::error::Error;
 use kubewright_control::observe::{
-    FirstLook, MayLack, Observation, ObserveErrors, first_look, look_before_reset, observe,
+    FirstLook, Observation, ObserveErrors, UnreachablePolicy, first_look, look_before_reset, observe,
 };
 use kubewright_control::report::Reporter;
 use kubewright_control::session::{Purpose, Session};
@@ -40,7 +40,7 @@ pub(crate) struct Skipping {
     skip_unreachable_workers: bool,
 }
 
-impl From<Skipping> for MayLack {
+impl From<Skipping> for UnreachablePolicy {
     fn from(skipping: Skipping) -> Self {
         if skipping.skip_unreachable_workers {
             Self::UnreachableWorkers
@@ -73,8 +73,8 @@ pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened
 
 impl Opened {
     /// Says which nodes the command can do without.
-    pub(crate) fn lacking(mut self, may_lack: MayLack) -> Self {
-        self.session.may_lack = may_lack;
+    pub(crate) fn lacking(mut self, unreachable_policy: UnreachablePolicy) -> Self {
+        self.session.unreachable_policy = unreachable_policy;
         self
     }
 

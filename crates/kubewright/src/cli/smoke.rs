@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_control::node_access::Nodes;
-use kubewright_control::observe::MayLack;
+use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
 use kubewright_control::smoke::{self, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
 use kubewright_core::catalogue::PROBE_IMAGE;
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 
 /// Runs the checks and tells of each.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("smoke", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
+    let opened = session::open("smoke", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     let look = opened.first_look(Purpose::Read).await?;
     let client = look
         .api

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kubewright_control::observe::MayLack;
+use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
 use kubewright_control::status::{ClusterStatus, look};
 use kubewright_core::shown::sentence;
@@ -27,7 +27,7 @@ const PERIOD: Duration = Duration::from_secs(3);
 
 /// Looks and tells.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("status", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
+    let opened = session::open("status", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     loop {
         let observation = opened.observe(Purpose::Read).await?;
         let status = look(&opened.session, &observation).await;
@@ -37,8 +37,9 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
                 return Ok(());
             }
             return Err(
-                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is not healthy")
-                    .hint("kubewright plan shows what differs from cluster.yaml, kubewright apply mends it"),
+                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is not healthy").hint(
+                    "kubewright plan shows what differs from cluster.yaml, kubewright apply repairs it",
+                ),
             );
         }
         tokio::select! {

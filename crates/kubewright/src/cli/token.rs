@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kubewright_control::kube::token::{TokenOptions, issue_token};
-use kubewright_control::observe::MayLack;
+use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
 
 use super::session;
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 
 /// Issues and prints the token.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("token", flags, ui)?.lacking(MayLack::AllButOneControlPlane);
+    let opened = session::open("token", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     let look = opened.first_look(Purpose::Read).await?;
     let client = look
         .api

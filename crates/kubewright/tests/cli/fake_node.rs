@@ -251,7 +251,7 @@ fn write_artifacts(directory: &Path) {
 
 /// No test: the other end of the fake `ssh`.
 #[test]
-#[ignore = "it is the other end of a conversation that other tests begin"]
+#[ignore = "it is the other end of a connection that other tests begin"]
 fn plays_the_agent() {
     let Some(place) = std::env::var_os("FAKE_NODE") else {
         return;

@@ -145,7 +145,7 @@ fn a_kernel_that_was_upgraded_and_not_booted() {
 
     1 error on 1 of 4 nodes
     error: kubewright apply would not succeed like this [check-errors]
-      hint: mend what is marked as error above, then check again
+      hint: repair what is marked as error above, then check again
     exit code 3
     ");
 }
@@ -166,7 +166,7 @@ fn a_port_that_is_taken() {
 
     1 error on 1 of 4 nodes
     error: kubewright apply would not succeed like this [check-errors]
-      hint: mend what is marked as error above, then check again
+      hint: repair what is marked as error above, then check again
     exit code 3
     ");
 }
@@ -182,7 +182,7 @@ fn a_clock_that_is_ten_minutes_off() {
 
     1 error on 1 of 4 nodes
     error: kubewright apply would not succeed like this [check-errors]
-      hint: mend what is marked as error above, then check again
+      hint: repair what is marked as error above, then check again
     exit code 3
     ");
 }
@@ -201,7 +201,7 @@ fn a_disk_that_is_full() {
 
     1 error on 1 of 4 nodes
     error: kubewright apply would not succeed like this [check-errors]
-      hint: mend what is marked as error above, then check again
+      hint: repair what is marked as error above, then check again
     exit code 3
     ");
 }
@@ -216,7 +216,7 @@ fn a_first_apply_refuses_what_check_finds_before_it_changes_anything() {
 
     1 error on 1 of 4 nodes
     error: the machines are not ready for this cluster; nothing was changed [checks-failed]
-      hint: mend what is marked as error above; kubewright check looks again
+      hint: repair what is marked as error above; kubewright check looks again
     exit code 20
     ");
     assert_eq!(

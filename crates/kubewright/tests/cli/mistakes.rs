@@ -41,7 +41,7 @@ fn an_unknown_key() {
        |   ^^^^^^^^^^
        = did you mean `kubernetes`?
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -54,7 +54,7 @@ fn a_key_that_stands_twice() {
        |                                      ^^^^^^^
        = it is already on line 6; keep one of them
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -67,7 +67,7 @@ fn indentation_by_tabs() {
        |  ^
        = replace it with spaces
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -80,7 +80,7 @@ fn a_name_where_an_address_belongs() {
         |                             ^^^^^^^^^^^^^^^^^^
         = write the address itself: etcd, certificates and routes need it, and it must not change
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -94,7 +94,7 @@ fn an_even_number_of_control_planes() {
        |                                                 ^
        = use 1 or 3; etcd needs more than half of them alive
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -107,7 +107,7 @@ fn two_nodes_with_one_address() {
        |                              ^^^^^^^^^^
        = cp-1 on line 8 has it already; every node needs its own
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -120,7 +120,7 @@ fn ranges_that_overlap() {
        |                                                   ^^^^^^^^^^^^^^
        = choose ranges that share no address, such as `10.244.0.0/16` and `10.96.0.0/16`
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -133,7 +133,7 @@ fn a_version_nobody_offers() {
        |               ^^^^^^
        = the supported minors are 1.36 (newest 1.36.4), 1.35 (newest 1.35.8), 1.34 (newest 1.34.11)
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -146,7 +146,7 @@ fn a_network_plug_in_that_is_not_built_yet() {
        |                   ^^^^^^
        = use `flannel` or `bridge`, or `none` and install it yourself through `addons`
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }
@@ -160,7 +160,7 @@ fn an_argument_that_kubewright_owns() {
        |                                                ^^^^^^^^^^^^^^
        = remove it
     error: cluster.yaml has 1 mistake [file-invalid]
-      hint: mend what is shown above; kubewright schema prints what the file may hold
+      hint: repair what is shown above; kubewright schema prints what the file may hold
     exit code 1
     ");
 }

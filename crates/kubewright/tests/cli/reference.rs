@@ -1,4 +1,4 @@
-//! The generated reference pages are what the program says today; `UPDATE_REFERENCE=1` writes them anew.
+//! The generated reference pages are what the program says today; `UPDATE_REFERENCE=1` writes them again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn compare(name: &str, text: &str) {
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         kept == text,
-        "docs/reference/{name} is stale; write it anew with: UPDATE_REFERENCE=1 cargo test -p kubewright --test cli"
+        "docs/reference/{name} is stale; write it again with: UPDATE_REFERENCE=1 cargo test -p kubewright --test cli"
     );
 }
 

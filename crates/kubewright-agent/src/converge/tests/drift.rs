@@ -1,4 +1,4 @@
-//! What somebody changed behind kubewright's back around a unit or under a digest: it is seen, shown and mended.
+//! What somebody changed behind kubewright's back around a unit or under a digest: it is seen, shown and repaired.
 
 use kubewright_core::observed::UnitFinding;
 

@@ -85,7 +85,7 @@ fn what_is_no_longer_wanted_is_removed_units_first() {
         bench.drop(id);
     }
     let found = bench.inspect();
-    assert!(found.iter().all(|found| found.change == Change::Surplus));
+    assert!(found.iter().all(|found| found.change == Change::Orphaned));
     assert_eq!(
         ids(&found),
         [
@@ -120,7 +120,7 @@ fn what_is_no_longer_wanted_is_removed_units_first() {
 }
 
 #[test]
-fn a_directory_with_something_in_it_is_never_surplus() {
+fn a_directory_with_something_in_it_is_never_orphaned() {
     let mut bench = Bench::new();
     bench.converge_all().unwrap();
     bench.system.put("/var/lib/etcd/member/data", "precious");
@@ -129,7 +129,7 @@ fn a_directory_with_something_in_it_is_never_surplus() {
 }
 
 #[test]
-fn what_somebody_else_put_there_is_not_surplus() {
+fn what_somebody_else_put_there_is_not_orphaned() {
     let mut bench = Bench::new();
     bench.system.put("/etc/demo/theirs", "theirs");
     bench.system.put("/etc/demo/config", "level: 1\n");
@@ -142,6 +142,6 @@ fn what_somebody_else_put_there_is_not_surplus() {
         !bench
             .inspect()
             .iter()
-            .any(|found| found.change == Change::Surplus)
+            .any(|found| found.change == Change::Orphaned)
     );
 }

@@ -28,7 +28,7 @@ fn a_unit_is_restarted_when_an_input_changes_and_only_then() {
 }
 
 #[test]
-fn a_unit_is_restarted_when_an_input_is_mended_to_what_it_was() {
+fn a_unit_is_restarted_when_an_input_is_repaired_to_what_it_was() {
     let mut bench = Bench::new();
     bench.converge_all().unwrap();
     bench.system.put("/etc/demo/config", "level: 9\n");

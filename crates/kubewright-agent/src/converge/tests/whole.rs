@@ -1,4 +1,4 @@
-//! A node as a whole: made, looked at again, mended, journalled.
+//! A node as a whole: made, looked at again, repaired, journalled.
 
 use super::*;
 
@@ -89,7 +89,7 @@ fn converging_what_is_already_so_changes_nothing() {
 }
 
 #[test]
-fn mends_everything_that_has_drifted() {
+fn repairs_everything_that_has_drifted() {
     let mut bench = Bench::new();
     bench.converge_all().unwrap();
     let system = Arc::clone(&bench.system);

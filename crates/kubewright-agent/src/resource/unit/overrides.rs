@@ -2,7 +2,7 @@
 //!
 //! systemd reads them from many directories, <https://www.freedesktop.org/software/systemd/man/systemd.unit.html>. They
 //! are looked for on disk, so that one that systemd has not read yet is found as well. What applies to all services
-//! (`service.d`) belongs to the machine and is left alone, and so is what generators make anew at each boot. What a
+//! (`service.d`) belongs to the machine and is left alone, and so is what generators make again at each boot. What a
 //! package brought (below `/usr`) is not removed either: it is in the way, and somebody has to decide.
 
 use kubewright_core::journal::Undo;

@@ -10,7 +10,7 @@ use kubewright_core::wire::SecretText;
 use super::*;
 
 #[test]
-fn a_node_converges_in_one_conversation_and_a_second_finds_nothing() {
+fn a_node_converges_in_one_connection_and_a_second_finds_nothing() {
     let system = TestSystem::new();
     let mut controller = TestController::new();
     let state = state(&mut controller);
@@ -51,7 +51,10 @@ fn a_node_converges_in_one_conversation_and_a_second_finds_nothing() {
     let Reply::Facts { facts } = &answers[&1] else {
         panic!()
     };
-    assert_eq!((facts.unfinished_run.as_deref(), facts.is_settled), (None, false));
+    assert_eq!(
+        (facts.unfinished_run.as_deref(), facts.is_bootstrapped),
+        (None, false)
+    );
     let nothing = Reply::Inspected {
         differences: Vec::new(),
         counters: Counters::default(),
@@ -169,7 +172,7 @@ fn settling_takes_back_the_permission_to_begin_without_data() {
         talk.reply(id).0.unwrap();
     }
     assert!(system.has(BEGIN_PATH));
-    talk.ask(3, Request::Settle {});
+    talk.ask(3, Request::MarkBootstrapped {});
     assert_eq!(talk.reply(3).0, Ok(Reply::Done {}));
     assert!(!system.has(BEGIN_PATH));
     talk.end().unwrap();
@@ -187,12 +190,12 @@ fn settling_takes_back_the_permission_to_begin_without_data() {
 fn settling_is_remembered() {
     let system = TestSystem::new();
     let (mut talk, _) = Talk::hello(&system, "run-1", true);
-    talk.ask(1, Request::Settle {});
+    talk.ask(1, Request::MarkBootstrapped {});
     assert_eq!(talk.reply(1).0, Ok(Reply::Done {}));
     talk.ask(2, Request::Facts {});
     let Ok(Reply::Facts { facts }) = talk.reply(2).0 else {
         panic!()
     };
-    assert!(facts.is_settled);
+    assert!(facts.is_bootstrapped);
     talk.end().unwrap();
 }

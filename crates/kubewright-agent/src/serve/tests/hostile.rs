@@ -24,7 +24,7 @@ fn another_protocol_is_answered_with_ours() {
 }
 
 #[test]
-fn words_out_of_turn_and_broken_frames_end_the_conversation() {
+fn words_out_of_turn_and_broken_frames_end_the_connection() {
     let message = |value: serde_json::Value| encode_message(&value).unwrap();
     let hello = message(serde_json::json!({
         "type": "hello", "protocol": PROTOCOL, "run": "r", "cluster": "c", "operator": "o", "lock": false

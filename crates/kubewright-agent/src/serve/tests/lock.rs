@@ -5,7 +5,7 @@ use kubewright_core::resource::NodeState;
 use super::*;
 
 #[test]
-fn a_second_conversation_is_told_who_holds_the_lock() {
+fn a_second_connection_is_told_who_holds_the_lock() {
     let system = TestSystem::new();
     let (first, _) = Talk::hello(&system, "run-1", true);
     let (mut second, locked_by) = Talk::hello(&system, "run-2", true);
@@ -30,7 +30,7 @@ fn a_second_conversation_is_told_who_holds_the_lock() {
             },
         ),
         (3, Request::Reset {}),
-        (4, Request::Settle {}),
+        (4, Request::MarkBootstrapped {}),
     ] {
         second.ask(id, request);
         let error = second.reply(id).0.unwrap_err();

@@ -42,7 +42,7 @@ fn the_agent_of_a_run_that_died_is_waited_for() {
     );
     drop(lock);
     assert_eq!(hear_hello(&mut talk), None);
-    talk.ask(1, Request::Settle {});
+    talk.ask(1, Request::MarkBootstrapped {});
     assert_eq!(talk.reply(1).0, Ok(Reply::Done {}));
     talk.end().unwrap();
 }

@@ -71,7 +71,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
     STAGES.iter().enumerate().map(step).collect()
 }
 
-/// Hands on whatever happens.
+/// RunContext on whatever happens.
 struct Telling(Mutex<mpsc::UnboundedSender<Event>>);
 
 impl Reporter for Telling {
@@ -102,7 +102,7 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
         nodes["n1"].clone(),
         KubernetesApi::new(&cluster, nodes.clone(), Arc::clone(&authorities)),
     );
-    let hands = Hands {
+    let run_context = RunContext {
         nodes,
         services: Services {
             authorities,
@@ -124,7 +124,7 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
     gate.send(false).unwrap();
     let running = tokio::spawn(async move {
         let reporter = Arc::new(Telling(Mutex::new(told)));
-        execute(&plan, Arc::new(hands), reporter, is_asked).await
+        execute(&plan, Arc::new(run_context), reporter, is_asked).await
     });
     let mut finished = BTreeSet::new();
     while finished.len() < 6 {

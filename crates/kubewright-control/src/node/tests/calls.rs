@@ -103,7 +103,7 @@ async fn shows_what_went_wrong_on_the_node() {
         agent.hear().await;
     })
     .await;
-    let error = node.settle().await.unwrap_err();
+    let error = node.mark_bootstrapped().await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "node n1: write /etc/x: no space left on device"

@@ -1,4 +1,4 @@
-//! Conversations that end before their time, and those that only look like it.
+//! Connections that end before their time, and those that only look like it.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use kubewright_core::wire::Pulse;
 
 use super::*;
 
-/// Less patience than a real link needs.
+/// Less timeout than a real link needs.
 fn hasty() -> Timing {
     let pulse = Pulse {
         every: Duration::from_millis(20),
@@ -27,13 +27,13 @@ async fn open_calls_end_with_an_unknown_outcome_when_the_agent_goes() {
     let error = node.facts().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: gather facts: conversation lost (the agent has gone); whether it was done is unknown"
+        "node n1: gather facts: connection lost (the agent has gone); whether it was done is unknown"
     );
     assert!(node.is_lost());
     let error = node.facts().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: gather facts: conversation lost (the agent has gone); it was not begun"
+        "node n1: gather facts: connection lost (the agent has gone); it was not begun"
     );
 }
 
@@ -47,7 +47,7 @@ async fn a_link_that_died_without_a_word_is_noticed() {
     let error = node.facts().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: gather facts: conversation lost (nothing heard for 1 s); whether it was done is unknown"
+        "node n1: gather facts: connection lost (nothing heard for 1 s); whether it was done is unknown"
     );
 }
 
@@ -63,7 +63,7 @@ async fn long_work_is_no_silence_while_the_agent_beats() {
         agent.hear().await;
     })
     .await;
-    node.settle().await.unwrap();
+    node.mark_bootstrapped().await.unwrap();
 }
 
 #[tokio::test]
@@ -97,13 +97,13 @@ async fn an_agent_that_gave_this_side_up_is_asked_nothing_more() {
         agent.say(&FromAgent::GaveUp { silent_seconds: 15 }).await;
     })
     .await;
-    let error = node.settle().await.unwrap_err();
+    let error = node.mark_bootstrapped().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: settle the bootstrap: the conversation was given up after 15 s of silence, and another run may have \
+        "node n1: mark etcd as bootstrapped: the connection was given up after 15 s of silence, and another run may have \
          changed the node since; whether it was done is unknown"
     );
-    let error = node.settle().await.unwrap_err();
+    let error = node.mark_bootstrapped().await.unwrap_err();
     assert!(error.to_string().ends_with("it was not begun"), "{error}");
 }
 
@@ -119,11 +119,11 @@ async fn a_controller_that_slept_too_long_knows_it_before_it_speaks() {
         agent.greet().await;
         assert_eq!(agent.hear().await, None);
     });
-    let node = Node::connect_with(&transport, &introduction(), Patience::none(), timing)
+    let node = Node::connect_with(&transport, &introduction(), LockWait::none(), timing)
         .await
         .unwrap();
     *uptime.lock().unwrap() = Duration::from_secs(60);
-    let error = node.settle().await.unwrap_err();
+    let error = node.mark_bootstrapped().await.unwrap_err();
     assert!(
         matches!(&error, NodeCallError::Fenced { silent, .. } if silent.as_secs() == 60),
         "{error}"
@@ -131,7 +131,7 @@ async fn a_controller_that_slept_too_long_knows_it_before_it_speaks() {
 }
 
 #[tokio::test]
-async fn ends_the_conversation_with_an_agent_that_breaks_the_protocol() {
+async fn ends_the_connection_with_an_agent_that_breaks_the_protocol() {
     let answers: [&[u8]; 4] = [
         b"Last login: yesterday\n",
         &[1, 0xff, 0xff, 0xff, 0xff],

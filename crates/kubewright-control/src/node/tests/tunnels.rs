@@ -1,4 +1,4 @@
-//! Connections to ports of a node, through its conversation.
+//! Connections to ports of a node, through its connection.
 
 use super::*;
 
@@ -66,6 +66,6 @@ async fn a_tunnel_that_nobody_reads_holds_up_the_rest_only_for_a_while() {
     })
     .await;
     let tunnel = node.open_tunnel("127.0.0.1:6443").await.unwrap();
-    node.settle().await.unwrap();
+    node.mark_bootstrapped().await.unwrap();
     drop(tunnel);
 }

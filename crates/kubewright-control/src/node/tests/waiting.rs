@@ -17,10 +17,10 @@ fn left(doing: Option<&str>) -> LockHolder {
 }
 
 /// Notes for whom a node is waited.
-fn patience(pointless: &watch::Sender<bool>) -> (Patience, mpsc::UnboundedReceiver<String>) {
+fn lock_wait(pointless: &watch::Sender<bool>) -> (LockWait, mpsc::UnboundedReceiver<String>) {
     let (told, heard) = mpsc::unbounded_channel();
     let told = move |holder: &LockHolder| drop(told.send(waiting_for(holder)));
-    (Patience::new(Arc::new(told), pointless.subscribe()), heard)
+    (LockWait::new(Arc::new(told), pointless.subscribe()), heard)
 }
 
 #[tokio::test]
@@ -30,10 +30,10 @@ async fn a_lock_whose_controller_has_gone_is_waited_for_and_the_operator_is_told
     let transport = transport(move |mut agent| {
         let gone_on = Arc::clone(&gone_on);
         async move {
-            let Some(ToAgent::Hello { patience_ms, .. }) = agent.hear().await else {
+            let Some(ToAgent::Hello { lock_timeout_ms, .. }) = agent.hear().await else {
                 panic!()
             };
-            assert_eq!(patience_ms, 60_000);
+            assert_eq!(lock_timeout_ms, 60_000);
             for doing in [Some("kube-apiserver.service"), None] {
                 agent.say(&FromAgent::Waiting { holder: left(doing) }).await;
                 gone_on.lock().await.recv().await;
@@ -49,9 +49,9 @@ async fn a_lock_whose_controller_has_gone_is_waited_for_and_the_operator_is_told
             agent.hear().await;
         }
     });
-    let (patience, mut told) = patience(&watch::Sender::new(false));
+    let (lock_wait, mut told) = lock_wait(&watch::Sender::new(false));
     let connecting =
-        tokio::spawn(async move { Node::connect_patiently(&transport, &introduction(), patience).await });
+        tokio::spawn(async move { Node::connect_waiting(&transport, &introduction(), lock_wait).await });
     for doing in ["kube-apiserver.service", "what it had begun"] {
         let waiting = "waiting for the agent of run run-0, whose controller has gone, to finish";
         assert_eq!(told.recv().await.unwrap(), format!("{waiting} {doing}"));
@@ -75,8 +75,8 @@ async fn a_lock_that_was_waited_for_in_vain_tells_what_was_last_seen_and_what_to
             .await;
         agent.hear().await;
     });
-    let (patience, _told) = patience(&watch::Sender::new(false));
-    let error = Node::connect_patiently(&transport, &introduction(), patience)
+    let (lock_wait, _told) = lock_wait(&watch::Sender::new(false));
+    let error = Node::connect_waiting(&transport, &introduction(), lock_wait)
         .await
         .unwrap_err();
     assert_eq!(
@@ -101,9 +101,9 @@ async fn nobody_waits_for_a_lock_when_another_node_belongs_to_a_run_that_is_aliv
         assert_eq!(agent.hear().await, Some(ToAgent::Goodbye));
     });
     let pointless = watch::Sender::new(false);
-    let (patience, mut told) = patience(&pointless);
+    let (lock_wait, mut told) = lock_wait(&pointless);
     let connecting =
-        tokio::spawn(async move { Node::connect_patiently(&transport, &introduction(), patience).await });
+        tokio::spawn(async move { Node::connect_waiting(&transport, &introduction(), lock_wait).await });
     told.recv().await.unwrap();
     pointless.send_replace(true);
     let error = connecting.await.unwrap().unwrap_err();

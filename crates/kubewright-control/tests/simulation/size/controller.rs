@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use kubewright_control::authority::Authorities;
 use kubewright_control::execute::ClusterApi;
-use kubewright_control::membership::EtcdWays;
+use kubewright_control::membership::EtcdConnections;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, observe};
 use kubewright_control::report::{Reporter, Silent};
-use kubewright_control::session::{Purpose, Session, Ways};
+use kubewright_control::session::{Connections, Purpose, Session};
 use kubewright_control::transport::{Ssh, SshSettings, Transport, allow_many_channels};
 use kubewright_core::plan::plan_apply;
 use kubewright_core::spec::{Cluster, Node as SpecNode};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::super::fixture::Fixture;
 use super::still::{Members, Still};
 
-/// The file with what the API has, in the directory of the ways.
+/// The file with what the API has, in the directory of the connections.
 pub(super) const API: &str = "api.json";
 
 /// What a controller needed for a look and a plan.
@@ -37,7 +37,7 @@ pub(super) struct Needed {
 }
 
 /// The process: tells on standard output what it needed, or what went wrong.
-pub(crate) fn control(ways: &str, nodes: &str) {
+pub(crate) fn control(connections: &str, nodes: &str) {
     let fixture = Fixture::new();
     let cluster = super::cluster(&fixture, nodes.parse().unwrap());
     allow_many_channels();
@@ -45,18 +45,18 @@ pub(crate) fn control(ways: &str, nodes: &str) {
         .enable_all()
         .build()
         .unwrap();
-    let needed = runtime.block_on(perform(&fixture, cluster, Path::new(ways)));
+    let needed = runtime.block_on(perform(&fixture, cluster, Path::new(connections)));
     println!("{}", serde_json::to_string(&needed).unwrap());
 }
 
-async fn perform(fixture: &Fixture, cluster: Cluster, ways: &Path) -> Result<Needed, String> {
+async fn perform(fixture: &Fixture, cluster: Cluster, connections: &Path) -> Result<Needed, String> {
     let (began, processor) = (Instant::now(), processor_seconds());
     let session = Session::with(
         cluster,
         fixture.path(),
         fixture.agents.clone(),
         Arc::clone(&fixture.store),
-        Arc::new(ThroughPipes(ways.to_owned())),
+        Arc::new(ThroughPipes(connections.to_owned())),
     )
     .map_err(|error| error.to_string())?;
     let reporter: Arc<dyn Reporter> = Arc::new(Silent);
@@ -99,10 +99,10 @@ fn processor_seconds() -> f64 {
     ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / 100.0
 }
 
-/// The real ways, but for the program that is `ssh` and what the API is.
+/// The real connections, but for the program that is `ssh` and what the API is.
 struct ThroughPipes(PathBuf);
 
-impl Ways for ThroughPipes {
+impl Connections for ThroughPipes {
     fn node(&self, session: &Session, node: &SpecNode) -> Arc<dyn Transport> {
         let settings = SshSettings::of(&session.cluster, node, &session.directory);
         Arc::new(Ssh::new(settings, session.agents.clone()).with_program(self.0.join("ssh")))
@@ -113,7 +113,12 @@ impl Ways for ThroughPipes {
         Arc::new(Still::with(serde_json::from_slice(&present).unwrap()))
     }
 
-    fn etcd(&self, cluster: &Cluster, _: &BTreeMap<String, Node>, _: &Arc<Authorities>) -> Arc<dyn EtcdWays> {
+    fn etcd(
+        &self,
+        cluster: &Cluster,
+        _: &BTreeMap<String, Node>,
+        _: &Arc<Authorities>,
+    ) -> Arc<dyn EtcdConnections> {
         Arc::new(Members::of(cluster))
     }
 }

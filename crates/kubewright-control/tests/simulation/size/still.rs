@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use kubewright_control::error::{Error, Kind};
-use kubewright_control::execute::{Asking, ClusterApi};
-use kubewright_control::membership::{EtcdWay, EtcdWays};
+use kubewright_control::execute::{BoxFuture, ClusterApi};
+use kubewright_control::membership::{EtcdConnection, EtcdConnections};
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{EtcdMember, EtcdStatus, Observed, ObservedApi};
 use kubewright_core::plan::Condition;
@@ -69,11 +69,11 @@ impl Still {
 }
 
 impl ClusterApi for Still {
-    fn find<'a>(&'a self, _: &'a Observed) -> Asking<'a, bool> {
+    fn find<'a>(&'a self, _: &'a Observed) -> BoxFuture<'a, bool> {
         Box::pin(async { true })
     }
 
-    fn look_at_nodes<'a>(&'a self, _: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>> {
+    fn look_at_nodes<'a>(&'a self, _: &'a Cluster) -> BoxFuture<'a, Result<ObservedApi, Error>> {
         let seen = ObservedApi {
             pod_cidrs: self.present.pod_cidrs.clone(),
             ..ObservedApi::default()
@@ -94,7 +94,7 @@ impl ClusterApi for Still {
         self.desired.lock().unwrap().objects.keys().cloned().collect()
     }
 
-    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>> {
+    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>> {
         let is_the_same = *self.desired.lock().unwrap() == self.present;
         Box::pin(async move {
             if is_the_same {
@@ -105,23 +105,23 @@ impl ClusterApi for Still {
         })
     }
 
-    fn client(&self) -> Asking<'_, Result<kube::Client, Error>> {
+    fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn register_nodes<'a>(&'a self, _: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn register_nodes<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn apply_objects<'a>(&'a self, _: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn apply_objects<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn delete_objects<'a>(&'a self, _: &'a [String]) -> Asking<'a, Result<usize, Error>> {
+    fn delete_objects<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn wait<'a>(&'a self, _: &'a Condition, _: Duration) -> Asking<'a, Result<(), Error>> {
+    fn wait<'a>(&'a self, _: &'a Condition, _: Duration) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { Err(not_here()) })
     }
 }
@@ -146,12 +146,12 @@ impl Members {
     }
 }
 
-impl EtcdWays for Members {
-    fn reach<'a>(&'a self, node: &'a str) -> Asking<'a, Result<Box<dyn EtcdWay>, String>> {
+impl EtcdConnections for Members {
+    fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>> {
         Box::pin(async move {
             let own = self.0.iter().find(|member| member.name == node);
             let own = own.ok_or("no control plane")?.id;
-            Ok(Box::new(Member(own, self.clone())) as Box<dyn EtcdWay>)
+            Ok(Box::new(Member(own, self.clone())) as Box<dyn EtcdConnection>)
         })
     }
 }
@@ -159,8 +159,8 @@ impl EtcdWays for Members {
 /// One of them.
 struct Member(u64, Members);
 
-impl EtcdWay for Member {
-    fn status(&self) -> Asking<'_, Result<EtcdStatus, String>> {
+impl EtcdConnection for Member {
+    fn status(&self) -> BoxFuture<'_, Result<EtcdStatus, String>> {
         Box::pin(async {
             Ok(EtcdStatus {
                 member_id: self.0,
@@ -171,7 +171,7 @@ impl EtcdWay for Member {
         })
     }
 
-    fn members(&self) -> Asking<'_, Result<Vec<EtcdMember>, String>> {
+    fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>> {
         Box::pin(async { Ok(self.1.0.clone()) })
     }
 }

@@ -39,7 +39,7 @@ fn converged() -> Scene {
         facts
             .addresses
             .insert("flannel.1".to_owned(), vec!["10.244.1.0".parse().unwrap()]);
-        facts.is_settled = true;
+        facts.is_bootstrapped = true;
         facts.has_etcd_data = node.is_control_plane();
         for disk in facts.disks.values_mut() {
             disk.free_bytes = 16 * GIB;

@@ -150,7 +150,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             leftovers,
             marker,
             has_default_route: flags[0],
-            is_settled: flags[1],
+            is_bootstrapped: flags[1],
             clock_synchronized: Some(flags[2]),
             selinux: odd.clone(),
             unfinished_run: odd,

@@ -6,7 +6,7 @@ use super::{GIB, Scene};
 use crate::observed::{Leftover, Marker, ModuleState, ObstacleKind};
 
 #[test]
-fn a_wrong_host_key_is_told_so_that_a_stranger_can_act() {
+fn a_wrong_host_key_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     silent(
         &mut scene,
@@ -24,7 +24,7 @@ fn a_wrong_host_key_is_told_so_that_a_stranger_can_act() {
 }
 
 #[test]
-fn missing_sudo_is_told_so_that_a_stranger_can_act() {
+fn missing_sudo_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     for node in ["w-1", "w-2"] {
         silent(
@@ -44,7 +44,7 @@ fn missing_sudo_is_told_so_that_a_stranger_can_act() {
 }
 
 #[test]
-fn a_taken_port_is_told_so_that_a_stranger_can_act() {
+fn a_taken_port_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     listen(&mut scene, "cp-1", 6443, "haproxy", "haproxy.service");
     listen(&mut scene, "cp-3", 6443, "haproxy", "haproxy.service");
@@ -61,7 +61,7 @@ fn a_taken_port_is_told_so_that_a_stranger_can_act() {
 }
 
 #[test]
-fn a_clock_ten_minutes_off_is_told_so_that_a_stranger_can_act() {
+fn a_clock_ten_minutes_off_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     clock(&mut scene, "cp-2", -600_000);
     scene.facts("cp-2").clock_synchronized = Some(false);
@@ -74,7 +74,7 @@ fn a_clock_ten_minutes_off_is_told_so_that_a_stranger_can_act() {
 }
 
 #[test]
-fn a_full_disk_is_told_so_that_a_stranger_can_act() {
+fn a_full_disk_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     let disk = scene.facts("w-1").disks.get_mut("/var/lib/containerd").unwrap();
     disk.mount = "/var/lib/containerd".to_owned();
@@ -163,7 +163,7 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
 }
 
 #[test]
-fn what_the_kernel_lacks_is_told_so_that_a_stranger_can_act() {
+fn what_the_kernel_lacks_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     module(&mut scene, "vxlan", ModuleState::Absent {});
     module(&mut scene, "br_netfilter", ModuleState::Absent {});
@@ -208,7 +208,7 @@ fn what_the_kernel_lacks_is_told_so_that_a_stranger_can_act() {
 }
 
 #[test]
-fn what_cannot_be_written_is_told_so_that_a_stranger_can_act() {
+fn what_cannot_be_written_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
     obstacle(&mut scene, "/var/lib/etcd", ObstacleKind::Link);
     obstacle(&mut scene, "/etc/kubernetes", ObstacleKind::NotADirectory);

@@ -291,7 +291,7 @@ fn a_cluster_that_is_well_is_never_refused_a_change() {
 }
 
 #[test]
-fn who_is_down_can_always_be_mended_and_comes_first() {
+fn who_is_down_can_always_be_repaired_and_comes_first() {
     let down = control_plane(Member::Down, Some(Health::Down), Touch::Etcd);
     let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
     let order = |all: &[ControlPlane]| turns(all, NOBODY).map(|given| given.turns);

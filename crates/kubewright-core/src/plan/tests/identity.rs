@@ -52,7 +52,7 @@ fn what_a_living_cluster_was_made_with_is_refused_another_value_by_name() {
         let mut unborn = observed.clone();
         unborn.api = None;
         for node in unborn.nodes.values_mut() {
-            node.facts.is_settled = false;
+            node.facts.is_bootstrapped = false;
         }
         plan_of(&wanted, &unborn).unwrap();
     }
@@ -189,7 +189,7 @@ fn nodes_are_not_forgotten() {
 
     let mut observed = remembering(&wanted);
     let facts = &mut observed.nodes.get_mut("w-1").unwrap().facts;
-    (facts.is_settled, facts.has_etcd_data) = (true, true);
+    (facts.is_bootstrapped, facts.has_etcd_data) = (true, true);
     let (rule, text) = refusal(&wanted, &observed);
     assert_eq!(rule, "node-removal");
     assert!(text.starts_with("node w-1 holds a member of etcd"), "{text}");

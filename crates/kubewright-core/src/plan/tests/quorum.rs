@@ -1,4 +1,4 @@
-//! No plan disturbs a control plane while another one is not well, unless it mends that one first.
+//! No plan disturbs a control plane while another one is not well, unless it repairs that one first.
 
 use super::*;
 
@@ -89,7 +89,7 @@ fn waits_for_one_that_is_just_starting_instead() {
 }
 
 #[test]
-fn mends_the_one_that_is_down_first_and_does_not_let_it_be_left_out() {
+fn repairs_the_one_that_is_down_first_and_does_not_let_it_be_left_out() {
     let cluster = cluster(&NODES);
     let mut observed = converged(&cluster);
     for node in CONTROL_PLANES {
@@ -122,15 +122,15 @@ fn members_that_lost_their_quorum_are_started_together() {
 }
 
 #[test]
-fn settles_only_when_untouched_control_planes_are_well_too() {
+fn marks_bootstrapped_only_when_untouched_control_planes_are_well_too() {
     let cluster = cluster(&NODES);
     let mut observed = converged(&cluster);
     for node in CONTROL_PLANES {
-        observed.nodes.get_mut(node).unwrap().facts.is_settled = false;
+        observed.nodes.get_mut(node).unwrap().facts.is_bootstrapped = false;
     }
     is(&mut observed, "cp-2", Some(Health::Down), Some(Health::Down));
     let plan = plan(&cluster, &observed).unwrap();
-    let before = &ancestors(&plan)[&StepId("cp-1/settle".to_owned())];
+    let before = &ancestors(&plan)[&StepId("cp-1/mark-bootstrapped".to_owned())];
     assert!(before.contains(&StepId("cp-2/etcd-ready".to_owned())));
     assert!(before.contains(&StepId("cp-2/api-ready".to_owned())));
 }

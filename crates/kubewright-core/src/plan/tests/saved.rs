@@ -190,7 +190,7 @@ const MUTATIONS: &[Mutation] = &[
         &["node cp-1: file:/etc/host differs now, and did not"],
     ),
     (
-        "somebody mended it",
+        "somebody repaired it",
         |world| world.seen("w-1").differences.clear(),
         &["node w-1: file:/etc/kubelet-and-network is as wanted now, and was not"],
     ),

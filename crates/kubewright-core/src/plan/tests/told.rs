@@ -180,10 +180,12 @@ fn applied(plan: &Plan, observed: &Observed) -> Observed {
                 api.deployments_unavailable
                     .retain(|deployment| *deployment != own);
             }
-            Step::Settle { node } => after.nodes.get_mut(node).unwrap().facts.is_settled = true,
+            Step::MarkBootstrapped { node } => {
+                after.nodes.get_mut(node).unwrap().facts.is_bootstrapped = true
+            }
             Step::RegisterNodes { nodes } => api.nodes_to_register.retain(|node| !nodes.contains(node)),
             Step::ApplyManifests { objects } => api.objects.retain(|name, _| !objects.contains(name)),
-            Step::PruneObjects { objects } => api.surplus.retain(|name| !objects.contains(name)),
+            Step::PruneObjects { objects } => api.orphaned.retain(|name| !objects.contains(name)),
             Step::ResetNode { .. } => {}
         }
     }
@@ -197,9 +199,9 @@ proptest! {
         touched in proptest::collection::btree_set((0usize..5, 0usize..5), 0..12),
         not_ready in proptest::collection::btree_set(0usize..5, 0..3),
         unregistered in proptest::collection::btree_set(0usize..5, 0..3),
-        unsettled in any::<bool>(),
+        unbootstrapped in any::<bool>(),
         has_dns in any::<bool>(),
-        has_surplus in any::<bool>(),
+        has_orphaned in any::<bool>(),
         is_blank in any::<bool>(),
     ) {
         let cluster = cluster(&NODES);
@@ -210,8 +212,8 @@ proptest! {
                     differs(&mut observed, NODES[node], Stage::ALL[stage]);
                 }
             }
-            if unsettled {
-                observed.nodes.values_mut().for_each(|node| node.facts.is_settled = false);
+            if unbootstrapped {
+                observed.nodes.values_mut().for_each(|node| node.facts.is_bootstrapped = false);
             }
             let api = observed.api.as_mut().unwrap();
             api.nodes_not_ready = not_ready.iter().map(|index| NODES[*index].to_owned()).collect();
@@ -220,8 +222,8 @@ proptest! {
                 api.objects.insert("Deployment kube-system/coredns".to_owned(), None);
                 api.deployments_unavailable.push("kube-system/coredns".to_owned());
             }
-            if has_surplus {
-                api.surplus.push("ConfigMap kube-system/old".to_owned());
+            if has_orphaned {
+                api.orphaned.push("ConfigMap kube-system/old".to_owned());
             }
             observed
         };

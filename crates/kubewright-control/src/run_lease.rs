@@ -1,6 +1,6 @@
-//! A run's claim on the cluster, once there is an API to hold it: a Lease that is renewed while the run lives.
+//! A run's lease on the cluster, once there is an API to hold it: a Lease that is renewed while the run lives.
 //!
-//! The locks of the nodes decide who may change a node; they are held by the kernel and need no clock. The claim is for
+//! The locks of the nodes decide who may change a node; they are held by the kernel and need no clock. The lease is for
 //! what they cannot see: a run that works on nodes this one does not have, because they were left out or because its
 //! cluster.yaml names others, and everybody who looks at the cluster and wants to know who changes it. Whether a holder
 //! is alive is judged by watching it, never by comparing the clocks of two machines; a holder whose nodes are all locked
@@ -15,12 +15,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, ErrorId, Kind};
-use crate::execute::Asking;
+use crate::execute::BoxFuture;
 use crate::node::boot_time;
 
 /// Who claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimant {
+pub struct LeaseHolder {
     /// The run's id.
     pub run: String,
     /// Who runs it, from where, as in `ada@workstation`.
@@ -29,7 +29,7 @@ pub struct Claimant {
     pub nodes: BTreeSet<String>,
 }
 
-/// What is written down of a claim.
+/// What is written down of a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// The run that holds it, if any does.
@@ -50,19 +50,19 @@ pub struct Record {
 
 /// Where claims are written down.
 pub trait Leases: Send + Sync {
-    /// The claim as it is; nothing when there never was one.
-    fn read(&self) -> Asking<'_, Result<Option<Record>, Error>>;
+    /// The lease as it is; nothing when there never was one.
+    fn read(&self) -> BoxFuture<'_, Result<Option<Record>, Error>>;
     /// Writes over exactly `version`, or for the first time; the new version, or nothing when somebody was faster.
     fn write<'a>(
         &'a self,
         record: &'a Record,
         version: Option<&'a str>,
-    ) -> Asking<'a, Result<Option<String>, Error>>;
+    ) -> BoxFuture<'a, Result<Option<String>, Error>>;
 }
 
-/// How long a claim lasts, and how often it is looked at and renewed.
+/// How long a lease lasts, and how often it is looked at and renewed.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct LeaseTiming {
     /// Without being renewed it lasts this long.
     pub lasts: Duration,
     /// It is renewed this often.
@@ -70,16 +70,16 @@ pub struct Pace {
     /// Another one's is looked at this often.
     pub looks: Duration,
     /// Another one's is watched for this long at most.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
-impl Default for Pace {
+impl Default for LeaseTiming {
     fn default() -> Self {
         Self {
             lasts: Duration::from_secs(15),
             renews: Duration::from_secs(5),
             looks: Duration::from_secs(1),
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         }
     }
 }
@@ -89,34 +89,38 @@ const CONFLICTS: u32 = 10;
 /// How long letting go may take: the next run does not depend on it.
 const RELEASE: Duration = Duration::from_secs(5);
 
-/// A claim that is held and renewed.
-pub struct Claim {
+/// A lease that is held and renewed.
+pub struct RunLease {
     held: Arc<Held>,
     renewing: JoinHandle<()>,
 }
 
 struct Held {
     leases: Arc<dyn Leases>,
-    claimant: Claimant,
-    pace: Pace,
+    holder: LeaseHolder,
+    timing: LeaseTiming,
     acquired: String,
     /// The version written last, and when that was, by a clock that runs on while this computer sleeps.
     written: Mutex<(String, Duration)>,
     lost: std::sync::Mutex<Option<Record>>,
 }
 
-impl Claim {
-    /// Takes the claim and keeps it.
+impl RunLease {
+    /// Takes the lease and keeps it.
     ///
     /// # Errors
     /// [`Kind::Refused`] when another run renews it, and when it cannot be read or written.
-    pub async fn take(leases: Arc<dyn Leases>, claimant: Claimant, pace: Pace) -> Result<Self, Error> {
+    pub async fn take(
+        leases: Arc<dyn Leases>,
+        holder: LeaseHolder,
+        timing: LeaseTiming,
+    ) -> Result<Self, Error> {
         let acquired = now();
-        let version = take(leases.as_ref(), &claimant, pace, &acquired).await?;
+        let version = take(leases.as_ref(), &holder, timing, &acquired).await?;
         let held = Arc::new(Held {
             leases,
-            claimant,
-            pace,
+            holder,
+            timing,
             acquired,
             written: Mutex::new((version, boot_time())),
             lost: std::sync::Mutex::default(),
@@ -124,13 +128,13 @@ impl Claim {
         let own = Arc::clone(&held);
         let renewing = tokio::spawn(async move {
             loop {
-                sleep(own.pace.renews).await;
+                sleep(own.timing.renews).await;
                 match own.renew().await {
                     Err(error) if error.kind() == Kind::Refused => {
-                        tracing::error!(%error, "the claim on the cluster is lost");
+                        tracing::error!(%error, "the lease on the cluster is lost");
                         return;
                     }
-                    Err(error) => tracing::debug!(%error, "renewing the claim on the cluster"),
+                    Err(error) => tracing::debug!(%error, "renewing the lease on the cluster"),
                     Ok(()) => {}
                 }
             }
@@ -138,7 +142,7 @@ impl Claim {
         Ok(Self { held, renewing })
     }
 
-    /// Makes sure that the claim still holds: a run that was asleep may have lost it.
+    /// Makes sure that the lease still holds: a run that was asleep may have lost it.
     ///
     /// # Errors
     /// [`Kind::Refused`] when somebody else has it now.
@@ -147,7 +151,7 @@ impl Claim {
             return Err(taken(&other));
         }
         let written = self.held.written.lock().await.1;
-        if boot_time().saturating_sub(written) < self.held.pace.lasts {
+        if boot_time().saturating_sub(written) < self.held.timing.lasts {
             return Ok(());
         }
         self.held.renew().await
@@ -163,13 +167,13 @@ impl Claim {
         };
         match timeout(RELEASE, self.held.leases.write(&record, Some(&version))).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "releasing the claim on the cluster"),
-            Err(_) => tracing::debug!("releasing the claim on the cluster took too long"),
+            Ok(Err(error)) => tracing::debug!(%error, "releasing the lease on the cluster"),
+            Err(_) => tracing::debug!("releasing the lease on the cluster took too long"),
         }
     }
 }
 
-impl Drop for Claim {
+impl Drop for RunLease {
     fn drop(&mut self) {
         self.renewing.abort();
     }
@@ -181,7 +185,7 @@ impl Held {
     }
 
     fn record(&self) -> Record {
-        record(&self.claimant, self.pace, &self.acquired)
+        record(&self.holder, self.timing, &self.acquired)
     }
 
     async fn renew(&self) -> Result<(), Error> {
@@ -193,7 +197,7 @@ impl Held {
             }
             // Whoever wrote may have been this run, with the answer lost on the way.
             match self.leases.read().await? {
-                Some(seen) if seen.run.as_deref() == Some(self.claimant.run.as_str()) => {
+                Some(seen) if seen.run.as_deref() == Some(self.holder.run.as_str()) => {
                     written.0 = seen.version;
                 }
                 seen => {
@@ -208,8 +212,13 @@ impl Held {
     }
 }
 
-/// Takes the claim: at once when nobody can have it, after watching otherwise.
-async fn take(leases: &dyn Leases, me: &Claimant, pace: Pace, acquired: &str) -> Result<String, Error> {
+/// Takes the lease: at once when nobody can have it, after watching otherwise.
+async fn take(
+    leases: &dyn Leases,
+    me: &LeaseHolder,
+    timing: LeaseTiming,
+    acquired: &str,
+) -> Result<String, Error> {
     let begun = Instant::now();
     let mut watched: Option<(Record, Instant)> = None;
     let mut conflicts = 0;
@@ -223,12 +232,12 @@ async fn take(leases: &dyn Leases, me: &Claimant, pace: Pace, acquired: &str) ->
             {
                 return Err(busy(other));
             }
-            (Some(other), Some((_, since))) => since.elapsed() >= other.lasts.min(pace.patience),
+            (Some(other), Some((_, since))) => since.elapsed() >= other.lasts.min(timing.timeout),
             (Some(_), None) => false,
         };
         if is_free {
             let version = seen.as_ref().map(|record| record.version.as_str());
-            if let Some(version) = leases.write(&record(me, pace, acquired), version).await? {
+            if let Some(version) = leases.write(&record(me, timing, acquired), version).await? {
                 return Ok(version);
             }
             conflicts += 1;
@@ -245,7 +254,7 @@ async fn take(leases: &dyn Leases, me: &Claimant, pace: Pace, acquired: &str) ->
             watched = Some((other, Instant::now()));
         }
         // Bounded by what the other lease lasts; this only keeps a broken store from being watched for ever.
-        if begun.elapsed() > pace.patience * 2 {
+        if begun.elapsed() > timing.timeout * 2 {
             let holder = watched.as_ref().map_or_else(String::new, |(other, _)| {
                 let run = other.run.as_deref().unwrap_or("none");
                 format!("; last seen: held by {} (run {run})", other.operator)
@@ -254,12 +263,12 @@ async fn take(leases: &dyn Leases, me: &Claimant, pace: Pace, acquired: &str) ->
             return Err(Error::new(Kind::Api, "take the run's lease")
                 .because(format!("it did not come free within {waited} s{holder}")));
         }
-        sleep(pace.looks).await;
+        sleep(timing.looks).await;
     }
 }
 
 /// Whether the holder cannot be at work: nobody, this run, or a run whose nodes are all locked by this one.
-fn is_gone(other: &Record, me: &Claimant) -> bool {
+fn is_gone(other: &Record, me: &LeaseHolder) -> bool {
     match &other.run {
         None => true,
         Some(run) if *run == me.run => true,
@@ -267,12 +276,12 @@ fn is_gone(other: &Record, me: &Claimant) -> bool {
     }
 }
 
-fn record(me: &Claimant, pace: Pace, acquired: &str) -> Record {
+fn record(me: &LeaseHolder, timing: LeaseTiming, acquired: &str) -> Record {
     Record {
         run: Some(me.run.clone()),
         operator: me.operator.clone(),
         nodes: me.nodes.clone(),
-        lasts: pace.lasts,
+        lasts: timing.lasts,
         acquired: acquired.to_owned(),
         renewed: now(),
         version: String::new(),
@@ -304,7 +313,7 @@ fn taken(other: &Record) -> Error {
         "this run no longer has its lease on the cluster",
     )
     .because(format!("{} has it since {}", name(other), other.acquired))
-    .hint("run the command again: it looks at everything anew")
+    .hint("run the command again: it looks at everything again")
 }
 
 fn now() -> String {

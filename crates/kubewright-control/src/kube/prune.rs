@@ -41,7 +41,7 @@ const MEASUREMENTS: &str = "metrics.k8s.io";
 
 /// What is no longer wanted.
 #[derive(Debug, Default)]
-pub struct Surplus {
+pub struct Orphaned {
     /// What can go, by name.
     pub deletable: BTreeMap<String, Deletable>,
     /// What stays, by name, and what it would take along.
@@ -97,7 +97,7 @@ pub fn mark(object: &mut Value, cluster: &str) {
 }
 
 /// Looks for everything kubewright applied to this cluster that is not among `desired`.
-pub async fn find(client: &Client, cluster: &str, desired: &[Value]) -> Result<Surplus, RequestError> {
+pub async fn find(client: &Client, cluster: &str, desired: &[Value]) -> Result<Orphaned, RequestError> {
     let kinds = Kinds::new(client.clone());
     let mut ours = Ours {
         cluster,
@@ -141,14 +141,14 @@ pub async fn find(client: &Client, cluster: &str, desired: &[Value]) -> Result<S
     sort_out(client, candidates, &ours).await
 }
 
-/// Deletes what is surplus, as far as it is named; what others need goes last. Returns how many were deleted.
+/// Deletes what is orphaned, as far as it is named; what others need goes last. Returns how many were deleted.
 pub async fn delete(
     client: &Client,
-    surplus: Surplus,
+    orphaned: Orphaned,
     names: &[String],
 ) -> Result<usize, (String, RequestError)> {
     let mut stages: [Vec<(String, Deletable)>; 3] = Default::default();
-    for (name, object) in surplus.deletable {
+    for (name, object) in orphaned.deletable {
         if names.contains(&name) {
             stages[objects::stage(&object.name)].push((name, object));
         }
@@ -205,8 +205,8 @@ async fn sort_out(
     client: &Client,
     candidates: BTreeMap<String, Deletable>,
     ours: &Ours<'_>,
-) -> Result<Surplus, RequestError> {
-    let mut surplus = Surplus::default();
+) -> Result<Orphaned, RequestError> {
+    let mut orphaned = Orphaned::default();
     for (id, object) in candidates {
         let kind = object.name.kind.as_str();
         let holds = match kind {
@@ -218,19 +218,19 @@ async fn sort_out(
         };
         match holds.as_slice() {
             [] => {
-                surplus.deletable.insert(id, object);
+                orphaned.deletable.insert(id, object);
             }
             [one] => {
-                surplus.kept.insert(id, one.clone());
+                orphaned.kept.insert(id, one.clone());
             }
             [first, rest @ ..] => {
-                surplus
+                orphaned
                     .kept
                     .insert(id, format!("{first} and {} more", rest.len()));
             }
         }
     }
-    Ok(surplus)
+    Ok(orphaned)
 }
 
 async fn foreign_in_namespace(

@@ -5,7 +5,7 @@ use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kubewright_control::kube::objects::{ObjectChange, apply_objects, diff_objects};
-use kubewright_control::kube::surplus::{self, CLUSTER_LABEL};
+use kubewright_control::kube::prune::{self, CLUSTER_LABEL};
 use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
@@ -13,7 +13,7 @@ use super::namespace;
 
 fn marked(cluster: &str, mut objects: Vec<Value>) -> Vec<Value> {
     for object in &mut objects {
-        surplus::mark(object, cluster);
+        prune::mark(object, cluster);
     }
     objects
 }
@@ -29,10 +29,10 @@ fn binding(name: &str) -> Value {
 }
 
 async fn found(client: &Client, cluster: &str, desired: &[Value]) -> (Vec<String>, Vec<(String, String)>) {
-    let surplus = surplus::find(client, cluster, desired).await.unwrap();
+    let orphaned = prune::find(client, cluster, desired).await.unwrap();
     (
-        surplus.deletable.into_keys().collect(),
-        surplus.kept.into_iter().collect(),
+        orphaned.deletable.into_keys().collect(),
+        orphaned.kept.into_iter().collect(),
     )
 }
 
@@ -108,13 +108,13 @@ async fn what_is_no_longer_wanted_is_deleted_and_nothing_of_others() {
     );
 
     // Only what was named, although more could go.
-    let surplus = surplus::find(&client, "pruning", &[]).await.unwrap();
+    let orphaned = prune::find(&client, "pruning", &[]).await.unwrap();
     let named = [
         "ConfigMap pruning/ours",
         "ClusterRoleBinding test:pruning",
         "ConfigMap pruning/copy",
     ];
-    let deleted = surplus::delete(&client, surplus, &named.map(str::to_owned))
+    let deleted = prune::delete(&client, orphaned, &named.map(str::to_owned))
         .await
         .unwrap();
     assert_eq!(deleted, 2);
@@ -125,10 +125,10 @@ async fn what_is_no_longer_wanted_is_deleted_and_nothing_of_others() {
     );
 
     maps.delete("copy", &DeleteParams::default()).await.unwrap();
-    let surplus = surplus::find(&client, "pruning", &[]).await.unwrap();
-    let all: Vec<String> = surplus.deletable.keys().cloned().collect();
+    let orphaned = prune::find(&client, "pruning", &[]).await.unwrap();
+    let all: Vec<String> = orphaned.deletable.keys().cloned().collect();
     assert_eq!(all, ["ConfigMap default/pruning", "Namespace pruning"]);
-    assert_eq!(surplus::delete(&client, surplus, &all).await.unwrap(), 2);
+    assert_eq!(prune::delete(&client, orphaned, &all).await.unwrap(), 2);
     // A namespace on its way out is not asked to go twice.
     assert_eq!(found(&client, "pruning", &[]).await, (vec![], vec![]));
 }

@@ -11,7 +11,7 @@ use crate::node::NodeCallError;
 
 /// Which nodes a command can do without.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MayLack {
+pub enum UnreachablePolicy {
     /// None: what is not seen cannot be planned.
     #[default]
     Nobody,
@@ -21,7 +21,7 @@ pub enum MayLack {
     AllButOneControlPlane,
 }
 
-impl MayLack {
+impl UnreachablePolicy {
     /// The answers, with whoever is lacking and may be lacked added to `absent`.
     ///
     /// # Errors
@@ -38,14 +38,14 @@ impl MayLack {
                 .node(name)
                 .is_some_and(kubewright_core::spec::Node::is_control_plane)
         };
-        let may_lack = |name: &str, error: &NodeCallError| match self {
+        let unreachable_policy = |name: &str, error: &NodeCallError| match self {
             Self::Nobody => false,
             Self::UnreachableWorkers => !is_control_plane(name) && error.is_unreachable(),
             Self::AllButOneControlPlane => answers.keys().any(|name| is_control_plane(name)),
         };
         let (lacked, missed): (Vec<_>, Vec<_>) = failures
             .into_iter()
-            .partition(|(name, error)| may_lack(name, error));
+            .partition(|(name, error)| unreachable_policy(name, error));
         if !missed.is_empty() {
             let mut errors: Vec<Error> = missed.into_iter().map(|(_, error)| error.into()).collect();
             self.advise(cluster, &mut errors, answers.len());
@@ -111,7 +111,7 @@ mod tests {
 
     /// Who answers, who is left out, or who is complained about.
     fn accept(
-        may_lack: MayLack,
+        unreachable_policy: UnreachablePolicy,
         answer: &[&str],
         failures: impl IntoIterator<Item = (String, NodeCallError)>,
     ) -> Result<(Vec<String>, Vec<String>), Vec<Error>> {
@@ -120,7 +120,7 @@ mod tests {
             failures: failures.into_iter().collect(),
         };
         let mut absent = BTreeMap::new();
-        match may_lack.accept(&cluster(), answers, &mut absent) {
+        match unreachable_policy.accept(&cluster(), answers, &mut absent) {
             Ok(answers) => Ok((answers.into_keys().collect(), absent.into_keys().collect())),
             Err(ObserveErrors(errors)) => Err(errors),
         }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn everybody_is_needed_unless_something_else_was_said() {
         let errors = accept(
-            MayLack::Nobody,
+            UnreachablePolicy::Nobody,
             &["cp-1", "cp-2", "cp-3"],
             [fails("w-1", Failure::Refused)],
         )
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_worker_that_does_not_answer_is_left_out_when_that_was_said() {
         let accepted = accept(
-            MayLack::UnreachableWorkers,
+            UnreachablePolicy::UnreachableWorkers,
             &["cp-1", "cp-2", "cp-3"],
             [fails("w-1", Failure::Refused)],
         )
@@ -163,7 +163,7 @@ mod tests {
             pinned: false,
         };
         let errors = accept(
-            MayLack::UnreachableWorkers,
+            UnreachablePolicy::UnreachableWorkers,
             &["cp-1", "cp-2", "cp-3"],
             [fails("w-1", stranger)],
         )
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn control_planes_are_never_left_out_of_a_change_and_all_of_them_are_named() {
         let errors = accept(
-            MayLack::UnreachableWorkers,
+            UnreachablePolicy::UnreachableWorkers,
             &["cp-1"],
             ["w-1", "cp-3", "cp-2"].map(|name| fails(name, Failure::Refused)),
         )
@@ -186,10 +186,15 @@ mod tests {
     #[test]
     fn looking_needs_one_control_plane_and_no_more() {
         let down = || ["cp-2", "cp-3", "w-1"].map(|name| fails(name, Failure::Refused));
-        let (answered, absent) = accept(MayLack::AllButOneControlPlane, &["cp-1"], down()).unwrap();
+        let (answered, absent) = accept(UnreachablePolicy::AllButOneControlPlane, &["cp-1"], down()).unwrap();
         assert_eq!((answered.len(), absent.len()), (1, 3));
         let all_control_planes = ["cp-1", "cp-2", "cp-3"].map(|name| fails(name, Failure::Refused));
-        let errors = accept(MayLack::AllButOneControlPlane, &["w-1"], all_control_planes).unwrap_err();
+        let errors = accept(
+            UnreachablePolicy::AllButOneControlPlane,
+            &["w-1"],
+            all_control_planes,
+        )
+        .unwrap_err();
         assert_eq!(names(&errors), ["cp-1", "cp-2", "cp-3"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The way to an API server that is ready, through the conversation with its node; another one when the conversation is
+//! The way to an API server that is ready, through the connection with its node; another one when the connection is
 //! lost or the server does not serve any more.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The identity of an invocation: it exists in memory only and ends by itself.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(4 * 3600);
 
-/// The ways to a cluster's API servers, and the one that is used.
-pub(super) struct ApiWay {
+/// The connections to a cluster's API servers, and the one that is used.
+pub(super) struct ApiConnection {
     pub(super) control_planes: Vec<String>,
     nodes: BTreeMap<String, Node>,
     /// Where the API server of each control plane listens, as its node sees it.
@@ -38,7 +38,7 @@ struct Connection {
     _forward: Forward,
 }
 
-impl ApiWay {
+impl ApiConnection {
     pub(super) fn new(
         control_planes: Vec<String>,
         nodes: BTreeMap<String, Node>,
@@ -83,7 +83,7 @@ impl ApiWay {
         ))
     }
 
-    /// Does something with the API that can be done twice: when the conversation that carries it is lost, or it fails and
+    /// Does something with the API that can be done twice: when the connection that carries it is lost, or it fails and
     /// the server is not ready any more, again through another control plane.
     pub(super) async fn with<T, F>(&self, work: impl Fn(Client) -> F) -> Result<T, Error>
     where

@@ -8,30 +8,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_core::shown::sentence;
-use kubewright_core::wire::{LOCK_PATIENCE, LockHolder};
+use kubewright_core::wire::{LOCK_TIMEOUT, LockHolder};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::HELLO;
-use super::conversation::{Greeting, Shared};
+use super::connection::{Greeting, Shared};
 
 /// Who is told for whom a node is waited.
 type Told = Arc<dyn Fn(&LockHolder) + Send + Sync>;
 
 /// How a lock is waited for.
 #[derive(Clone)]
-pub struct Patience {
+pub struct LockWait {
     pub(super) limit: Duration,
     told: Told,
     /// True when there is no point in waiting any more.
     pointless: watch::Receiver<bool>,
 }
 
-impl Patience {
+impl LockWait {
     /// Waits as long as is sensible, tells for whom, and stops when it is pointless.
     pub fn new(told: Told, pointless: watch::Receiver<bool>) -> Self {
         Self {
-            limit: LOCK_PATIENCE,
+            limit: LOCK_TIMEOUT,
             told,
             pointless,
         }
@@ -77,7 +77,7 @@ impl Patience {
 /// The agent's first word, or why there is none.
 pub(super) enum Heard {
     Greeting(Greeting),
-    /// The conversation has ended.
+    /// The connection has ended.
     End,
     /// Nothing came for this long.
     Nothing(Duration),
@@ -85,9 +85,9 @@ pub(super) enum Heard {
     NotWaited(Box<LockHolder>),
 }
 
-impl fmt::Debug for Patience {
+impl fmt::Debug for LockWait {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Patience({:?})", self.limit)
+        write!(formatter, "LockWait({:?})", self.limit)
     }
 }
 

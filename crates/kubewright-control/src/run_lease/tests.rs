@@ -36,7 +36,7 @@ impl Memory {
 }
 
 impl Leases for Memory {
-    fn read(&self) -> Asking<'_, Result<Option<Record>, Error>> {
+    fn read(&self) -> BoxFuture<'_, Result<Option<Record>, Error>> {
         let number = self.number();
         let mut record = self.record.lock().unwrap();
         if let Some(record) = record.as_mut()
@@ -52,7 +52,7 @@ impl Leases for Memory {
         &'a self,
         record: &'a Record,
         version: Option<&'a str>,
-    ) -> Asking<'a, Result<Option<String>, Error>> {
+    ) -> BoxFuture<'a, Result<Option<String>, Error>> {
         let present = self
             .record
             .lock()
@@ -73,15 +73,15 @@ impl Leases for Memory {
     }
 }
 
-fn claimant(run: &str, nodes: &[&str]) -> Claimant {
-    Claimant {
+fn holder(run: &str, nodes: &[&str]) -> LeaseHolder {
+    LeaseHolder {
         run: run.to_owned(),
         operator: "ada@workstation".to_owned(),
         nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
     }
 }
 
-/// Another run's claim on `nodes`.
+/// Another run's lease on `nodes`.
 fn other(nodes: &[&str], lasts: Duration) -> Record {
     Record {
         run: Some("other".to_owned()),
@@ -95,11 +95,11 @@ fn other(nodes: &[&str], lasts: Duration) -> Record {
 }
 
 /// Looks often and renews only when asked to.
-fn pace() -> Pace {
-    Pace {
+fn timing() -> LeaseTiming {
+    LeaseTiming {
         renews: Duration::from_secs(3600),
         looks: Duration::from_millis(1),
-        ..Pace::default()
+        ..LeaseTiming::default()
     }
 }
 
@@ -108,14 +108,14 @@ const LONG: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn a_free_lease_is_taken_and_let_go() {
     let leases = Arc::new(Memory::default());
-    let claim = Claim::take(leases.clone(), claimant("mine", &["cp-1"]), pace())
+    let lease = RunLease::take(leases.clone(), holder("mine", &["cp-1"]), timing())
         .await
         .unwrap();
     assert_eq!(leases.run().as_deref(), Some("mine"));
-    claim.confirm().await.unwrap();
-    claim.release().await;
+    lease.confirm().await.unwrap();
+    lease.release().await;
     assert_eq!(leases.run(), None);
-    Claim::take(leases.clone(), claimant("next", &["cp-1"]), pace())
+    RunLease::take(leases.clone(), holder("next", &["cp-1"]), timing())
         .await
         .unwrap();
 }
@@ -123,15 +123,15 @@ async fn a_free_lease_is_taken_and_let_go() {
 #[tokio::test]
 async fn a_run_whose_nodes_are_all_locked_here_is_not_waited_for() {
     let leases = Memory::held(other(&["cp-1", "w-1"], LONG), false);
-    let me = claimant("mine", &["cp-1", "cp-2", "w-1"]);
-    Claim::take(leases.clone(), me, pace()).await.unwrap();
+    let me = holder("mine", &["cp-1", "cp-2", "w-1"]);
+    RunLease::take(leases.clone(), me, timing()).await.unwrap();
     assert_eq!(leases.run().as_deref(), Some("mine"));
 }
 
 #[tokio::test]
 async fn a_run_that_renews_its_lease_is_named_and_left_alone() {
     let leases = Memory::held(other(&["cp-1", "w-9"], LONG), true);
-    let error = Claim::take(leases.clone(), claimant("mine", &["cp-1"]), pace())
+    let error = RunLease::take(leases.clone(), holder("mine", &["cp-1"]), timing())
         .await
         .err()
         .unwrap();
@@ -147,7 +147,7 @@ async fn a_run_that_renews_its_lease_is_named_and_left_alone() {
 async fn a_run_that_does_not_renew_its_lease_is_waited_for_no_longer_than_it_lasts() {
     let leases = Memory::held(other(&["cp-1", "w-9"], Duration::from_millis(20)), false);
     let begun = std::time::Instant::now();
-    Claim::take(leases.clone(), claimant("mine", &["cp-1"]), pace())
+    RunLease::take(leases.clone(), holder("mine", &["cp-1"]), timing())
         .await
         .unwrap();
     assert!(begun.elapsed() >= Duration::from_millis(20));
@@ -157,17 +157,17 @@ async fn a_run_that_does_not_renew_its_lease_is_waited_for_no_longer_than_it_las
 #[tokio::test]
 async fn a_run_that_slept_while_another_took_over_is_told_so() {
     let leases = Arc::new(Memory::default());
-    let asleep = Pace {
+    let asleep = LeaseTiming {
         lasts: Duration::ZERO,
-        ..pace()
+        ..timing()
     };
-    let claim = Claim::take(leases.clone(), claimant("mine", &["cp-1"]), asleep)
+    let lease = RunLease::take(leases.clone(), holder("mine", &["cp-1"]), asleep)
         .await
         .unwrap();
-    claim.confirm().await.unwrap();
+    lease.confirm().await.unwrap();
     leases.put(other(&["cp-1"], LONG));
     for _ in 0..2 {
-        let error = claim.confirm().await.unwrap_err();
+        let error = lease.confirm().await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "this run no longer has its lease on the cluster: bob@laptop (run other) has it since 2026-01-02T03:04:05Z"

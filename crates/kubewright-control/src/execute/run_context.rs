@@ -1,4 +1,4 @@
-//! What a run works with: the open conversations with the nodes and the cluster's API, and how each kind of step is
+//! What a run works with: the open connections with the nodes and the cluster's API, and how each kind of step is
 //! done with them.
 
 use std::collections::BTreeMap;
@@ -14,51 +14,51 @@ use kubewright_core::resource::ResourceId;
 use kubewright_core::spec::Cluster;
 use serde_json::Value;
 
-use crate::claim::Claimant;
 use crate::error::Error;
 use crate::node::{Node, Progress, Services};
 use crate::report::{Event, Reporter};
+use crate::run_lease::LeaseHolder;
 
 /// A boxed future, so that [`ClusterApi`] can be another thing in tests.
-pub type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The Kubernetes API as looking and steps use it.
 pub trait ClusterApi: Send + Sync {
     /// Looks for an API server that is ready; whether there is one.
-    fn find<'a>(&'a self, observed: &'a Observed) -> Asking<'a, bool>;
+    fn find<'a>(&'a self, observed: &'a Observed) -> BoxFuture<'a, bool>;
     /// What the API says of nodes, before anything is rendered.
-    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> Asking<'a, Result<ObservedApi, Error>>;
+    fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, Result<ObservedApi, Error>>;
     /// Says what the cluster is to have.
     fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error>;
     /// Names of all objects the cluster is to have, in the order they are applied.
     fn object_names(&self) -> Vec<String>;
     /// How the API differs from what it is to have; nothing when there is none.
-    fn compare(&self, seen: Option<ObservedApi>) -> Asking<'_, Result<Option<ObservedApi>, Error>>;
+    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>>;
     /// A client of an API server that is ready, for what is no step.
-    fn client(&self) -> Asking<'_, Result<kube::Client, Error>>;
+    fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>>;
     /// Creates or completes the named Node objects.
-    fn register_nodes<'a>(&'a self, nodes: &'a [String]) -> Asking<'a, Result<usize, Error>>;
+    fn register_nodes<'a>(&'a self, nodes: &'a [String]) -> BoxFuture<'a, Result<usize, Error>>;
     /// Applies the named objects.
-    fn apply_objects<'a>(&'a self, objects: &'a [String]) -> Asking<'a, Result<usize, Error>>;
+    fn apply_objects<'a>(&'a self, objects: &'a [String]) -> BoxFuture<'a, Result<usize, Error>>;
     /// Deletes the named objects, as far as kubewright applied them and they are not wanted.
-    fn delete_objects<'a>(&'a self, objects: &'a [String]) -> Asking<'a, Result<usize, Error>>;
+    fn delete_objects<'a>(&'a self, objects: &'a [String]) -> BoxFuture<'a, Result<usize, Error>>;
     /// Waits until the condition holds.
-    fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> Asking<'a, Result<(), Error>>;
-    /// Claims the cluster for a run that is about to change it: now if an API server answers, otherwise before the API is
+    fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> BoxFuture<'a, Result<(), Error>>;
+    /// Leases the cluster for a run that is about to change it: now if an API server answers, otherwise before the API is
     /// changed for the first time.
-    fn begin_changes(&self, claimant: Claimant, api_answers: bool) -> Asking<'_, Result<(), Error>> {
-        let _ = (claimant, api_answers);
+    fn begin_changes(&self, holder: LeaseHolder, api_answers: bool) -> BoxFuture<'_, Result<(), Error>> {
+        let _ = (holder, api_answers);
         Box::pin(async { Ok(()) })
     }
     /// Ends the claim.
-    fn end_changes(&self) -> Asking<'_, ()> {
+    fn end_changes(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }
 
 /// Everything a run works with.
-pub struct Hands {
-    /// Open conversations, by node.
+pub struct RunContext {
+    /// Open connections, by node.
     pub nodes: BTreeMap<String, Node>,
     /// Who answers what nodes ask for while they converge.
     pub services: Services,
@@ -66,7 +66,7 @@ pub struct Hands {
     pub api: Arc<dyn ClusterApi>,
 }
 
-impl Hands {
+impl RunContext {
     /// The work of all nodes' agents in this run.
     pub fn counters(&self) -> Counters {
         self.nodes.values().map(Node::counters).sum()
@@ -105,8 +105,8 @@ impl Hands {
                     .await?;
                 Ok(0)
             }
-            Step::Settle { node } => {
-                self.node(node)?.settle().await?;
+            Step::MarkBootstrapped { node } => {
+                self.node(node)?.mark_bootstrapped().await?;
                 Ok(1)
             }
             Step::RegisterNodes { nodes } => self.api.register_nodes(nodes).await,
@@ -119,7 +119,7 @@ impl Hands {
         }
     }
 
-    /// Ends the conversations after a run that is complete: the nodes note that it ended, and free their locks.
+    /// Ends the connections after a run that is complete: the nodes note that it ended, and free their locks.
     pub async fn goodbye(&self) {
         let leaving = self.nodes.values().map(|node| node.clone().goodbye());
         futures::future::join_all(leaving).await;
@@ -128,7 +128,7 @@ impl Hands {
     fn node(&self, name: &str) -> Result<&Node, Error> {
         self.nodes
             .get(name)
-            .ok_or_else(|| Error::bug(format!("no conversation with node {name}")))
+            .ok_or_else(|| Error::bug(format!("no connection with node {name}")))
     }
 }
 

@@ -18,7 +18,7 @@ pub const PATH: &str = "/var/lib/kubewright/settled";
 ///
 /// # Errors
 /// When that cannot be looked up: nobody may conclude that there was none.
-pub fn is_settled(tree: &Tree) -> Result<bool, NodeError> {
+pub fn is_bootstrapped(tree: &Tree) -> Result<bool, NodeError> {
     Ok(tree.look(PATH)? != Look::Missing)
 }
 
@@ -27,14 +27,14 @@ pub fn is_settled(tree: &Tree) -> Result<bool, NodeError> {
 ///
 /// # Errors
 /// When it cannot be written, or the permission cannot be taken back.
-pub fn settle(node: &mut Node) -> Result<(), NodeError> {
+pub fn mark(node: &mut Node) -> Result<(), NodeError> {
     node.tree.remove(BEGIN_PATH)?;
     let permission = ResourceId::new("file", BEGIN_PATH);
     if node.ledger.owned.remove(&permission).is_some() {
         node.ledger.save(&node.tree)?;
     }
     let tree = &node.tree;
-    if is_settled(tree)? {
+    if is_bootstrapped(tree)? {
         return Ok(());
     }
     if tree.look(DIRECTORY)? == Look::Missing {

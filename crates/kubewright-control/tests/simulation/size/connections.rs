@@ -1,4 +1,4 @@
-//! The ways from a controller that is a process of its own to the machines of this one.
+//! The connections from a controller that is a process of its own to the machines of this one.
 //!
 //! A program that the controller takes for `ssh` copies bytes between its pipes and two named pipes of the node it is to
 //! reach, at whose other ends an agent of the simulated world serves.
@@ -27,12 +27,12 @@ exec cat > "$way.to-agent"
 "#;
 
 /// Named pipes to every machine of a world, and the agents that wait there.
-pub(super) struct Ways {
+pub(super) struct Connections {
     directory: tempfile::TempDir,
     agents: Vec<JoinHandle<()>>,
 }
 
-impl Ways {
+impl Connections {
     pub(super) fn to(world: &Arc<World>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();

@@ -5,7 +5,7 @@
 //! reading the answers is cut off.
 //!
 //! A link that died without a word is noticed by its silence, [`Pulse`] tells after how long. The agent does the same and
-//! frees its lock, so a controller that was asleep for longer is too late: it finds the conversation given up, by the
+//! frees its lock, so a controller that was asleep for longer is too late: it finds the connection given up, by the
 //! agent's last word or by its own clock, and says nothing more in it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,17 +35,17 @@ const MESSAGES: usize = 1024;
 pub(super) const TUNNEL_FRAMES: usize = 16;
 /// Frames of blobs that may wait to be written: 1 MiB.
 const BLOB_FRAMES: usize = 4;
-/// How long the process at this end has to leave when the conversation is over.
+/// How long the process at this end has to leave when the connection is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// How a conversation ended.
+/// How a connection ended.
 #[derive(Clone, Debug)]
 struct Loss {
     end: End,
     stderr: Box<str>,
 }
 
-/// What ended a conversation.
+/// What ended a connection.
 #[derive(Clone, Debug)]
 enum End {
     /// The link, the agent or this side, as the text says.
@@ -136,11 +136,11 @@ pub(super) struct Shared {
     spoke: Mutex<Option<Duration>>,
 }
 
-/// Ends the conversation when the last handle goes.
+/// Ends the connection when the last handle goes.
 pub(super) struct Guard(JoinHandle<()>);
 
 impl Guard {
-    /// Ends the conversation now.
+    /// Ends the connection now.
     pub(super) fn end(&self) {
         self.0.abort();
     }
@@ -159,7 +159,7 @@ struct Queues {
     blob_frames: mpsc::Receiver<Vec<u8>>,
 }
 
-/// Starts a conversation over a channel; the agent's first word arrives on the receiver.
+/// Starts a connection over a channel; the agent's first word arrives on the receiver.
 pub(super) fn start(
     node: NodeName,
     channel: Channel,
@@ -291,7 +291,7 @@ async fn write(shared: &Shared, mut writer: Writer, mut queues: Queues) -> Writt
     }
 }
 
-/// Reads until the conversation ends, and tells why it did.
+/// Reads until the connection ends, and tells why it did.
 async fn read(shared: &Arc<Shared>, mut reader: Reader) -> End {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 64 << 10];
@@ -347,7 +347,7 @@ impl Shared {
         *self.spoke.lock().unwrap_or_else(PoisonError::into_inner) = spoke;
     }
 
-    /// The end of the conversation for a reason that means something else to a side that was asleep.
+    /// The end of the connection for a reason that means something else to a side that was asleep.
     fn broken(&self, cause: String) -> End {
         let silent = self.silent();
         if silent >= self.timing.pulse.silence {
@@ -412,7 +412,7 @@ impl Shared {
         state.next_stream
     }
 
-    /// Ends the conversation because of something on this side.
+    /// Ends the connection because of something on this side.
     pub(super) fn give_up(&self, cause: String) {
         // One cause is enough; the queue has room for it.
         let _ = self.fatal.try_send(cause);
@@ -433,7 +433,7 @@ impl Shared {
         self.waits_for.subscribe()
     }
 
-    /// Waits for the end of the conversation.
+    /// Waits for the end of the connection.
     pub(super) async fn ended(&self) {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
@@ -443,7 +443,7 @@ impl Shared {
             let mut state = self.state();
             if state.loss.is_none() {
                 if !state.is_leaving {
-                    tracing::debug!(node = %self.node, ?end, "conversation lost");
+                    tracing::debug!(node = %self.node, ?end, "connection lost");
                 }
                 state.loss = Some(Loss { end, stderr });
             }
@@ -455,12 +455,12 @@ impl Shared {
         self.ended.send_replace(true);
     }
 
-    /// The error for a call that the end of the conversation left without answer.
+    /// The error for a call that the end of the connection left without answer.
     pub(super) fn lost(&self, doing: &str) -> NodeCallError {
         self.ended_before(doing, true)
     }
 
-    /// The error for a call that came after the end of the conversation.
+    /// The error for a call that came after the end of the connection.
     fn not_asked(&self, doing: &str) -> NodeCallError {
         self.ended_before(doing, false)
     }

@@ -1,4 +1,4 @@
-//! Two control planes with real conversations and servers that are played: what happens when the first is dead.
+//! Two control planes with real connections and servers that are played: what happens when the first is dead.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -156,9 +156,9 @@ impl Transport for Cuttable {
 
 const NAMES: [&str; 2] = ["cp-1", "cp-2"];
 
-/// Two control planes, their servers, and what cuts the conversation with each.
+/// Two control planes, their servers, and what cuts the connection with each.
 struct World {
-    way: ApiWay,
+    way: ApiConnection,
     servers: BTreeMap<&'static str, Server>,
     cuts: BTreeMap<&'static str, Arc<Notify>>,
     _roots: Vec<Arc<Root>>,
@@ -182,7 +182,7 @@ impl World {
             cuts.insert(name, cut);
             roots.push(root);
         }
-        let mut way = ApiWay::new(NAMES.map(str::to_owned).to_vec(), nodes, authorities);
+        let mut way = ApiConnection::new(NAMES.map(str::to_owned).to_vec(), nodes, authorities);
         for (name, server) in &servers {
             way.addresses.insert((*name).to_owned(), server.address.clone());
         }
@@ -225,7 +225,7 @@ async fn the_first_that_is_ready_is_used_and_kept() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_is_lost_at_work_is_left_for_another_control_plane() {
+async fn a_connection_that_is_lost_at_work_is_left_for_another_control_plane() {
     let world = World::new().await;
     let tries = AtomicUsize::new(0);
     let done = world
@@ -248,7 +248,7 @@ async fn a_conversation_that_is_lost_at_work_is_left_for_another_control_plane()
 }
 
 #[tokio::test]
-async fn a_server_that_died_under_a_living_conversation_is_left_too() {
+async fn a_server_that_died_under_a_living_connection_is_left_too() {
     let world = World::new().await;
     assert_eq!(world.ask().await.unwrap(), "cp-1");
     world.stop_serving("cp-1");
