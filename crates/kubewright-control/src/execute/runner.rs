@@ -1,14 +1,15 @@
 //! The loop over the graph.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use kubewright_core::plan::{Plan, PlannedStep, Step, StepId};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::RunContext;
+use crate::error::Error;
 use crate::report::{Event, Reporter};
 
 /// How a run went.
@@ -43,7 +44,7 @@ pub struct StepFailure {
     /// What it was to do, for people.
     pub title: String,
     /// Why it did not succeed.
-    pub error: crate::error::Error,
+    pub error: Error,
 }
 
 /// Runs the plan to its end, or until `stop` becomes true: then steps that run are finished and no other is begun.
@@ -56,6 +57,7 @@ pub async fn execute(
     let mut outcome = Outcome::default();
     let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
     let mut running = JoinSet::new();
+    let mut begun: HashMap<Id, &PlannedStep> = HashMap::new();
     let mut idle: Vec<AbortHandle> = Vec::new();
     loop {
         outcome.was_stopped |= *stop.borrow();
@@ -66,37 +68,38 @@ pub async fn execute(
         if !outcome.was_stopped {
             let ready =
                 |planned: &&PlannedStep| planned.after.iter().all(|id| outcome.finished.contains_key(id));
-            let (begin, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|planned| ready(planned));
+            let (next, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|planned| ready(planned));
             waiting = rest;
-            for planned in begin {
+            for planned in next {
                 let started = start(
                     &mut running,
                     planned.clone(),
                     Arc::clone(&run_context),
                     Arc::clone(&reporter),
                 );
+                begun.insert(started.id(), planned);
                 if matches!(planned.step, Step::Wait { .. }) {
                     idle.push(started);
                 }
             }
         }
         tokio::select! {
-            joined = running.join_next() => match joined {
-                None => break,
-                Some(Ok(done)) => note(&mut outcome, done, reporter.as_ref()),
-                Some(Err(error)) if error.is_cancelled() => {}
-                // A panic in a step is a bug; the steps after it are skipped like after any failure.
-                Some(Err(panic)) => outcome.failed.push(StepFailure {
-                    step: StepId("unknown".to_owned()),
-                    node: None,
-                    title: "run a step".to_owned(),
-                    error: crate::error::Error::bug(panic.to_string()),
-                }),
+            joined = running.join_next_with_id() => {
+                let Some(joined) = joined else { break };
+                let (id, done) = match joined {
+                    Ok((id, done)) => (id, done),
+                    Err(error) if error.is_cancelled() => continue,
+                    // A panic in a step is a bug; the steps after it are skipped like after any failure.
+                    Err(panic) => (panic.id(), Done::failed(Error::bug(panic.to_string()))),
+                };
+                if let Some(planned) = begun.get(&id) {
+                    note(&mut outcome, planned, done, reporter.as_ref());
+                }
             },
             Ok(()) = stop.changed() => {}
         }
     }
-    let begun: BTreeSet<&StepId> = outcome
+    let ended: BTreeSet<&StepId> = outcome
         .finished
         .keys()
         .chain(outcome.failed.iter().map(|failure| &failure.step))
@@ -105,15 +108,23 @@ pub async fn execute(
         .steps
         .iter()
         .map(|planned| planned.id.clone())
-        .filter(|id| !begun.contains(id))
+        .filter(|id| !ended.contains(id))
         .collect();
     outcome
 }
 
 struct Done {
-    planned: PlannedStep,
     seconds: f64,
-    result: Result<usize, crate::error::Error>,
+    result: Result<usize, Error>,
+}
+
+impl Done {
+    const fn failed(error: Error) -> Self {
+        Self {
+            seconds: 0.0,
+            result: Err(error),
+        }
+    }
 }
 
 fn start(
@@ -131,19 +142,14 @@ fn start(
         let begun = Instant::now();
         let result = run_context.perform(&planned.step, &reporter).await;
         Done {
-            planned,
             seconds: begun.elapsed().as_secs_f64(),
             result,
         }
     })
 }
 
-fn note(outcome: &mut Outcome, done: Done, reporter: &dyn Reporter) {
-    let Done {
-        planned,
-        seconds,
-        result,
-    } = done;
+fn note(outcome: &mut Outcome, planned: &PlannedStep, done: Done, reporter: &dyn Reporter) {
+    let Done { seconds, result } = done;
     let node = planned.step.node().map(str::to_owned);
     let title = title(&planned.step);
     match result {
@@ -156,7 +162,7 @@ fn note(outcome: &mut Outcome, done: Done, reporter: &dyn Reporter) {
                 changed,
                 seconds,
             });
-            outcome.finished.insert(planned.id, seconds);
+            outcome.finished.insert(planned.id.clone(), seconds);
             outcome.changed += changed;
         }
         Err(error) => {
@@ -169,7 +175,7 @@ fn note(outcome: &mut Outcome, done: Done, reporter: &dyn Reporter) {
                 error: text,
             });
             outcome.failed.push(StepFailure {
-                step: planned.id,
+                step: planned.id.clone(),
                 node,
                 title,
                 error,

@@ -161,7 +161,7 @@ fn texts(directory: &Path) -> Vec<String> {
 
 fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
     let planned = |(id, step): (&str, Step)| PlannedStep {
-        id: StepId(id.to_owned()),
+        id: id.parse().unwrap(),
         step,
         why: "a test".to_owned(),
         after: Vec::new(),
@@ -192,7 +192,7 @@ fn apply() -> Plan {
 
 fn started(step: &str, node: &str) -> report::Event {
     report::Event::StepStarted {
-        step: StepId(step.to_owned()),
+        step: step.parse().unwrap(),
         node: Some(node.to_owned()),
         title: "mark etcd as bootstrapped".to_owned(),
     }
@@ -200,7 +200,7 @@ fn started(step: &str, node: &str) -> report::Event {
 
 fn finished(step: &str, node: &str) -> report::Event {
     report::Event::StepFinished {
-        step: StepId(step.to_owned()),
+        step: step.parse().unwrap(),
         node: Some(node.to_owned()),
         title: "mark etcd as bootstrapped".to_owned(),
         changed: 1,
@@ -222,8 +222,8 @@ async fn every_control_plane_and_this_computer_have_the_same_record() {
     log.event(&started("cp-1/mark-bootstrapped", "cp-1"));
     log.event(&finished("cp-1/mark-bootstrapped", "cp-1"));
     let outcome = Outcome {
-        finished: [(StepId("cp-1/mark-bootstrapped".to_owned()), 0.5)].into(),
-        skipped: vec![StepId("cp-2/mark-bootstrapped".to_owned())],
+        finished: [("cp-1/mark-bootstrapped".parse().unwrap(), 0.5)].into(),
+        skipped: vec!["cp-2/mark-bootstrapped".parse().unwrap()],
         changed: 1,
         was_stopped: true,
         ..Outcome::default()
@@ -268,7 +268,7 @@ async fn a_failed_step_is_on_record_with_the_name_of_its_error() {
     let log = world.begin(&apply(), &BTreeMap::new()).await;
     log.event(&started("cp-1/mark-bootstrapped", "cp-1"));
     log.event(&report::Event::StepFailed {
-        step: StepId("cp-1/mark-bootstrapped".to_owned()),
+        step: "cp-1/mark-bootstrapped".parse().unwrap(),
         node: Some("cp-1".to_owned()),
         id: ErrorId::of_kind(Kind::Node),
         error: "mark etcd as bootstrapped: no space left on device".to_owned(),

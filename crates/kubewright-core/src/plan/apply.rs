@@ -13,7 +13,7 @@ use super::control_planes::api_ready_id;
 use super::graph::Graph;
 use super::identity::{changes_minor, refuse_forgotten_nodes, refuse_other_settings, refuse_version_jumps};
 use super::safety::{refuse_blocked, refuse_lost_members, refuse_other_identities};
-use super::{Condition, Operation, Plan, Refusal, Step, StepId};
+use super::{Condition, Operation, Plan, Refusal, Step, StepId, StepKind};
 use crate::observed::{Change, Difference, Observed};
 use crate::resource::{Digest, NodeState, Stage};
 use crate::spec::Cluster;
@@ -105,7 +105,7 @@ impl Recipe<'_> {
             stage,
             differences,
         };
-        Some(graph.add(&stage_id(node, stage).0, step, why, after))
+        Some(graph.add(StepId::converge(node, stage), step, why, after))
     }
 
     /// A host learns whom it belongs to. While there is no cluster, workers learn it when the control planes keep the
@@ -141,7 +141,7 @@ impl Recipe<'_> {
         for node in &self.cluster.nodes {
             let name = node.name.as_str();
             let stages = [Stage::Host, Stage::Etcd, Stage::ControlPlane];
-            let mut after = stages.map(|stage| stage_id(name, stage)).to_vec();
+            let mut after = stages.map(|stage| StepId::converge(name, stage)).to_vec();
             after.extend(self.every_server());
             self.converge(graph, name, Stage::Runtime, after);
         }
@@ -189,8 +189,8 @@ impl Recipe<'_> {
     fn converge_nodes(&self, graph: &mut Graph) {
         for node in &self.cluster.nodes {
             let name = node.name.as_str();
-            let mut after = Stage::ALL.map(|stage| stage_id(name, stage)).to_vec();
-            after.extend([StepId(REGISTER.to_owned()), StepId(OBJECTS.to_owned())]);
+            let mut after = Stage::ALL.map(|stage| StepId::converge(name, stage)).to_vec();
+            after.extend([REGISTER, OBJECTS]);
             after.extend(self.every_server());
             self.converge(graph, name, Stage::Node, after);
         }
@@ -221,16 +221,16 @@ impl Recipe<'_> {
             .cluster
             .nodes
             .iter()
-            .map(|node| stage_id(node.name.as_str(), Stage::Node))
+            .map(|node| StepId::converge(node.name.as_str(), Stage::Node))
             .collect();
-        after.extend([StepId(REGISTER.to_owned()), StepId(OBJECTS.to_owned())]);
+        after.extend([REGISTER, OBJECTS]);
         if !nodes.is_empty() {
             let condition = Condition::NodesReady { nodes };
             let step = Step::Wait {
                 condition,
                 timeout_seconds: CLUSTER_TIMEOUT_SECONDS,
             };
-            after.push(graph.add("cluster/nodes-ready", step, "pods can be placed", after.clone()));
+            after.push(graph.add(NODES_READY, step, "pods can be placed", after.clone()));
         }
         let has_new_objects = self
             .observed
@@ -249,7 +249,12 @@ impl Recipe<'_> {
                 condition,
                 timeout_seconds: CLUSTER_TIMEOUT_SECONDS,
             };
-            graph.add("cluster/dns-ready", step, "names resolve in pods", after);
+            graph.add(
+                StepId::of_cluster(StepKind::DnsReady),
+                step,
+                "names resolve in pods",
+                after,
+            );
         }
     }
 
@@ -261,28 +266,23 @@ impl Recipe<'_> {
         };
         let converged = self.cluster.nodes.iter().flat_map(|node| {
             let name = node.name.as_str();
-            Stage::ALL.map(|stage| stage_id(name, stage))
+            Stage::ALL.map(|stage| StepId::converge(name, stage))
         });
         let mut after: Vec<StepId> = converged.collect();
-        after.extend([REGISTER, OBJECTS, "cluster/nodes-ready"].map(|id| StepId(id.to_owned())));
+        after.extend([REGISTER, OBJECTS, NODES_READY]);
         let why = "cluster.yaml no longer asks for them";
-        graph.add("cluster/prune", Step::PruneObjects { objects }, why, after);
+        graph.add(
+            StepId::of_cluster(StepKind::Prune),
+            Step::PruneObjects { objects },
+            why,
+            after,
+        );
     }
 }
 
-const REGISTER: &str = "cluster/nodes";
-pub(super) const OBJECTS: &str = "cluster/objects";
-
-pub(super) fn stage_id(node: &str, stage: Stage) -> StepId {
-    let stage = match stage {
-        Stage::Host => "host",
-        Stage::Etcd => "etcd",
-        Stage::ControlPlane => "control-plane",
-        Stage::Runtime => "runtime",
-        Stage::Node => "node",
-    };
-    StepId(format!("{node}/{stage}"))
-}
+const REGISTER: StepId = StepId::of_cluster(StepKind::Nodes);
+pub(super) const OBJECTS: StepId = StepId::of_cluster(StepKind::Objects);
+const NODES_READY: StepId = StepId::of_cluster(StepKind::NodesReady);
 
 /// The reason of a converge step, from what differs.
 fn reason(differences: &[Difference]) -> String {

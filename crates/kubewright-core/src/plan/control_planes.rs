@@ -3,10 +3,10 @@
 //! A turn begins when everybody of the last one is ready again. Who is not well has its turn first; who is not well
 //! and not touched is waited for, or nothing is done (see [`super::quorum`]).
 
-use super::apply::{Recipe, stage_id};
+use super::apply::Recipe;
 use super::graph::Graph;
 use super::quorum::{ControlPlane, Turns, turns};
-use super::{Condition, Refusal, Step, StepId};
+use super::{Condition, Refusal, Step, StepId, StepKind};
 use crate::observed::{Change, Difference, UnitAction};
 use crate::resource::{AuthorityName, Stage};
 use crate::wire::NodeCondition;
@@ -83,13 +83,16 @@ impl Recipe<'_> {
     /// Converges some control planes at the same time; gives what whoever comes next has to come after.
     fn together(&self, graph: &mut Graph, names: &[&str], before: &Before) -> Vec<StepId> {
         for name in names {
-            let mut after = vec![stage_id(name, Stage::Host)];
+            let mut after = vec![StepId::converge(name, Stage::Host)];
             after.extend(before.repaired.iter().cloned());
             if self.converge(graph, name, Stage::Etcd, after).is_some() {
                 graph.take_turns(before.last.clone());
             }
         }
-        let members: Vec<StepId> = names.iter().map(|name| stage_id(name, Stage::Etcd)).collect();
+        let members: Vec<StepId> = names
+            .iter()
+            .map(|name| StepId::converge(name, Stage::Etcd))
+            .collect();
         for name in names {
             if !self.differences(name, Stage::Etcd).is_empty() {
                 wait_for_etcd(graph, name, members.clone());
@@ -98,8 +101,8 @@ impl Recipe<'_> {
         let mut ready = Vec::new();
         for name in names {
             let mut after = vec![
-                stage_id(name, Stage::Host),
-                stage_id(name, Stage::Etcd),
+                StepId::converge(name, Stage::Host),
+                StepId::converge(name, Stage::Etcd),
                 etcd_ready_id(name),
             ];
             after.extend(before.repaired.iter().cloned());
@@ -107,7 +110,7 @@ impl Recipe<'_> {
                 graph.take_turns(before.last.clone());
             }
             if self.control_plane(name).is_touched {
-                let after = vec![stage_id(name, Stage::ControlPlane), etcd_ready_id(name)];
+                let after = vec![StepId::converge(name, Stage::ControlPlane), etcd_ready_id(name)];
                 ready.push(self.wait_for_api(graph, name, after));
             }
         }
@@ -127,13 +130,13 @@ impl Recipe<'_> {
         let mut after = Vec::new();
         for name in names() {
             if !self.control_plane(name).is_well() {
-                self.wait_until_ready(graph, name, &[stage_id(name, Stage::ControlPlane)]);
+                self.wait_until_ready(graph, name, &[StepId::converge(name, Stage::ControlPlane)]);
             }
             after.extend([etcd_ready_id(name), api_ready_id(name)]);
         }
         for name in names().filter(|name| !is_bootstrapped(name)) {
             graph.add(
-                &format!("{name}/mark-bootstrapped"),
+                StepId::on(name, StepKind::MarkBootstrapped),
                 Step::MarkBootstrapped {
                     node: name.to_owned(),
                 },
@@ -169,7 +172,7 @@ impl Recipe<'_> {
             "objects can be written"
         };
         let step = wait_on(node, condition, API_TIMEOUT_SECONDS);
-        graph.add(&api_ready_id(node).0, step, why, after)
+        graph.add(api_ready_id(node), step, why, after)
     }
 }
 
@@ -181,7 +184,7 @@ fn wait_for_etcd(graph: &mut Graph, node: &str, after: Vec<StepId>) -> StepId {
     };
     let why = "a member serves only when it sees a leader";
     let step = wait_on(node, condition, ETCD_TIMEOUT_SECONDS);
-    graph.add(&etcd_ready_id(node).0, step, why, after)
+    graph.add(etcd_ready_id(node), step, why, after)
 }
 
 fn wait_on(node: &str, condition: NodeCondition, timeout_seconds: u32) -> Step {
@@ -204,10 +207,10 @@ fn restarts(difference: &Difference) -> bool {
 }
 
 fn etcd_ready_id(node: &str) -> StepId {
-    StepId(format!("{node}/etcd-ready"))
+    StepId::on(node, StepKind::EtcdReady)
 }
 
 /// The step that waits for a node's API server.
 pub(super) fn api_ready_id(node: &str) -> StepId {
-    StepId(format!("{node}/api-ready"))
+    StepId::on(node, StepKind::ApiReady)
 }

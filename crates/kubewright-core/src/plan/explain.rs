@@ -3,28 +3,22 @@
 use std::fmt::Write as _;
 
 use super::text::{names_of, what};
-use super::{Plan, PlannedStep, disruption, waits};
+use super::{Plan, PlannedStep, StepKind, disruption, waits};
 
-/// Explains every step, in the order they stand in the plan; steps that read the same are told once.
+/// Explains every step, in the order they stand in the plan; steps of a kind that read the same are told once.
 pub fn explain(plan: &Plan) -> String {
-    let mut told: Vec<(String, Vec<&PlannedStep>)> = Vec::new();
+    let mut told: Vec<(StepKind, String, Vec<&PlannedStep>)> = Vec::new();
     for planned in &plan.steps {
+        let kind = planned.id.kind;
         let mut text = format!("{}\n    why: {}\n", what(&planned.step), planned.why);
         let _ = writeln!(text, "    disturbs: {}", disruption::told(&planned.disruption));
-        // Which step of a kind it is does not count.
-        let kind = planned.id.0.split_once('/').map_or("", |(_, kind)| kind);
-        let key = format!("{kind} {text}");
-        match told.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, steps)) => steps.push(planned),
-            None => told.push((key, vec![planned])),
+        match told.iter_mut().find(|told| told.0 == kind && told.1 == text) {
+            Some((_, _, steps)) => steps.push(planned),
+            None => told.push((kind, text, vec![planned])),
         }
     }
-    told.into_iter().fold(String::new(), |mut all, (key, steps)| {
-        let nodes: Vec<String> = steps
-            .iter()
-            .map(|planned| planned.step.node().unwrap_or("cluster").to_owned())
-            .collect();
-        let text = key.split_once(' ').map_or("", |(_, text)| text);
+    told.into_iter().fold(String::new(), |mut all, (_, text, steps)| {
+        let nodes: Vec<String> = steps.iter().map(|planned| planned.id.place.to_string()).collect();
         let after = waits::told(&steps).unwrap_or_else(|| "nothing: it begins at once".to_owned());
         let _ = writeln!(all, "{}: {text}    waits for: {after}", names_of(&nodes));
         all

@@ -25,12 +25,11 @@ impl Graph {
     /// Appends a step; dependencies on steps that were not planned (because there is nothing to do) are dropped.
     pub(super) fn add(
         &mut self,
-        id: &str,
+        id: StepId,
         step: Step,
         why: impl Into<String>,
         after: impl IntoIterator<Item = StepId>,
     ) -> StepId {
-        let id = StepId(id.to_owned());
         let after: BTreeSet<StepId> = after
             .into_iter()
             .filter(|step| self.known.contains(step))

@@ -17,6 +17,7 @@ mod safety;
 mod saved;
 mod schema;
 mod step;
+mod step_id;
 pub mod text;
 mod waits;
 
@@ -36,7 +37,8 @@ pub use refusal::{Obstacle, Refusal};
 pub use reset::plan_reset;
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
 pub use schema::schema;
-pub use step::{Condition, Disruption, PlannedStep, Step, StepId};
+pub use step::{Condition, Disruption, PlannedStep, Step};
+pub use step_id::{Place, StepId, StepKind, UnknownStep};
 
 #[cfg(test)]
 mod tests;

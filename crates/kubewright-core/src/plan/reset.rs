@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::graph::Graph;
 use super::safety::refuse_other_identities;
-use super::{Operation, Plan, Refusal, Step, StepId};
+use super::{Operation, Plan, Refusal, Step, StepId, StepKind};
 use crate::observed::Observed;
 use crate::resource::Digest;
 use crate::spec::Cluster;
@@ -26,7 +26,7 @@ pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusa
             node: node.name.to_string(),
         };
         workers.push(graph.add(
-            &format!("{}/reset", node.name),
+            StepId::on(node.name.as_str(), StepKind::Reset),
             step,
             "the cluster is taken down",
             [],
@@ -37,7 +37,7 @@ pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusa
             node: node.name.to_string(),
         };
         graph.add(
-            &format!("{}/reset", node.name),
+            StepId::on(node.name.as_str(), StepKind::Reset),
             step,
             "the cluster is taken down",
             workers.clone(),

@@ -151,9 +151,9 @@ fn bootstraps_all_members_at_once() {
     let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
     let ancestors = ancestors(&plan);
     for node in ["cp-1", "cp-2", "cp-3"] {
-        let own = StepId(format!("{node}/etcd"));
+        let own = format!("{node}/etcd").parse().unwrap();
         assert!(
-            ancestors[&own].iter().all(|id| id.0.starts_with(node)),
+            ancestors[&own].iter().all(|id| id.place.as_str() == node),
             "{own} waits for another node"
         );
     }
@@ -165,7 +165,10 @@ fn starts_kubelets_only_after_their_nodes_are_registered() {
     let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
     let ancestors = ancestors(&plan);
     for node in NODES {
-        assert!(ancestors[&StepId(format!("{node}/node"))].contains(&StepId("cluster/nodes".to_owned())));
+        assert!(
+            ancestors[&format!("{node}/node").parse::<StepId>().unwrap()]
+                .contains(&"cluster/nodes".parse::<StepId>().unwrap())
+        );
     }
 }
 
@@ -173,10 +176,10 @@ fn starts_kubelets_only_after_their_nodes_are_registered() {
 fn marks_bootstrapped_only_when_every_member_and_api_server_is_up() {
     let cluster = cluster(&NODES);
     let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
-    let before = &ancestors(&plan)[&StepId("cp-1/mark-bootstrapped".to_owned())];
+    let before = &ancestors(&plan)[&"cp-1/mark-bootstrapped".parse::<StepId>().unwrap()];
     for node in ["cp-1", "cp-2", "cp-3"] {
-        assert!(before.contains(&StepId(format!("{node}/etcd-ready"))));
-        assert!(before.contains(&StepId(format!("{node}/api-ready"))));
+        assert!(before.contains(&format!("{node}/etcd-ready").parse::<StepId>().unwrap()));
+        assert!(before.contains(&format!("{node}/api-ready").parse::<StepId>().unwrap()));
     }
 }
 
@@ -363,9 +366,9 @@ fn restarts_one_control_plane_at_a_time_when_the_api_of_a_bootstrapped_cluster_d
     let plan = plan_of(&cluster, &observed).unwrap();
     let ancestors = ancestors(&plan);
     for (one, next) in [("cp-1", "cp-2"), ("cp-2", "cp-3")] {
-        let next = StepId(format!("{next}/control-plane"));
+        let next = format!("{next}/control-plane").parse().unwrap();
         assert!(
-            ancestors[&next].contains(&StepId(format!("{one}/api-ready"))),
+            ancestors[&next].contains(&format!("{one}/api-ready").parse::<StepId>().unwrap()),
             "{next}"
         );
     }
@@ -378,7 +381,7 @@ fn workers_belong_to_a_new_cluster_when_its_control_planes_do() {
     let cluster = cluster(&NODES);
     let plan = plan_of(&cluster, &blank(&cluster)).unwrap();
     let ancestors = ancestors(&plan);
-    let host = |node: &str| StepId(format!("{node}/host"));
+    let host = |node: &str| format!("{node}/host").parse().unwrap();
     for worker in ["w-1", "w-2"] {
         for control_plane in ["cp-1", "cp-2", "cp-3"] {
             assert!(ancestors[&host(worker)].contains(&host(control_plane)));

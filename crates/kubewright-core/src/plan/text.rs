@@ -3,7 +3,7 @@
 //! Steps that change the same things on several nodes read as one paragraph with the nodes named (or counted, when
 //! they are many). New things are one line each; changed text is a unified diff; secrets are named, never shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use similar::TextDiff;
@@ -54,7 +54,7 @@ pub fn summary(plan: &Plan) -> String {
     if changes == 0 {
         return "0 changes\n".to_owned();
     }
-    let nodes: std::collections::BTreeSet<&str> = plan
+    let nodes: BTreeSet<&str> = plan
         .steps
         .iter()
         .filter(|planned| planned.step.changes() > 0)
@@ -118,14 +118,11 @@ fn group<'a>(plan: &'a Plan, states: &BTreeMap<String, NodeState>) -> Vec<Group<
 
 /// Two steps with the same likeness are shown as one: same kind, same resources, same changes, same order.
 fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeState>) -> String {
-    let neutral = |text: &str| text.replace(&format!("{node}/"), "NODE/");
-    let after: Vec<String> = planned
+    let after: BTreeSet<&str> = planned
         .after
         .iter()
         .filter(|id| !planned.in_turn.contains(id))
-        .map(|id| id.0.rsplit_once('/').map_or("", |(_, stage)| stage).to_owned())
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
+        .map(|id| id.kind.as_str())
         .collect();
     let what = match &planned.step {
         Step::Converge {
@@ -147,7 +144,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
         Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
-    format!("{} {what} {after:?}", neutral(&planned.id.0))
+    format!("{} {what} {after:?}", planned.id.kind)
 }
 
 fn headline(group: &Group<'_>) -> String {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::PlannedStep;
 use super::text::names_of;
+use super::{Place, PlannedStep};
 
 /// What some steps that read the same wait for; `None` when they begin at once.
 pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
@@ -12,15 +12,13 @@ pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
     let mut takes_turns = false;
     for planned in steps {
         takes_turns |= !planned.in_turn.is_empty() && planned.step.node().is_some();
-        let itself = planned.step.node().unwrap_or("cluster");
+        let itself = planned.step.node();
         for id in planned.after.iter().filter(|id| !planned.in_turn.contains(id)) {
-            let (node, stage) = id.0.split_once('/').unwrap_or(("cluster", &id.0));
-            if node == "cluster" {
-                cluster.insert(stage);
-            } else if node == itself {
-                own.insert(stage);
-            } else {
-                others.entry(stage).or_default().insert(node);
+            let kind = id.kind.as_str();
+            match &id.place {
+                Place::Cluster => drop(cluster.insert(kind)),
+                Place::Node(node) if Some(node.as_str()) == itself => drop(own.insert(kind)),
+                Place::Node(node) => drop(others.entry(kind).or_default().insert(node)),
             }
         }
     }

@@ -200,12 +200,8 @@ pub(crate) async fn perform(
 
 /// What was done and where the time went.
 fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
-    let mut slowest: Vec<(&str, f64)> = outcome
-        .finished
-        .iter()
-        .map(|(id, seconds)| (id.0.as_str(), *seconds))
-        .collect();
-    slowest.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let mut slowest: Vec<_> = outcome.finished.iter().collect();
+    slowest.sort_by(|one, other| other.1.total_cmp(one.1));
     let slowest: Vec<String> = slowest
         .iter()
         .take(SLOWEST)
@@ -232,7 +228,7 @@ impl Summary {
         let steps = outcome
             .finished
             .iter()
-            .map(|(id, seconds)| (id.0.clone(), *seconds))
+            .map(|(id, seconds)| (id.to_string(), *seconds))
             .collect();
         Self {
             changed: outcome.changed,

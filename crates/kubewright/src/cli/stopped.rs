@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use kubewright_control::execute::{Outcome, StepFailure};
-use kubewright_core::plan::{Plan, text};
+use kubewright_core::plan::{Place, Plan, text};
 
 use super::session;
 use crate::failure::{ErrorId, Failure};
@@ -33,7 +33,9 @@ pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&
     }
     let mut failures = outcome.failed.iter();
     let Some(first) = failures.next() else { return head };
-    let own = |failed: &StepFailure| session::failure(&failed.error).in_step(&failed.step.0, &failed.title);
+    let own = |failed: &StepFailure| {
+        session::failure(&failed.error).in_step(&failed.step.to_string(), &failed.title)
+    };
     let first = own(first).stopping();
     failures.map(own).fold(first, Failure::and).and(head)
 }
@@ -61,9 +63,8 @@ fn quoted(word: &str) -> String {
 /// One line for each node, or for several that are equally far; the cluster's own steps come last.
 fn progress(outcome: &Outcome, plan: &Plan) -> Vec<String> {
     let failed: Vec<_> = outcome.failed.iter().map(|failed| &failed.step).collect();
-    let mut nodes: BTreeMap<(bool, &str), [Vec<&str>; 3]> = BTreeMap::new();
+    let mut nodes: BTreeMap<&Place, [Vec<&str>; 3]> = BTreeMap::new();
     for planned in &plan.steps {
-        let (place, step) = planned.id.0.split_once('/').unwrap_or(("cluster", &planned.id.0));
         let how = if outcome.finished.contains_key(&planned.id) {
             0
         } else if failed.contains(&&planned.id) {
@@ -71,11 +72,10 @@ fn progress(outcome: &Outcome, plan: &Plan) -> Vec<String> {
         } else {
             2
         };
-        let is_cluster = planned.step.node().is_none();
-        nodes.entry((is_cluster, place)).or_default()[how].push(step);
+        nodes.entry(&planned.id.place).or_default()[how].push(planned.id.kind.as_str());
     }
     let mut lines: Vec<(Vec<&str>, String)> = Vec::new();
-    for ((_, place), [done, failed, left]) in nodes {
+    for (place, [done, failed, left]) in nodes {
         let parts = [("done", done), ("failed", failed), ("not begun", left)];
         let parts: Vec<String> = parts
             .iter()
@@ -84,8 +84,8 @@ fn progress(outcome: &Outcome, plan: &Plan) -> Vec<String> {
             .collect();
         let text = parts.join("; ");
         match lines.iter_mut().find(|(_, known)| *known == text) {
-            Some((places, _)) => places.push(place),
-            None => lines.push((vec![place], text)),
+            Some((places, _)) => places.push(place.as_str()),
+            None => lines.push((vec![place.as_str()], text)),
         }
     }
     lines
@@ -111,7 +111,7 @@ mod tests {
         let step = |id: &&str| {
             let node = id.split_once('/').unwrap().0.to_owned();
             PlannedStep {
-                id: StepId((*id).to_owned()),
+                id: (*id).parse().unwrap(),
                 step: if node == "cluster" {
                     Step::RegisterNodes { nodes: Vec::new() }
                 } else {
@@ -147,10 +147,10 @@ mod tests {
         );
         let outcome = Outcome {
             finished: ["cp-1/host", "w-1/host", "w-2/host"]
-                .map(|id| (StepId(id.to_owned()), 1.0))
+                .map(|id| (id.parse().unwrap(), 1.0))
                 .into(),
             failed: vec![StepFailure {
-                step: StepId("cp-1/etcd".to_owned()),
+                step: "cp-1/etcd".parse().unwrap(),
                 node: Some("cp-1".to_owned()),
                 title: "etcd".to_owned(),
                 error: Error::new(ErrorKind::Node, "write /etc/x")
@@ -183,7 +183,7 @@ mod tests {
     fn a_reset_that_was_stopped_is_continued_by_a_reset() {
         let plan = plan(Operation::Reset, &["w-1/reset", "cp-1/reset"]);
         let outcome = Outcome {
-            finished: [(StepId("w-1/reset".to_owned()), 1.0)].into(),
+            finished: [("w-1/reset".parse().unwrap(), 1.0)].into(),
             was_stopped: true,
             ..Outcome::default()
         };

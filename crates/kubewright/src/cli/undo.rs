@@ -9,7 +9,7 @@ use kubewright_control::report::{Event, Reporter as _, Silent};
 use kubewright_control::session::Purpose;
 use kubewright_core::journal::Undone;
 use kubewright_core::operation_log::Ending;
-use kubewright_core::plan::{StepId, text};
+use kubewright_core::plan::{StepId, StepKind, text};
 use kubewright_core::shown;
 
 use super::operations::{directory, time};
@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         Arc::new(Silent),
     )
     .await;
-    let step = StepId(format!("{name}/undo"));
+    let step = StepId::on(name, StepKind::Undo);
     let title = format!("undo run {}", would.run);
     log.event(&Event::StepStarted {
         step: step.clone(),

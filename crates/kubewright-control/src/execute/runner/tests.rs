@@ -47,7 +47,7 @@ fn state() -> NodeState {
 
 /// The three stages of a node, one after the other.
 fn stages(node: &str) -> Vec<PlannedStep> {
-    let id = |name: &str| StepId(format!("{node}/{name}"));
+    let id = |name: &str| format!("{node}/{name}").parse().unwrap();
     let state = state();
     let step = |(index, (stage, name)): (usize, &(Stage, &str))| PlannedStep {
         id: id(name),
@@ -134,7 +134,7 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
             .expect("the other nodes wait for the dead one")
             .unwrap()
         {
-            Event::StepFinished { step, .. } => drop(finished.insert(step.0)),
+            Event::StepFinished { step, .. } => drop(finished.insert(step.to_string())),
             Event::StepFailed { step, error, .. } => panic!("{step}: {error}"),
             _ => {}
         }
@@ -155,10 +155,10 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
     let failed: Vec<_> = outcome
         .failed
         .iter()
-        .map(|failed| failed.step.0.as_str())
+        .map(|failed| failed.step.to_string())
         .collect();
     assert_eq!(failed, ["n1/host"]);
-    let skipped: Vec<_> = outcome.skipped.iter().map(|step| step.0.as_str()).collect();
+    let skipped: Vec<_> = outcome.skipped.iter().map(ToString::to_string).collect();
     assert_eq!(skipped, ["n1/runtime", "n1/node"]);
     assert_eq!(outcome.finished.len(), 6);
 }

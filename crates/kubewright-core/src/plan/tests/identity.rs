@@ -165,8 +165,8 @@ fn no_kubelet_becomes_newer_than_an_api_server() {
     for node in NODES {
         for stage in ["runtime", "node"] {
             for server in ["cp-1", "cp-2", "cp-3"] {
-                let before = &ancestors[&StepId(format!("{node}/{stage}"))];
-                assert!(before.contains(&StepId(format!("{server}/api-ready"))));
+                let before = &ancestors[&format!("{node}/{stage}").parse::<StepId>().unwrap()];
+                assert!(before.contains(&format!("{server}/api-ready").parse::<StepId>().unwrap()));
             }
         }
     }

@@ -78,13 +78,13 @@ fn waits_for_one_that_is_just_starting_instead() {
     restart(&mut observed, "cp-1", Stage::ControlPlane);
     is(&mut observed, "cp-2", Some(Health::Ready), Some(Health::Starting));
     let plan = plan(&cluster, &observed).unwrap();
-    let before = &ancestors(&plan)[&StepId("cp-1/control-plane".to_owned())];
-    assert!(before.contains(&StepId("cp-2/api-ready".to_owned())));
+    let before = &ancestors(&plan)[&"cp-1/control-plane".parse::<StepId>().unwrap()];
+    assert!(before.contains(&"cp-2/api-ready".parse::<StepId>().unwrap()));
     let nodes = std::iter::once("cp-1".to_owned()).collect();
     let part = restrict(&plan, &nodes).unwrap();
     assert!(
-        ancestors(&part)[&StepId("cp-1/control-plane".to_owned())]
-            .contains(&StepId("cp-2/api-ready".to_owned()))
+        ancestors(&part)[&"cp-1/control-plane".parse::<StepId>().unwrap()]
+            .contains(&"cp-2/api-ready".parse::<StepId>().unwrap())
     );
 }
 
@@ -99,7 +99,7 @@ fn repairs_the_one_that_is_down_first_and_does_not_let_it_be_left_out() {
     let plan = plan(&cluster, &observed).unwrap();
     let ancestors = ancestors(&plan);
     for later in ["cp-1/etcd", "cp-2/etcd"] {
-        assert!(ancestors[&StepId(later.to_owned())].contains(&StepId("cp-3/api-ready".to_owned())));
+        assert!(ancestors[&later.parse().unwrap()].contains(&"cp-3/api-ready".parse::<StepId>().unwrap()));
     }
     let nodes = ["cp-1", "cp-2"].map(str::to_owned).into_iter().collect();
     assert_eq!(restrict(&plan, &nodes).unwrap_err().rule(), "left-out-step");
@@ -117,7 +117,7 @@ fn members_that_lost_their_quorum_are_started_together() {
     let plan = plan(&cluster, &observed).unwrap();
     let ancestors = ancestors(&plan);
     for node in CONTROL_PLANES {
-        assert!(ancestors[&StepId(format!("{node}/etcd"))].is_empty());
+        assert!(ancestors[&format!("{node}/etcd").parse::<StepId>().unwrap()].is_empty());
     }
 }
 
@@ -130,9 +130,9 @@ fn marks_bootstrapped_only_when_untouched_control_planes_are_well_too() {
     }
     is(&mut observed, "cp-2", Some(Health::Down), Some(Health::Down));
     let plan = plan(&cluster, &observed).unwrap();
-    let before = &ancestors(&plan)[&StepId("cp-1/mark-bootstrapped".to_owned())];
-    assert!(before.contains(&StepId("cp-2/etcd-ready".to_owned())));
-    assert!(before.contains(&StepId("cp-2/api-ready".to_owned())));
+    let before = &ancestors(&plan)[&"cp-1/mark-bootstrapped".parse::<StepId>().unwrap()];
+    assert!(before.contains(&"cp-2/etcd-ready".parse::<StepId>().unwrap()));
+    assert!(before.contains(&"cp-2/api-ready".parse::<StepId>().unwrap()));
 }
 
 /// Everything three control planes can be, and every choice of what is restarted on them: of two that may serve, one
@@ -171,14 +171,16 @@ fn holds_in_every_plan_for_three_control_planes() {
         let ancestors = ancestors(&plan);
         for node in disturbed {
             for stage in ["etcd", "control-plane"] {
-                let Some(before) = ancestors.get(&StepId(format!("{node}/{stage}"))) else {
+                let Some(before) = ancestors.get(&format!("{node}/{stage}").parse::<StepId>().unwrap())
+                else {
                     continue;
                 };
                 for other in CONTROL_PLANES.iter().filter(|other| **other != node) {
                     let facts = &observed.nodes[*other].facts;
                     let is_well =
                         facts.etcd == Some(Health::Ready) && facts.api_server == Some(Health::Ready);
-                    let is_awaited = before.contains(&StepId(format!("{other}/api-ready")));
+                    let is_awaited =
+                        before.contains(&format!("{other}/api-ready").parse::<StepId>().unwrap());
                     assert!(
                         is_well || is_awaited,
                         "{node} is disturbed while {other} is not well: {number}"
