@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{names_of, what};
+use super::text::names_of;
 use super::{Plan, PlannedStep, StepKind, disruption, waits};
 
 /// Explains every step, in the order they stand in the plan; steps of a kind that read the same are told once.
@@ -10,7 +10,7 @@ pub fn explain(plan: &Plan) -> String {
     let mut told: Vec<(StepKind, String, Vec<&PlannedStep>)> = Vec::new();
     for planned in &plan.steps {
         let kind = planned.id.kind;
-        let mut text = format!("{}\n    why: {}\n", what(&planned.step), planned.why);
+        let mut text = format!("{}\n    why: {}\n", planned.step.title(), planned.why);
         let _ = writeln!(text, "    disturbs: {}", disruption::told(&planned.disruption));
         match told.iter_mut().find(|told| told.0 == kind && told.1 == text) {
             Some((_, _, steps)) => steps.push(planned),

@@ -1,16 +1,18 @@
 //! What will be done, as a value: the same object is printed, asked about, saved, executed and verified.
 
 mod apply;
-mod control_planes;
+mod bootstrap;
+mod change;
 mod disruption;
 mod explain;
+mod fingerprint;
 mod graph;
 mod identity;
-mod members;
 mod only;
 mod origin;
 mod pod_ranges;
 mod quorum;
+mod recipe;
 mod refusal;
 mod reset;
 mod safety;
@@ -27,12 +29,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use apply::plan_apply;
-pub use control_planes::{API_READY, ETCD_HEALTH};
 pub use explain::explain;
 pub(crate) use identity::fixed_settings;
 pub use only::restrict;
 pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
+pub use recipe::{API_READY, ETCD_HEALTH};
 pub use refusal::{Obstacle, Refusal};
 pub use reset::plan_reset;
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};

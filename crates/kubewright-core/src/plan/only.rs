@@ -147,5 +147,5 @@ fn is_idle(planned: &PlannedStep, kept: &BTreeSet<StepId>) -> bool {
             ..
         }
     );
-    waits_for_pods && !kept.contains(&super::apply::OBJECTS)
+    waits_for_pods && !kept.contains(&super::recipe::OBJECTS)
 }

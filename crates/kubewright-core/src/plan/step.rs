@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::StepId;
 use crate::observed::Difference;
 use crate::resource::Stage;
+use crate::shown::count;
 use crate::wire::NodeCondition;
 
 /// A step with its reason, its place in the graph and what it disturbs.
@@ -78,6 +79,25 @@ pub enum Step {
 }
 
 impl Step {
+    /// What the step does, in a few words and without its node.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Converge {
+                stage, differences, ..
+            } => format!("{} ({})", stage.title(), count(differences.len(), "change")),
+            Self::Wait {
+                condition: Condition::OnNode { condition, .. },
+                ..
+            } => format!("wait until {condition}"),
+            Self::Wait { condition, .. } => format!("wait until {condition}"),
+            Self::MarkBootstrapped { .. } => "mark etcd as bootstrapped".to_owned(),
+            Self::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
+            Self::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
+            Self::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
+            Self::ResetNode { .. } => "remove everything kubewright put there, data included".to_owned(),
+        }
+    }
+
     /// How many changes the step makes; waiting is none.
     pub fn changes(&self) -> usize {
         match self {

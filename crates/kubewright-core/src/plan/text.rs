@@ -72,25 +72,6 @@ pub(super) fn names_of(nodes: &[String]) -> String {
     }
 }
 
-/// What a step does, in a few words and without its node.
-pub(super) fn what(step: &Step) -> String {
-    match step {
-        Step::Converge {
-            stage, differences, ..
-        } => format!("{} ({})", stage.title(), count(differences.len(), "change")),
-        Step::Wait {
-            condition: super::Condition::OnNode { condition, .. },
-            ..
-        } => format!("wait until {condition}"),
-        Step::Wait { condition, .. } => format!("wait until {condition}"),
-        Step::MarkBootstrapped { .. } => "remember that etcd is bootstrapped".to_owned(),
-        Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
-        Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
-        Step::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
-        Step::ResetNode { .. } => "remove everything kubewright put there, data included".to_owned(),
-    }
-}
-
 /// Steps of several nodes that read the same.
 struct Group<'a> {
     steps: Vec<&'a PlannedStep>,
@@ -149,52 +130,19 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
 
 fn headline(group: &Group<'_>) -> String {
     let planned = group.steps[0];
-    let nodes = names_of(&group.nodes);
+    let place = match planned.step.node() {
+        Some(_) => names_of(&group.nodes),
+        None => "cluster".to_owned(),
+    };
     match &planned.step {
         Step::Converge {
             stage, differences, ..
         } => {
             let each = if group.nodes.len() > 1 { " each" } else { "" };
             let changes = count(differences.len(), "change");
-            format!("{nodes}: {} ({changes}{each}: {})", stage.title(), planned.why)
+            format!("{place}: {} ({changes}{each}: {})", stage.title(), planned.why)
         }
-        Step::Wait {
-            condition: super::Condition::OnNode { condition, .. },
-            ..
-        } => {
-            format!("{nodes}: wait until {condition} ({})", planned.why)
-        }
-        Step::Wait { condition, .. } => format!("cluster: wait until {condition} ({})", planned.why),
-        Step::MarkBootstrapped { .. } => {
-            format!("{nodes}: remember that etcd is bootstrapped ({})", planned.why)
-        }
-        Step::RegisterNodes { nodes } => {
-            format!(
-                "cluster: register {} ({})",
-                count(nodes.len(), "node"),
-                planned.why
-            )
-        }
-        Step::ApplyManifests { objects } => {
-            format!(
-                "cluster: apply {} ({})",
-                count(objects.len(), "object"),
-                planned.why
-            )
-        }
-        Step::PruneObjects { objects } => {
-            format!(
-                "cluster: delete {} ({})",
-                count(objects.len(), "object"),
-                planned.why
-            )
-        }
-        Step::ResetNode { .. } => {
-            format!(
-                "{nodes}: remove everything kubewright put there, data included ({})",
-                planned.why
-            )
-        }
+        step => format!("{place}: {} ({})", step.title(), planned.why),
     }
 }
 

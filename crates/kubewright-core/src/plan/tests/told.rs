@@ -181,7 +181,7 @@ fn applied(plan: &Plan, observed: &Observed) -> Observed {
                     .retain(|deployment| *deployment != own);
             }
             Step::MarkBootstrapped { node } => {
-                after.nodes.get_mut(node).unwrap().facts.is_bootstrapped = true
+                after.nodes.get_mut(node).unwrap().facts.is_bootstrapped = true;
             }
             Step::RegisterNodes { nodes } => api.nodes_to_register.retain(|node| !nodes.contains(node)),
             Step::ApplyManifests { objects } => api.objects.retain(|name, _| !objects.contains(name)),

@@ -3,11 +3,10 @@
 //! A node's own health endpoint does not tell the whole: a learner says that it is healthy, and while an alarm is raised
 //! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
 
-use super::Refusal;
-use super::apply::Recipe;
-use super::quorum::{ControlPlane, Elsewhere, Member, NotNow};
-use super::refusal::Obstacle;
+use super::Recipe;
 use crate::observed::{EtcdMember, Health, Membership, ObservedEtcd};
+use crate::plan::quorum::{ControlPlane, Elsewhere, Member, NotNow};
+use crate::plan::{Obstacle, Refusal};
 
 impl Recipe<'_> {
     fn etcd(&self) -> Option<&ObservedEtcd> {
@@ -91,7 +90,7 @@ impl Recipe<'_> {
     }
 
     /// What whoever reads the plan should know of etcd, whether or not it is in the way.
-    pub(super) fn notes_on_etcd(&self) -> Vec<String> {
+    pub(in crate::plan) fn notes_on_etcd(&self) -> Vec<String> {
         let Some(etcd) = self.etcd() else {
             return Vec::new();
         };

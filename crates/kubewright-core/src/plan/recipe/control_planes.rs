@@ -1,0 +1,149 @@
+//! The control planes' part: all at once while nobody is served, in turns from then on.
+//!
+//! A turn begins when everybody of the last one is ready again. Who is not well has its turn first; who is not well
+//! and not touched is waited for, or nothing is done (see [`crate::plan::quorum`]).
+
+use super::Recipe;
+use super::wait::{api_ready_id, etcd_ready_id};
+use crate::observed::{Change, Difference, UnitAction};
+use crate::plan::quorum::{ControlPlane, Turns, turns};
+use crate::plan::{Refusal, Step, StepId, StepKind};
+use crate::resource::Stage;
+
+/// etcd's unit.
+const ETCD_UNIT: &str = "etcd.service";
+
+/// Steps the next ones come after.
+#[derive(Default)]
+struct Before {
+    /// Of the last turn.
+    last: Vec<StepId>,
+    /// Of everybody who was not well: they are needed, not only taken turns with.
+    repaired: Vec<StepId>,
+}
+
+impl Recipe<'_> {
+    /// Starts all etcd members and API servers, together.
+    pub(in crate::plan) fn found_control_planes(&mut self) {
+        let names = self.control_planes();
+        self.together(&names, &Before::default());
+    }
+
+    /// Changes etcd members and API servers in turns.
+    ///
+    /// # Errors
+    /// [`Refusal::Quorum`] when one of them cannot have its turn.
+    pub(in crate::plan) fn change_control_planes(&mut self) -> Result<(), Refusal> {
+        let names = self.control_planes();
+        let all: Vec<ControlPlane> = names.iter().map(|name| self.control_plane(name)).collect();
+        let Turns { awaited, turns } =
+            turns(&all, self.elsewhere()).map_err(|not_now| self.not_now(&names, &all, &not_now))?;
+        let mut before = Before::default();
+        for index in awaited {
+            let ready = self.wait_until_ready(names[index], &[]);
+            before.repaired.extend(ready);
+        }
+        for turn in turns {
+            let members: Vec<&str> = turn.iter().map(|index| names[*index]).collect();
+            let ready = self.together(&members, &before);
+            if turn.iter().any(|index| !all[*index].is_well()) {
+                before.repaired.extend(ready.iter().cloned());
+            }
+            before.last = ready;
+        }
+        Ok(())
+    }
+
+    pub(super) fn control_plane(&self, name: &str) -> ControlPlane {
+        let (etcd, server) = (
+            self.differences(name, Stage::Etcd),
+            self.differences(name, Stage::ControlPlane),
+        );
+        let seen = self.observed.nodes.get(name);
+        ControlPlane {
+            etcd: self.member(name),
+            api_server: seen.and_then(|node| node.facts.api_server),
+            is_touched: !etcd.is_empty() || !server.is_empty(),
+            restarts_etcd: etcd
+                .iter()
+                .any(|difference| restarts(difference) && difference.resource.what() == ETCD_UNIT),
+            restarts: etcd.iter().chain(&server).any(restarts),
+        }
+    }
+
+    /// Converges some control planes at the same time; gives what whoever comes next has to come after.
+    fn together(&mut self, names: &[&str], before: &Before) -> Vec<StepId> {
+        for name in names {
+            let mut after = vec![StepId::converge(name, Stage::Host)];
+            after.extend(before.repaired.iter().cloned());
+            if self.converge(name, Stage::Etcd, after).is_some() {
+                self.graph.take_turns(before.last.clone());
+            }
+        }
+        let members: Vec<StepId> = names
+            .iter()
+            .map(|name| StepId::converge(name, Stage::Etcd))
+            .collect();
+        for name in names {
+            if !self.differences(name, Stage::Etcd).is_empty() {
+                self.wait_for_etcd(name, members.clone());
+            }
+        }
+        let mut ready = Vec::new();
+        for name in names {
+            let mut after = vec![
+                StepId::converge(name, Stage::Host),
+                StepId::converge(name, Stage::Etcd),
+                etcd_ready_id(name),
+            ];
+            after.extend(before.repaired.iter().cloned());
+            if self.converge(name, Stage::ControlPlane, after).is_some() {
+                self.graph.take_turns(before.last.clone());
+            }
+            if self.control_plane(name).is_touched {
+                let after = vec![StepId::converge(name, Stage::ControlPlane), etcd_ready_id(name)];
+                ready.push(self.wait_for_api(name, after));
+            }
+        }
+        ready
+    }
+
+    /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.
+    pub(in crate::plan) fn mark_bootstrapped(&mut self) {
+        let observed = self.observed;
+        let is_bootstrapped = |name: &str| {
+            let seen = observed.nodes.get(name);
+            seen.is_some_and(|seen| seen.facts.is_bootstrapped)
+        };
+        let names = self.control_planes();
+        if names.iter().all(|name| is_bootstrapped(name)) {
+            return;
+        }
+        let mut after = Vec::new();
+        for name in &names {
+            if !self.control_plane(name).is_well() {
+                self.wait_until_ready(name, &[StepId::converge(name, Stage::ControlPlane)]);
+            }
+            after.extend([etcd_ready_id(name), api_ready_id(name)]);
+        }
+        for name in names.into_iter().filter(|name| !is_bootstrapped(name)) {
+            self.graph.add(
+                StepId::on(name, StepKind::MarkBootstrapped),
+                Step::MarkBootstrapped {
+                    node: name.to_owned(),
+                },
+                "a member that lost its data must never found a second cluster",
+                after.clone(),
+            );
+        }
+    }
+}
+
+/// Whether a process that runs is stopped or restarted by repairing a difference.
+fn restarts(difference: &Difference) -> bool {
+    match &difference.change {
+        Change::Unit { action, .. } => *action == UnitAction::Restart,
+        Change::Orphaned => difference.resource.kind() == "unit",
+        _ => false,
+    }
+}

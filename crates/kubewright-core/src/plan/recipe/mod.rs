@@ -1,0 +1,105 @@
+//! What recipes share: a stage that is converged, something that is waited for, turns that are taken.
+//!
+//! An operation is a file beside this directory that calls these in its order.
+
+mod control_planes;
+mod members;
+mod nodes;
+mod objects;
+mod wait;
+
+use std::collections::BTreeMap;
+
+pub(super) use self::objects::OBJECTS;
+pub use self::wait::{API_READY, ETCD_HEALTH};
+use super::graph::Graph;
+use super::{PlannedStep, Step, StepId};
+use crate::observed::{Change, Difference, Observed};
+use crate::resource::{NodeState, Stage};
+use crate::spec::Cluster;
+
+/// The steps of an operation as they are put together, and what they are made from.
+pub(super) struct Recipe<'a> {
+    cluster: &'a Cluster,
+    states: &'a BTreeMap<String, NodeState>,
+    objects: &'a [String],
+    observed: &'a Observed,
+    graph: Graph,
+}
+
+impl<'a> Recipe<'a> {
+    /// A recipe without steps.
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        states: &'a BTreeMap<String, NodeState>,
+        objects: &'a [String],
+        observed: &'a Observed,
+    ) -> Self {
+        Self {
+            cluster,
+            states,
+            objects,
+            observed,
+            graph: Graph::of(cluster.control_planes().count()),
+        }
+    }
+
+    /// The steps, in order.
+    pub(super) fn into_steps(self) -> Vec<PlannedStep> {
+        self.graph.into_steps()
+    }
+
+    fn differences(&self, node: &str, stage: Stage) -> Vec<Difference> {
+        let (Some(state), Some(observed)) = (self.states.get(node), self.observed.nodes.get(node)) else {
+            return Vec::new();
+        };
+        if observed.differences.is_empty() {
+            return Vec::new();
+        }
+        let stages = state.stages();
+        let stage_of =
+            |difference: &Difference| stages.get(&difference.resource).copied().unwrap_or(Stage::Host);
+        observed
+            .differences
+            .iter()
+            .filter(|difference| stage_of(difference) == stage)
+            .cloned()
+            .collect()
+    }
+
+    /// Adds the step that converges one stage of one node, unless nothing differs.
+    fn converge(&mut self, node: &str, stage: Stage, after: Vec<StepId>) -> Option<StepId> {
+        let differences = self.differences(node, stage);
+        if differences.is_empty() {
+            return None;
+        }
+        let why = reason(&differences);
+        let step = Step::Converge {
+            node: node.to_owned(),
+            stage,
+            differences,
+        };
+        Some(self.graph.add(StepId::converge(node, stage), step, why, after))
+    }
+
+    /// The control planes' names, in the order of cluster.yaml.
+    fn control_planes(&self) -> Vec<&'a str> {
+        let names = self.cluster.control_planes();
+        names.map(|node| node.name.as_str()).collect()
+    }
+}
+
+/// The reason of a converge step, from what differs.
+fn reason(differences: &[Difference]) -> String {
+    let is_new = |difference: &&Difference| match &difference.change {
+        Change::Missing => true,
+        Change::Unit { before, enable, .. } => before.is_none() && *enable,
+        _ => false,
+    };
+    let new = differences.iter().filter(is_new).count();
+    match (new, differences.len() - new) {
+        (_, 0) => "not there yet".to_owned(),
+        (0, _) => "differs from cluster.yaml".to_owned(),
+        _ => "partly there, partly different".to_owned(),
+    }
+}

@@ -1,0 +1,67 @@
+//! What is written to the API: node objects, objects, and the end of those that are no longer wanted.
+
+use super::Recipe;
+use super::wait::{NODES_READY, api_ready_id};
+use crate::plan::{Step, StepId, StepKind};
+use crate::resource::Stage;
+
+pub(in crate::plan) const REGISTER: StepId = StepId::of_cluster(StepKind::Nodes);
+pub(in crate::plan) const OBJECTS: StepId = StepId::of_cluster(StepKind::Objects);
+
+impl Recipe<'_> {
+    /// Node objects, as soon as the API can take them.
+    pub(in crate::plan) fn register_nodes(&mut self) {
+        let every_node = || self.cluster.nodes.iter().map(|node| node.name.to_string());
+        let nodes: Vec<String> = match &self.observed.api {
+            Some(api) => api.nodes_to_register.clone(),
+            None => every_node().collect(),
+        };
+        if !nodes.is_empty() {
+            let why = "kubelets find their node, its labels, taints and pod range";
+            self.write(REGISTER, Step::RegisterNodes { nodes }, why);
+        }
+    }
+
+    /// Objects, as soon as the API can take them.
+    pub(in crate::plan) fn apply_objects(&mut self) {
+        let objects: Vec<String> = match &self.observed.api {
+            Some(api) => api.objects.keys().cloned().collect(),
+            None => self.objects.to_vec(),
+        };
+        if !objects.is_empty() {
+            let why = "permissions, DNS and metrics, as cluster.yaml asks for";
+            self.write(OBJECTS, Step::ApplyManifests { objects }, why);
+        }
+    }
+
+    /// Adds a step that writes to the API.
+    fn write(&mut self, id: StepId, step: Step, why: &str) {
+        let servers = self.control_planes().into_iter();
+        let servers: Vec<StepId> = servers.map(api_ready_id).collect();
+        // Where an API answers already, its servers are only left in peace while they change.
+        let needed = if self.observed.api.is_some() {
+            Vec::new()
+        } else {
+            servers.clone()
+        };
+        self.graph.add(id, step, why, needed);
+        self.graph.take_turns(servers);
+    }
+
+    /// What is no longer wanted goes last, when nothing on any node uses it any more.
+    pub(in crate::plan) fn prune(&mut self) {
+        let orphaned = self.observed.api.as_ref().map(|api| api.orphaned.clone());
+        let Some(objects) = orphaned.filter(|objects| !objects.is_empty()) else {
+            return;
+        };
+        let converged = self.cluster.nodes.iter().flat_map(|node| {
+            let name = node.name.as_str();
+            Stage::ALL.map(|stage| StepId::converge(name, stage))
+        });
+        let mut after: Vec<StepId> = converged.collect();
+        after.extend([REGISTER, OBJECTS, NODES_READY]);
+        let why = "cluster.yaml no longer asks for them";
+        let id = StepId::of_cluster(StepKind::Prune);
+        self.graph.add(id, Step::PruneObjects { objects }, why, after);
+    }
+}

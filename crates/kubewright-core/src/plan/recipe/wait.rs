@@ -1,0 +1,139 @@
+//! What is waited for: members, API servers, nodes, the cluster's DNS.
+
+use super::Recipe;
+use super::objects::{OBJECTS, REGISTER};
+use crate::plan::{Condition, Step, StepId, StepKind};
+use crate::resource::{AuthorityName, Stage};
+use crate::spec::{Cni, Node};
+use crate::wire::NodeCondition;
+
+/// Where etcd tells its health, without TLS and only on the node itself.
+pub const ETCD_HEALTH: &str = "http://127.0.0.1:2381/health";
+/// Where the node's own API server tells that it is ready.
+pub const API_READY: &str = "https://127.0.0.1:6443/readyz";
+/// etcd starts within seconds; a slow disk and a first election are covered by this.
+const ETCD_TIMEOUT_SECONDS: u32 = 180;
+/// An API server needs about three CPU-seconds; small machines and RBAC bootstrap are covered by this.
+const API_TIMEOUT_SECONDS: u32 = 300;
+/// Images may have to be pulled before a node or a deployment is up.
+const CLUSTER_TIMEOUT_SECONDS: u32 = 600;
+
+pub(super) const NODES_READY: StepId = StepId::of_cluster(StepKind::NodesReady);
+
+/// The step that waits for a node's etcd member.
+pub(super) fn etcd_ready_id(node: &str) -> StepId {
+    StepId::on(node, StepKind::EtcdReady)
+}
+
+/// The step that waits for a node's API server.
+pub(super) fn api_ready_id(node: &str) -> StepId {
+    StepId::on(node, StepKind::ApiReady)
+}
+
+impl Recipe<'_> {
+    /// Waits for a node's member and API server, unless the plan does already.
+    pub(super) fn wait_until_ready(&mut self, name: &str, after: &[StepId]) -> Vec<StepId> {
+        let ready = [etcd_ready_id(name), api_ready_id(name)];
+        if !self.graph.has(&ready[0]) {
+            self.wait_for_etcd(name, after.to_vec());
+        }
+        if !self.graph.has(&ready[1]) {
+            let mut after = after.to_vec();
+            after.push(ready[0].clone());
+            self.wait_for_api(name, after);
+        }
+        ready.to_vec()
+    }
+
+    pub(super) fn wait_for_etcd(&mut self, node: &str, after: Vec<StepId>) -> StepId {
+        let condition = NodeCondition::HttpOk {
+            url: ETCD_HEALTH.to_owned(),
+            ca_file: None,
+            unit: Some("etcd.service".to_owned()),
+        };
+        let why = "a member serves only when it sees a leader";
+        let step = wait_on(node, condition, ETCD_TIMEOUT_SECONDS);
+        self.graph.add(etcd_ready_id(node), step, why, after)
+    }
+
+    pub(super) fn wait_for_api(&mut self, node: &str, after: Vec<StepId>) -> StepId {
+        let condition = NodeCondition::HttpOk {
+            url: API_READY.to_owned(),
+            ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
+            unit: Some("kube-apiserver.service".to_owned()),
+        };
+        let why = if self.observed.api.is_some() {
+            "the next control plane is touched only then"
+        } else {
+            "objects can be written"
+        };
+        let step = wait_on(node, condition, API_TIMEOUT_SECONDS);
+        self.graph.add(api_ready_id(node), step, why, after)
+    }
+
+    /// Waits until the nodes that were touched, and those that are not ready now, report Ready.
+    pub(in crate::plan) fn wait_for_nodes(&mut self) {
+        let touched = |node: &&Node| {
+            let stages = [Stage::Runtime, Stage::Node];
+            let differs = |stage: &Stage| !self.differences(node.name.as_str(), *stage).is_empty();
+            stages.iter().any(differs)
+        };
+        let touched = self.cluster.nodes.iter().filter(touched);
+        let mut nodes: Vec<String> = touched.map(|node| node.name.to_string()).collect();
+        if let Some(api) = &self.observed.api {
+            nodes.extend(api.nodes_not_ready.iter().cloned());
+        }
+        nodes.sort();
+        nodes.dedup();
+        nodes.retain(|node| !self.observed.unreachable.contains_key(node));
+        if !nodes.is_empty() {
+            let step = wait(Condition::NodesReady { nodes });
+            let after = self.all_in_place();
+            self.graph.add(NODES_READY, step, "pods can be placed", after);
+        }
+    }
+
+    /// Waits until the cluster's DNS is available, if it is new, changes or is not available now.
+    pub(in crate::plan) fn wait_for_dns(&mut self) {
+        let is_awaited = self.observed.api.as_ref().is_none_or(|api| {
+            let mut unavailable = api.deployments_unavailable.iter();
+            api.objects.contains_key("Deployment kube-system/coredns")
+                || unavailable.any(|name| name == "kube-system/coredns")
+        });
+        if !is_awaited || self.cluster.network.cni == Cni::None {
+            return;
+        }
+        let step = wait(Condition::DeploymentAvailable {
+            namespace: "kube-system".to_owned(),
+            name: "coredns".to_owned(),
+        });
+        let mut after = self.all_in_place();
+        after.push(NODES_READY);
+        let id = StepId::of_cluster(StepKind::DnsReady);
+        self.graph.add(id, step, "names resolve in pods", after);
+    }
+
+    /// Every node and everything in the API is converged.
+    fn all_in_place(&self) -> Vec<StepId> {
+        let nodes = self.cluster.nodes.iter();
+        let nodes = nodes.map(|node| StepId::converge(node.name.as_str(), Stage::Node));
+        nodes.chain([REGISTER, OBJECTS]).collect()
+    }
+}
+
+fn wait(condition: Condition) -> Step {
+    Step::Wait {
+        condition,
+        timeout_seconds: CLUSTER_TIMEOUT_SECONDS,
+    }
+}
+
+fn wait_on(node: &str, condition: NodeCondition, timeout_seconds: u32) -> Step {
+    Step::Wait {
+        condition: Condition::OnNode {
+            node: node.to_owned(),
+            condition,
+        },
+        timeout_seconds,
+    }
+}
