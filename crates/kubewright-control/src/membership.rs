@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus, Observed, ObservedEtcd};
 use kubewright_core::spec::Cluster;
 use tokio::task::JoinSet;
 
 use crate::authority::Authorities;
 use crate::etcd::{EtcdClient, Status};
-use crate::execute::BoxFuture;
 use crate::node::{Forward, Node};
 use crate::node_access::Nodes;
 

@@ -18,7 +18,7 @@ use kubewright_core::plan::{Operation, Plan, StepId};
 use kubewright_core::resource::Digest;
 
 use self::place::Place;
-use crate::execute::{Outcome, title};
+use crate::execute::Outcome;
 use crate::node::Node;
 use crate::report::{self, Reporter};
 use crate::session::Session;
@@ -78,7 +78,7 @@ impl OperationLog {
                 self.write(Event::StepEnded {
                     step: planned.id.to_string(),
                     node: planned.step.node().map(str::to_owned),
-                    title: title(&planned.step),
+                    title: planned.step.title(),
                     outcome: StepOutcome::Skipped,
                     duration_ms: 0,
                 });

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, ErrorId, Kind};
-use crate::execute::BoxFuture;
 use crate::node::boot_time;
 
 /// Who claims.

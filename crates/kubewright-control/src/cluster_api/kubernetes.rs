@@ -1,13 +1,11 @@
-//! The cluster's API as steps and commands see it: found through any control plane that is ready, reached through the
-//! connection with that node, spoken to with an identity that lives for this invocation only.
-
-mod connection;
-mod leases;
+//! The API of a real cluster: found through any control plane that is ready, reached through the connection with that
+//! node, spoken to with an identity that lives for this invocation only.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kube::Client;
 use kubewright_core::errors::ErrorId;
 use kubewright_core::manifest::NodeObject;
@@ -17,11 +15,11 @@ use kubewright_core::spec::Cluster;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::connection::ApiConnection;
-use self::leases::ApiLeases;
+use super::ClusterApi;
+use super::connection::ApiConnection;
+use super::leases::ApiLeases;
 use crate::authority::Authorities;
 use crate::error::{Error, Kind};
-use crate::execute::{BoxFuture, ClusterApi};
 use crate::kube::kind::ObjectName;
 use crate::kube::nodes;
 use crate::kube::objects::{self, ObjectChange};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
 use super::connection::ApiConnection;
 use crate::error::{Error, Kind};
-use crate::execute::BoxFuture;
 use crate::kube::lease;
 use crate::run_lease::{Leases, Record};
 

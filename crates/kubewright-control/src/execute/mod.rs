@@ -7,6 +7,5 @@
 mod run_context;
 mod runner;
 
-pub use run_context::{BoxFuture, ClusterApi, RunContext};
-pub(crate) use runner::title;
+pub use run_context::RunContext;
 pub use runner::{Outcome, StepFailure, execute};

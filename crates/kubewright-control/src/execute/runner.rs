@@ -136,7 +136,7 @@ fn start(
     reporter.event(&Event::StepStarted {
         step: planned.id.clone(),
         node: planned.step.node().map(str::to_owned),
-        title: title(&planned.step),
+        title: planned.step.title(),
     });
     running.spawn(async move {
         let begun = Instant::now();
@@ -151,7 +151,7 @@ fn start(
 fn note(outcome: &mut Outcome, planned: &PlannedStep, done: Done, reporter: &dyn Reporter) {
     let Done { seconds, result } = done;
     let node = planned.step.node().map(str::to_owned);
-    let title = title(&planned.step);
+    let title = planned.step.title();
     match result {
         Ok(changed) => {
             tracing::info!(step = %planned.id, seconds, changed, "step finished");
@@ -181,28 +181,6 @@ fn note(outcome: &mut Outcome, planned: &PlannedStep, done: Done, reporter: &dyn
                 error,
             });
         }
-    }
-}
-
-/// A step in a few words, without its node.
-pub(crate) fn title(step: &Step) -> String {
-    use kubewright_core::plan::{Condition, text::count};
-    match step {
-        Step::Converge {
-            stage, differences, ..
-        } => {
-            format!("{} ({})", stage.title(), count(differences.len(), "change"))
-        }
-        Step::Wait {
-            condition: Condition::OnNode { condition, .. },
-            ..
-        } => format!("waiting until {condition}"),
-        Step::Wait { condition, .. } => format!("waiting until {condition}"),
-        Step::MarkBootstrapped { .. } => "mark etcd as bootstrapped".to_owned(),
-        Step::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
-        Step::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
-        Step::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
-        Step::ResetNode { .. } => "reset".to_owned(),
     }
 }
 

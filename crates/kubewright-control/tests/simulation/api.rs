@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use kubewright_control::authority::Authorities;
+use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::error::{Error, Kind as ErrorKind};
-use kubewright_control::execute::{BoxFuture, ClusterApi};
 use kubewright_control::node::Node;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};

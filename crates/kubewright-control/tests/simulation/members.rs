@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kubewright_control::execute::BoxFuture;
+use futures::future::BoxFuture;
 use kubewright_control::membership::{EtcdConnection, EtcdConnections};
 use kubewright_control::node::Node;
 use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use kubewright_control::authority::Authorities;
-use kubewright_control::execute::{ClusterApi, execute};
+use kubewright_control::cluster_api::ClusterApi;
+use kubewright_control::execute::execute;
 use kubewright_control::membership::EtcdConnections;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, look_before_reset, observe};

@@ -1,22 +1,18 @@
 //! `kubewright apply`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
-use kubewright_control::execute::{Outcome, RunContext, execute};
+use kubewright_control::execute::{Outcome, RunContext};
 use kubewright_control::observe::Observation;
-use kubewright_control::report::{Event, Reporter};
-use kubewright_control::run_lease::LeaseHolder;
 use kubewright_control::session::Purpose;
 use kubewright_core::check::{Finding, Severity};
 use kubewright_core::observed::{Counters, Observed};
-use kubewright_core::plan::{Operation, Plan, Refusal, SavedPlan, explain, text};
-use tokio::sync::watch;
+use kubewright_core::plan::{Plan, Refusal, SavedPlan, explain, text};
 
-use super::question::Question;
-use super::stopped::{self, stopped};
-use super::{check, operations, plan, saved_plan, session, signals};
+use super::run::perform;
+use super::run::question::Question;
+use super::{check, operations, plan, saved_plan, session, stopped};
 use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -137,65 +133,6 @@ async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui)
         ui.say(&report.text());
     }
     Ok(())
-}
-
-/// Runs a plan and keeps its log; `again` is the command that continues it.
-pub(crate) async fn perform(
-    plan: &Plan,
-    run_context: &Arc<RunContext>,
-    observed: &Observed,
-    opened: &session::Opened,
-    again: &str,
-    ui: &Ui,
-) -> Result<Outcome, Failure> {
-    // A reset takes the API down, and needs every node's lock: there is nothing a lease could add.
-    if plan.operation != Operation::Reset {
-        let holder = LeaseHolder {
-            run: opened.session.run.clone(),
-            operator: opened.session.operator.clone(),
-            nodes: run_context.nodes.keys().cloned().collect(),
-        };
-        if observed.api.is_some() {
-            // A holder that may be alive is watched for as long as its lease lasts.
-            opened.progress.event(&Event::Node {
-                node: "cluster".to_owned(),
-                doing: "making sure that no other run changes it".to_owned(),
-            });
-        }
-        let claimed = run_context
-            .api
-            .begin_changes(holder, observed.api.is_some())
-            .await;
-        claimed.map_err(|error| {
-            opened.progress.finish();
-            opened.with_log(session::failure(&error))
-        })?;
-    }
-    let log = operations::begin(plan, run_context, observed, opened).await;
-    let (stop, is_asked) = watch::channel(false);
-    let watching = tokio::spawn(signals::watch(
-        stop,
-        Arc::clone(&opened.progress),
-        ui.clone(),
-        again.to_owned(),
-    ));
-    let reporter: Arc<dyn Reporter> = match &log {
-        Some(log) => Arc::clone(log) as Arc<dyn Reporter>,
-        None => opened.progress.clone(),
-    };
-    let outcome = execute(plan, Arc::clone(run_context), reporter, is_asked).await;
-    if let Some(log) = &log {
-        log.end(plan, &outcome).await;
-    }
-    run_context.api.end_changes().await;
-    watching.abort();
-    opened.progress.finish();
-    if outcome.is_complete() {
-        run_context.goodbye().await;
-        return Ok(outcome);
-    }
-    let run = log.is_some().then_some(opened.session.run.as_str());
-    Err(opened.with_log(stopped(&outcome, plan, again, run)))
 }
 
 /// What was done and where the time went.

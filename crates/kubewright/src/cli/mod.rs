@@ -10,8 +10,8 @@ mod kubeconfig;
 mod logs;
 mod operations;
 mod plan;
-mod question;
 mod reset;
+mod run;
 mod run_log;
 mod saved_plan;
 mod schema;
@@ -26,7 +26,7 @@ mod version;
 
 use std::process::ExitCode;
 
-pub(crate) use question::Person;
+pub(crate) use run::question::Person;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use kubewright_control::transport::allow_many_channels;

@@ -4,7 +4,8 @@ use kubewright_control::session::Purpose;
 use kubewright_core::plan::{plan_reset, text};
 use std::sync::Arc;
 
-use super::{apply, session, stopped};
+use super::run::perform;
+use super::{session, stopped};
 use crate::failure::{ErrorId, Failure};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -33,7 +34,7 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
         }
     }
     let again = stopped::command("reset", &opened.file.path, &[]);
-    let outcome = apply::perform(&plan, &run_context, &observed, &opened, &again, ui).await?;
+    let outcome = perform(&plan, &run_context, &observed, &opened, &again, ui).await?;
     ui.say("the machines can be used again: kubewright apply builds a new cluster on them");
     ui.result(&outcome.changed, || text::count(outcome.changed, "change"))
 }

@@ -104,7 +104,7 @@ fn progress(outcome: &Outcome, plan: &Plan) -> Vec<String> {
 mod tests {
     use super::*;
     use kubewright_control::error::{Error, Kind as ErrorKind};
-    use kubewright_core::plan::{Disruption, Operation, PlannedStep, Step, StepId};
+    use kubewright_core::plan::{Disruption, Operation, PlannedStep, Step};
     use kubewright_core::resource::Digest;
 
     fn plan(operation: Operation, steps: &[&str]) -> Plan {

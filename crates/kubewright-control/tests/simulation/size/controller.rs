@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kubewright_control::authority::Authorities;
-use kubewright_control::execute::ClusterApi;
+use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::membership::EtcdConnections;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, observe};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::error::{Error, Kind};
-use kubewright_control::execute::{BoxFuture, ClusterApi};
 use kubewright_control::membership::{EtcdConnection, EtcdConnections};
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{EtcdMember, EtcdStatus, Observed, ObservedApi};

@@ -6,7 +6,7 @@
 use kubewright_core::plan::Plan;
 use kubewright_core::spec::Cluster;
 
-use super::plan;
+use crate::cli::plan;
 use crate::failure::{ErrorId, Failure};
 
 /// What can be answered.
