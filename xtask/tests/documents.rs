@@ -1,4 +1,4 @@
-//! What the documents point at is there: files, headings, and the tests that ARCHITECTURE.md names.
+//! What the documents point at is there: files, headings, and the tests that guard the invariants.
 
 #![allow(clippy::unwrap_used)] // what a test stands on may fail it
 
@@ -28,26 +28,72 @@ fn every_link_between_documents_leads_somewhere() {
 
 #[test]
 fn every_test_that_guards_an_invariant_exists() {
-    let architecture = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let invariants = repository().join("docs/contributing/invariants.md");
+    let table = fs::read_to_string(invariants).unwrap();
     let code = files(&repository().join("crates"), "rs");
     let texts: Vec<String> = code
         .iter()
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
-    let (_, table) = architecture.split_once("## Invariants").unwrap();
-    let words = table.split('`').skip(1).step_by(2);
-    let names: Vec<&str> = words.filter(|word| is_name_of_a_test(word)).collect();
+    let words: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+    let names: Vec<&&str> = words.iter().filter(|word| is_name_of_a_test(word)).collect();
     assert!(names.len() > 20, "the table of invariants is not found");
-    let is_missing = |name: &&str| {
+    let is_missing = |name: &&&str| {
         let function = match name.strip_suffix("...") {
             Some(beginning) => format!("fn {beginning}"),
             None => format!("fn {name}("),
         };
-        let is_scenario = || code.iter().any(|path| path.file_stem().unwrap() == *name);
+        let is_scenario = || code.iter().any(|path| path.file_stem().unwrap() == **name);
         !texts.iter().any(|text| text.contains(&function)) && !is_scenario()
     };
-    let missing: Vec<&str> = names.into_iter().filter(is_missing).collect();
+    let missing: Vec<_> = names.into_iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
+
+    let is_file = |word: &&&str| word.strip_suffix(".rs").is_some_and(|path| path.contains('/'));
+    let is_absent = |word: &&&str| {
+        let in_crate = format!("kubewright-{word}");
+        !code
+            .iter()
+            .any(|path| path.ends_with(word) || path.ends_with(&in_crate))
+    };
+    let absent: Vec<_> = words.iter().filter(is_file).filter(is_absent).collect();
+    assert!(absent.is_empty(), "no such files: {absent:#?}");
+}
+
+#[test]
+fn the_architecture_is_short_enough_to_be_read() {
+    let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let lines = text.lines().count();
+    assert!(
+        lines <= 200,
+        "ARCHITECTURE.md has {lines} lines, 200 are the most"
+    );
+}
+
+#[test]
+fn every_environment_variable_is_documented() {
+    let page = fs::read_to_string(repository().join("docs/reference/environment.md")).unwrap();
+    let mut unknown = Vec::new();
+    for directory in ["kubewright/src", "kubewright-control/src"] {
+        for path in files(&repository().join("crates").join(directory), "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let read = ["var_os(\"", "env::var(\"", "from_env(\"", "env = \""]
+                .map(|start| text.split(start).skip(1));
+            let names = read
+                .into_iter()
+                .flatten()
+                .filter_map(|rest| rest.split('"').next());
+            unknown.extend(
+                names
+                    .filter(|name| !page.contains(&format!("`{name}`")))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    assert!(
+        unknown.is_empty(),
+        "not in docs/reference/environment.md: {unknown:#?}"
+    );
 }
 
 /// Whether a word in code marks is a function or a scenario, which both are several words long.

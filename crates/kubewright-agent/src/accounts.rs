@@ -59,10 +59,7 @@ pub fn need_owner(system: &dyn System, access: &Access, path: &str) -> Result<Ow
             format!("find the owner of {path}"),
             format!("no user {} or no group {} on the node", access.user, access.group),
         );
-        hinted(
-            error,
-            "users come first in a node's state: run the whole `apply` again",
-        )
+        hinted(error, "run `kubewright apply` again: it creates the users first")
     })
 }
 

@@ -17,7 +17,7 @@ pub const PATH: &str = "/var/lib/kubewright/settled";
 /// Whether the node remembers a finished bootstrap.
 ///
 /// # Errors
-/// When that cannot be looked up: nobody may conclude that there was none.
+/// When that cannot be looked up: that is not the same as no bootstrap.
 pub fn is_bootstrapped(tree: &Tree) -> Result<bool, NodeError> {
     Ok(tree.look(PATH)? != Look::Missing)
 }

@@ -394,7 +394,7 @@ impl Run<'_> {
 
 fn refuse_when_gone(peer: &dyn Peer) -> Result<(), NodeError> {
     if peer.is_gone() {
-        return Err(fault("go on", "the controller has gone"));
+        return Err(fault("continue", "the controller has disconnected"));
     }
     Ok(())
 }
@@ -424,12 +424,12 @@ fn still_differs(id: &ResourceId, left: &Change) -> NodeError {
     };
     let mut error = fault(
         format!("change {}", id.what()),
-        format!("it did not last: {left}"),
+        format!("the change did not persist: {left}"),
     );
     error.resource = Some(id.clone());
     hinted(
         error,
-        "something else on the node manages it: find out what, and stop it",
+        "another program on the node manages it: find out which, and stop it",
     )
 }
 

@@ -1,6 +1,6 @@
-//! What goes wrong on a node, told so that a person can act on it.
+//! Errors on a node, with what a person needs to act on them.
 //!
-//! The wire's [`NodeError`] is the error of the whole agent: everything that fails here is told to the controller,
+//! The wire's [`NodeError`] is the error of the whole agent: every failure here is reported to the controller,
 //! so there is no second type to translate from. A fault says what was being done and what went wrong; the resource it
 //! was for is added by the loop that knows it.
 

@@ -1,7 +1,7 @@
 //! What kubewright remembers of its own on a node: which resources it put there, what units were started with, and
 //! what this kernel would not take.
 //!
-//! A resource enters the ledger before it is made, so that a crash never leaves something nobody owns. The ledger decides
+//! A resource enters the ledger before it is made, so that a crash never leaves anything without an owner. The ledger decides
 //! what is orphaned and what `reset` removes; what a resource is like is always looked up.
 
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 //!
 //! [`serve`] is the connection with the controller over standard input and output. It leads to [`converge`], the
 //! loop that inspects, records, changes and verifies, resource by resource ([`resource`]). The agent knows nothing of
-//! clusters: it is told what files, units and certificates this node is to have.
+//! clusters: it receives the files, units and certificates that this node is to have.
 //!
 //! It never follows a link in a directory it writes to, never shows a key, never leaves a file half-written, and never
 //! panics (it is built to abort when it does, and so does not).

@@ -1,6 +1,6 @@
 //! The way to the controller: what every thread has to say waits in one queue, and one thread writes it.
 //!
-//! Nobody but that thread ever waits for the other end: a worker must be able to finish and to free the lock although
+//! Only that thread ever waits for the other end: a worker must be able to finish and to free the lock although
 //! the controller has stopped reading. When there is nothing to say for a while, a heartbeat is written.
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use kubewright_core::wire::{FromAgent, NodeError, Reply, RequestId, StreamId};
 
 use crate::fault::{fault, hinted};
 
-/// Bytes that may wait to be written before whoever has more to say waits, too.
+/// Bytes that may wait to be written before the writers wait, too.
 const CAPACITY: usize = 1 << 20;
 
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Link {
             Ok(frame) => self.0.take(frame),
             Err(error) => {
                 let error = fault("answer", error.to_string());
-                let error = hinted(error, "ask for less at once");
+                let error = hinted(error, "request less at once");
                 self.send(&FromAgent::Reply {
                     id,
                     reply: Err(error),

@@ -2,7 +2,7 @@
 //!
 //! It is a lock of the kernel's on an open file, held for as long as the connection lives. Whatever ends the agent frees
 //! it, so there is no stale lock. The file's content only says who holds it, when its controller was last heard, and the
-//! change at hand: whoever comes next learns whether to wait for an agent that has nobody left to work for ([`Watch`]).
+//! change at hand: the next run learns whether to wait for an agent whose controller has disconnected ([`Watch`]).
 //! Times in it are by the node's own clock since boot, and the file does not outlive a boot.
 
 mod watch;
@@ -48,7 +48,7 @@ struct Record {
     heard_ms: Option<u64>,
 }
 
-/// Somebody else's lock, as its file tells.
+/// The lock of another run, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Who has it.
@@ -75,7 +75,7 @@ pub fn take(system: &Arc<dyn System>, holder: &LockHolder) -> Result<Result<Lock
             Err(Errno::WOULDBLOCK) => return Ok(Err(read(system.as_ref(), &mut file))),
             Err(error) => return Err(crate::fault::fault(doing(), error)),
         }
-        // Somebody may have removed the file in between: a lock on a file nobody else can find locks nothing.
+        // The file may have been removed in between: a lock on a file that others cannot find locks nothing.
         let (held, named) = (rustix::fs::fstat(&file), rustix::fs::lstat(&path));
         if !matches!((held, named), (Ok(held), Ok(named)) if held.st_ino == named.st_ino && held.st_dev == named.st_dev)
         {
@@ -106,14 +106,14 @@ impl Lock {
         }
     }
 
-    /// Notes that the controller has gone: the lock is freed as soon as the change at hand is finished.
+    /// Notes that the controller has gone: the lock is freed as soon as the current change is finished.
     pub fn left(&self) {
         let mut record = self.record();
         record.holder.has_left = true;
         self.tell(&record);
     }
 
-    /// Notes the change at hand, or that there is none.
+    /// Notes the current change, or that there is none.
     pub fn doing(&self, doing: Option<&str>) {
         let mut record = self.record();
         record.holder.doing = doing.map(str::to_owned);

@@ -49,7 +49,7 @@ impl Node {
         })
     }
 
-    /// Work done so far; the bytes of blobs are known to whoever receives them.
+    /// Work done so far; the bytes of blobs are known to their receiver.
     pub fn counters(&self) -> Counters {
         Counters {
             changed: self.changed,

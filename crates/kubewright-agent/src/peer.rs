@@ -11,7 +11,7 @@ pub trait Peer {
     /// Tells that a resource is being made so, or has been.
     fn progress(&mut self, resource: &ResourceId, done: bool);
 
-    /// Whether the controller has gone: the change at hand is finished and no other begun.
+    /// Whether the controller has gone: the current change is finished and no other begun.
     fn is_gone(&self) -> bool;
 
     /// Asks for content by its digest; yields the compressed stream.

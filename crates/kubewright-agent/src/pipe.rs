@@ -25,7 +25,7 @@ struct State {
 #[derive(Clone, Debug, Default)]
 pub struct Pipe(Arc<(Mutex<State>, Condvar)>);
 
-/// The reader's end; dropped, it tells the filler that nobody reads on.
+/// The reader's end; dropped, it tells the filler that nothing is read any more.
 #[derive(Debug)]
 pub struct PipeReader {
     pipe: Pipe,
@@ -33,7 +33,7 @@ pub struct PipeReader {
     at: usize,
 }
 
-/// Nobody made room in time.
+/// There was no room in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stuck;
 
@@ -49,7 +49,7 @@ impl Pipe {
         (pipe, reader)
     }
 
-    /// Adds bytes; waits for room, for `timeout` at most when given. Bytes nobody will read are dropped.
+    /// Adds bytes; waits for room, for `timeout` at most when given. Bytes that will not be read are dropped.
     ///
     /// # Errors
     /// [`Stuck`] when there was no room in time.
@@ -113,7 +113,7 @@ impl Read for PipeReader {
                 return if state.ended {
                     Ok(0)
                 } else {
-                    Err(io::Error::other("the controller has gone"))
+                    Err(io::Error::other("the controller has disconnected"))
                 };
             };
             state.bytes -= chunk.len();

@@ -26,7 +26,7 @@ use crate::resource::{self, unit};
 use crate::tree::Look;
 use crate::{bootstrapped, journal, ledger, mounts, operations};
 
-/// Directories whose content is the cluster's, whoever wrote it. They themselves stay when they are mount points.
+/// Directories whose content belongs to the cluster, no matter which program wrote it. They themselves stay when they are mount points.
 const DATA: [&str; 14] = [
     "/var/lib/etcd",
     "/var/lib/kubelet",
@@ -207,7 +207,7 @@ fn forget(node: &mut Node, left: &mut Vec<String>) -> Result<(), NodeError> {
     if node.tree.look(journal::DIRECTORY)? != Look::Missing {
         let error = fault(
             format!("remove {}", journal::DIRECTORY),
-            "something is mounted in it",
+            "a file system is mounted in it",
         );
         return Err(hinted(error, "unmount it, then run the same command again"));
     }

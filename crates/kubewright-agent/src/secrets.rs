@@ -1,7 +1,7 @@
 //! Handing the controller the secrets a control plane holds.
 //!
 //! Only regular files that belong to root are read, and no link is followed: a path the controller names cannot be turned
-//! into another one by somebody on the node.
+//! into another one on the node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

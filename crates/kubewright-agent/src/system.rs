@@ -148,7 +148,7 @@ pub trait System: Send + Sync {
         None
     }
 
-    /// Time since the node was started, which nobody sets and which runs on while the node sleeps: how long the
+    /// Time since the node was started, which cannot be set and which runs on while the node sleeps: how long the
     /// controller has been silent.
     fn boot_time(&self) -> Duration {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

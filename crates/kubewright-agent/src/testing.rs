@@ -552,7 +552,7 @@ impl Peer for TestController {
 
     fn blob(&mut self, sha256: Digest) -> Result<Box<dyn Read + Send>, NodeError> {
         let blob = self.blobs.get(&sha256).cloned();
-        let blob = blob.ok_or_else(|| fault("receive", "the controller has gone"))?;
+        let blob = blob.ok_or_else(|| fault("receive", "the controller has disconnected"))?;
         Ok(Box::new(io::Cursor::new(blob)))
     }
 

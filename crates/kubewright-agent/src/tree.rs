@@ -1,6 +1,6 @@
 //! The node's files, reached from its root one directory at a time without ever following a link.
 //!
-//! A link somebody planted in one of our directories therefore cannot redirect a write: it is reported as being in
+//! A link planted in one of our directories therefore cannot redirect a write: it is reported as being in
 //! the way. A file is written beside itself (created for its owner alone), given owner and mode, fsynced and renamed;
 //! the directory is fsynced by [`Tree::sync`], once for all files of a batch.
 
@@ -119,7 +119,7 @@ impl Tree {
             Place::Blocked(reason) => return Err(fault(doing(), reason)),
             Place::In(directory, name) => (directory, name),
         };
-        // Without NONBLOCK, opening a pipe somebody put there would wait for its writer.
+        // Without NONBLOCK, opening a pipe put there would wait for its writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&directory, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),

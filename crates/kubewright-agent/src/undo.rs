@@ -2,7 +2,7 @@
 //!
 //! It is for people (`kubewright undo --node NAME`, or `kubewright-agent undo` on the node): a run never goes back by
 //! itself, it converges. What cannot be put back is named and stops nothing else: secrets and keys that were replaced are
-//! not kept, images and loaded kernel modules stay, a directory somebody put something into stays.
+//! not kept, images and loaded kernel modules stay, a directory that holds other files stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -198,7 +198,7 @@ fn is_final(undo: &Undo) -> bool {
     matches!(undo, Undo::Nothing | Undo::Unknown)
 }
 
-/// Gathers what is told of an undo; a resource that was changed more than once is told of once.
+/// Gathers the report of an undo; a resource that was changed more than once is reported once.
 struct Telling {
     undone: Undone,
     told: BTreeSet<ResourceId>,

@@ -24,7 +24,7 @@ pub fn objects(cluster: &Cluster, base: &Path) -> Result<Vec<Value>, Error> {
                     ErrorId::ManifestInvalid,
                     format!("addon {name}: {} is a URL", manifest.0),
                 )
-                .because("manifests are not fetched yet")
+                .because("URLs are not supported yet")
                 .hint("download it beside cluster.yaml and name the file"));
             };
             for file in files(&base.join(path))? {
@@ -64,7 +64,7 @@ fn read(path: &Path) -> Result<Vec<Value>, Error> {
             &error,
         )
         .id(ErrorId::ManifestInvalid)
-        .hint("repair the file; kubectl apply --dry-run=client -f FILE tells more")
+        .hint("correct the file; kubectl apply --dry-run=client -f FILE shows more")
     })?;
     let mut objects = Vec::new();
     for document in documents {

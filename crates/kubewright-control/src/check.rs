@@ -167,7 +167,7 @@ async fn look_at(
 ) -> Result<(Node, Facts, Clock), NodeCallError> {
     watch(name, "connecting");
     let node = Node::connect(way, introduction).await?;
-    watch(name, "looking");
+    watch(name, "reading");
     let (facts, mut clock) = timed_facts(&node).await?;
     if clock.uncertainty_ms > EXACT_MS {
         let (_, second) = timed_facts(&node).await?;
@@ -198,7 +198,7 @@ async fn listen(cluster: &Cluster, name: &str, node: &Node, watch: Watch<'_>) ->
     let Some(spec) = cluster.node(name) else {
         return Ok(());
     };
-    watch(name, "listening for the others");
+    watch(name, "listening on the needed ports");
     let ports = needed_ports(cluster, spec)
         .into_iter()
         .filter(|port| port.reach != Reach::Itself)
@@ -218,7 +218,7 @@ async fn try_all(
     let Some(node) = node else {
         return (failed, None);
     };
-    watch(name, "reaching the others");
+    watch(name, "connecting to the other nodes");
     for some in probes.chunks(TARGETS_AT_ONCE) {
         let target = |probe: &Probe| SocketAddr::new(probe.address, probe.port).to_string();
         let mut outcomes = match node.probe(some.iter().map(target).collect(), PROBE).await {
@@ -229,7 +229,7 @@ async fn try_all(
             let cause = match outcomes.remove(&target(probe)) {
                 Some(None) => continue,
                 Some(Some(cause)) => cause,
-                None => "the node does not say whether it was reached".to_owned(),
+                None => "the node gave no result for this connection".to_owned(),
             };
             let Probe { from, to, port, .. } = probe.clone();
             failed.push(Unreachable {

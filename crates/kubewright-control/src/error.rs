@@ -186,7 +186,7 @@ impl From<NodeCallError> for Error {
             NodeCallError::Fenced {
                 doing, silent, asked, ..
             } => Self::named(ErrorId::ConnectionFenced, doing).because(format!(
-                "the connection was given up after {} s of silence, and another run may have changed the node since; {}",
+                "connection timed out after {} s without data; {}; another run may have changed the node since",
                 silent.as_secs(),
                 outcome(asked)
             )),
@@ -221,7 +221,7 @@ impl From<AuthorityError> for Error {
             AuthorityError::Request { .. } => ErrorId::Refused,
             AuthorityError::Make { .. } | AuthorityError::Randomness(_) => ErrorId::Bug,
         };
-        let own = Self::caused(id.kind(), "take up the cluster's authorities", &error).id(id);
+        let own = Self::caused(id.kind(), "read the cluster's CAs and shared secrets", &error).id(id);
         match error.hint() {
             Some(hint) => own.hint(hint),
             None => own,
@@ -241,7 +241,7 @@ impl From<ArtifactError> for Error {
             | ArtifactError::Untrusted { .. }
             | ArtifactError::Archive { .. } => ErrorId::ArtifactRejected,
         };
-        let own = Self::caused(Kind::User, "get the artifacts", &error).id(id);
+        let own = Self::caused(Kind::User, "download the artifacts", &error).id(id);
         match error.hint() {
             Some(hint) => own.hint(hint),
             None => own,

@@ -59,7 +59,7 @@ impl Nodes {
     /// When the way or the identity cannot be made; whether etcd answers shows later.
     pub async fn etcd(&self, name: &str) -> Result<(EtcdClient, Forward), Error> {
         let way = self.node(name)?.forward(ETCD_ADDRESS).await.map_err(|error| {
-            Error::caused(Kind::User, "listen on this computer's loopback", &error).id(ErrorId::LocalFailure)
+            Error::caused(Kind::User, "listen on the loopback interface", &error).id(ErrorId::LocalFailure)
         })?;
         let credentials = self.authorities.issue_client_of(
             AuthorityName::Etcd,
@@ -98,7 +98,7 @@ impl NodeAccess for Nodes {
 
     fn etcd_value<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
         Box::pin(async move {
-            let mut last = "there is no control plane".to_owned();
+            let mut last = "no control plane is reachable".to_owned();
             for name in &self.control_planes {
                 let (client, _way) = self.etcd(name).await.map_err(|error| error.to_string())?;
                 match client.value(key).await {

@@ -1,4 +1,4 @@
-//! What a run tells whoever watches it, as it happens.
+//! What a run reports as it happens.
 
 use kubewright_core::errors::ErrorId;
 use kubewright_core::plan::StepId;

@@ -84,8 +84,10 @@ impl Default for LeaseTiming {
     }
 }
 
-/// Somebody writes at the same time; more often than this is no coincidence.
+/// A lost race is tried again this often; more races in a row are no coincidence.
 const CONFLICTS: u32 = 10;
+/// Why the lease was given up then.
+const CONFLICT: &str = "conflict: another client keeps updating it";
 /// How long letting go may take: the next run does not depend on it.
 const RELEASE: Duration = Duration::from_secs(5);
 
@@ -208,7 +210,7 @@ impl Held {
                 }
             }
         }
-        Err(Error::new(Kind::Api, "renew the run's lease").because("somebody writes it all the time"))
+        Err(Error::new(Kind::Api, "renew Lease kube-system/kubewright").because(CONFLICT))
     }
 }
 
@@ -242,15 +244,13 @@ async fn take(
             }
             conflicts += 1;
             if conflicts >= CONFLICTS {
-                return Err(
-                    Error::new(Kind::Api, "take the run's lease").because("somebody writes it all the time")
-                );
+                return Err(Error::new(Kind::Api, "acquire Lease kube-system/kubewright").because(CONFLICT));
             }
             continue;
         }
         if let (Some(other), None) = (seen, &watched) {
             let (run, operator) = (other.run.as_deref().unwrap_or_default(), &other.operator);
-            tracing::warn!(run, %operator, "waiting whether another run still renews its lease");
+            tracing::warn!(run, %operator, "checking if another run still renews the cluster's Lease");
             watched = Some((other, Instant::now()));
         }
         // Bounded by what the other lease lasts; this only keeps a broken store from being watched for ever.
@@ -260,8 +260,8 @@ async fn take(
                 format!("; last seen: held by {} (run {run})", other.operator)
             });
             let waited = begun.elapsed().as_secs();
-            return Err(Error::new(Kind::Api, "take the run's lease")
-                .because(format!("it did not come free within {waited} s{holder}")));
+            return Err(Error::new(Kind::Api, "acquire Lease kube-system/kubewright")
+                .because(format!("it was not released within {waited} s{holder}")));
         }
         sleep(timing.looks).await;
     }
@@ -291,7 +291,7 @@ fn record(me: &LeaseHolder, timing: LeaseTiming, acquired: &str) -> Record {
 /// What a holder is called.
 fn name(other: &Record) -> String {
     let operator = if other.operator.is_empty() {
-        "somebody"
+        "an unknown user"
     } else {
         &other.operator
     };
@@ -303,17 +303,14 @@ fn busy(other: &Record) -> Error {
         ErrorId::ClusterLocked,
         format!("{} is changing the cluster", name(other)),
     )
-    .because(format!("since {}, and still renews its lease", other.acquired))
+    .because(format!("since {}, and it still renews its Lease", other.acquired))
     .hint("wait until that run is done; kubectl -n kube-system get lease kubewright shows it")
 }
 
 fn taken(other: &Record) -> Error {
-    Error::named(
-        ErrorId::ClusterLocked,
-        "this run no longer has its lease on the cluster",
-    )
-    .because(format!("{} has it since {}", name(other), other.acquired))
-    .hint("run the command again: it looks at everything again")
+    Error::named(ErrorId::ClusterLocked, "this run lost its Lease on the cluster")
+        .because(format!("{} holds it since {}", name(other), other.acquired))
+        .hint("run the command again: it reads the nodes and the cluster again")
 }
 
 fn now() -> String {

@@ -236,12 +236,12 @@ pub(crate) fn lock_wait(
 fn operator() -> String {
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_else(|_| "somebody".to_owned());
+        .unwrap_or_else(|_| "unknown".to_owned());
     let computer = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!(
         "{user}@{}",
         if computer.trim().is_empty() {
-            "somewhere"
+            "unknown"
         } else {
             computer.trim()
         }

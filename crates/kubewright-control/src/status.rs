@@ -175,7 +175,7 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
     }
 }
 
-/// What a node told of its certificates, the one that ends first at the front.
+/// The certificates of a node, by expiry.
 fn certificates(facts: &Facts) -> Vec<CertificateStatus> {
     let now = facts.clock_ms / 1000;
     let mut told: Vec<_> = facts.certificates.iter().collect();

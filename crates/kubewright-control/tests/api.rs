@@ -201,7 +201,7 @@ async fn an_error_names_each_object_and_the_others_are_done() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("Gadget g: the cluster knows no kind `Gadget` in `nobody.example/v1`"),
+        error.contains("Gadget g: the API server has no kind `Gadget` in `nobody.example/v1`"),
         "{error}"
     );
     assert_eq!(ids(&client, &objects[..1]).await, Vec::<String>::new());

@@ -178,7 +178,7 @@ pub enum Ending {
     Done,
     /// A step failed.
     Failed,
-    /// Somebody asked it to stop.
+    /// It was asked to stop.
     Stopped,
     /// In a way of a newer version.
     #[serde(other)]

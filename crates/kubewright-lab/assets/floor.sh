@@ -1,5 +1,5 @@
 #!/bin/bash
-# The least anybody can do to make a cluster of prepared files: copy, start, apply. Arguments: names of the machines.
+# The least that can be done to make a cluster of prepared files: copy, start, apply. Arguments: names of the machines.
 # Works in a directory with NODE.before, NODE.first.tar.zst, NODE.rest.tar.zst, NODE.images, the images and objects.json.
 set -eu
 sockets=$(mktemp -d)

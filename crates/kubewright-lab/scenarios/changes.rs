@@ -1,6 +1,6 @@
 //! A line of cluster.yaml is changed: the plan shows what that is and does, the apply is killed in the middle, and
-//! applying again finishes, with two API servers ready at every moment. Then somebody meddles with the machines and the
-//! cluster: `drift` finds all of it, `apply` repairs it.
+//! applying again finishes, with two API servers ready at every moment. Then machines and cluster are
+//! changed by hand: `drift` finds all of it, `apply` fixes it.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ const COMPONENTS: &str = "  components:\n";
 /// The change, as a user writes it.
 const CHANGE: &str = "    kube-apiserver:\n      extraArgs:\n        event-ttl: 2h\n";
 
-/// An object of kubewright's that somebody deletes.
+/// An object of kubewright's that is deleted by hand.
 const BINDING: &str = "kubewright:kubelet-api-clients";
 
 /// Tells both stories on a cluster that is as its file says.

@@ -15,7 +15,7 @@ use crate::ui;
 
 /// What a run that stopped part-way exits with.
 const STOPPED: i32 = 10;
-/// What a run exits with that a rule refused, as the lock of somebody else.
+/// The exit code of a run that a rule refused, such as by the lock of another run.
 const REFUSED: i32 = 20;
 
 /// In full, the program is killed at so many points.
@@ -118,7 +118,7 @@ fn refused_second(stage: &Stage) -> Result<()> {
     let second = stage.try_kubewright(&["--yes", "apply"])?.expect(REFUSED)?;
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     second
-        .mentions(&[&user.unwrap_or_else(|_| "somebody".to_owned()), "run "])
+        .mentions(&[&user.unwrap_or_else(|_| "unknown".to_owned()), "run "])
         .map(drop)
 }
 
@@ -200,7 +200,7 @@ fn agent_has_no_room(stage: &Stage) -> Result<()> {
     })
 }
 
-/// Applies until it is done, which is at once, and once more. Nobody waits for what the run before left on the machines:
+/// Applies until it is done, which is at once, and once more. Nothing waits for what the run before left on the machines:
 /// that is the program's business.
 fn converge(stage: &Stage) -> Result<()> {
     step("apply again", || stage.kubewright(&["--yes", "apply"]))?;

@@ -16,7 +16,7 @@ const FINDINGS: i32 = 3;
 const REFUSED: i32 = 20;
 
 /// What a clock that is ten minutes fast is told. How fast it seems to be depends on how long the machines took to answer.
-const FAST: &[&str] = &["this computer's clock is ", " ahead of all nodes'"];
+const FAST: &[&str] = &["your workstation's clock is ", " ahead of that of all nodes"];
 
 pub(super) fn tell(stage: &Stage) -> Result<()> {
     step("check and apply with a wrong clock", || {

@@ -1,4 +1,4 @@
-//! The power of one control plane fails, and nobody else notices; then everybody's power fails at once, and the
+//! One control plane loses its power, and the others do not notice; then all machines do at once, and the
 //! cluster comes back by itself.
 
 use std::thread;
@@ -18,7 +18,7 @@ const WATCH: Duration = Duration::from_secs(60);
 /// The most a machine may take from power-on to being part of the cluster again.
 const REJOIN: Limit = Limit::Seconds(90);
 
-/// The most DNS may take after everybody's power cut: a dead controller-manager's lease alone holds endpoints back 15 s.
+/// The most DNS may take after the power cut of all machines: a dead controller-manager's lease alone holds endpoints back 15 s.
 const DNS: Limit = Limit::Seconds(120);
 
 /// The control plane that loses its power alone.
@@ -48,8 +48,8 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
     step("power it on", || stage.lab(&["start", VICTIM]))?;
     step("see it rejoin by itself", || all_ready(stage, &machines))?;
 
-    step("cut everybody's power", || stage.lab(&["kill", "--all"]))?;
-    step("power everybody on", || stage.lab(&["start", "--all"]))?;
+    step("cut the power of all machines", || stage.lab(&["kill", "--all"]))?;
+    step("power all machines on", || stage.lab(&["start", "--all"]))?;
     step("see the API answer on every node", || {
         stage.wait_for_proxies(&machines, REJOIN)
     })?;

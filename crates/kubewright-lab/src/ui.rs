@@ -1,6 +1,6 @@
 //! The lab's only printer: data on stdout, talk on stderr.
 //!
-//! A closed pipe is not an error here: whoever reads has seen enough.
+//! A closed pipe is not an error here: the reader has seen enough.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -248,8 +248,8 @@ mod tests {
           last log lines of etcd.service:
             | starting\u{1b}[2J etcd
             | listen tcp 192.0.2.11:2380: bind: address already in use
-          probably: another program listens on a port it needs [port-taken]
-          hint: on cp-1: ss -ltnp shows which program; stop it, then run the same command again (kubewright check looks for this before a first apply)
+          probably: another process listens on a port that this unit needs [port-taken]
+          hint: on cp-1: ss -ltnp shows which process; stop it, then run the same command again (kubewright check looks for this before a first apply)
           hint: the whole story is in `journalctl -u etcd.service` on the node
         ");
     }
@@ -290,13 +290,13 @@ mod tests {
           },
           "message": "node cp-1: start etcd.service",
           "next": [
-            "on cp-1: ss -ltnp shows which program; stop it, then run the same command again (kubewright check looks for this before a first apply)",
+            "on cp-1: ss -ltnp shows which process; stop it, then run the same command again (kubewright check looks for this before a first apply)",
             "the whole story is in `journalctl -u etcd.service` on the node"
           ],
           "node": "cp-1",
           "probableCause": {
             "id": "port-taken",
-            "text": "another program listens on a port it needs"
+            "text": "another process listens on a port that this unit needs"
           },
           "step": {
             "id": "cp-1/etcd",

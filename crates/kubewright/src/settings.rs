@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 /// Flags every command takes.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalFlags {
     /// The cluster file
     #[arg(
@@ -18,19 +19,19 @@ pub(crate) struct GlobalFlags {
         env = "KUBEWRIGHT_FILE"
     )]
     pub(crate) file: PathBuf,
-    /// How to print results: text for people, json or yaml for programs
+    /// Output format
     #[arg(short, long, global = true, default_value = "text", value_enum)]
     pub(crate) output: Output,
-    /// Say more (repeat for still more)
+    /// Print more (repeat for even more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Say only what went wrong
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Print without colour (the environment variable NO_COLOR does the same)
+    /// Print without colors (the environment variable NO_COLOR does the same)
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
-    /// Answer the question with yes; checks are never skipped
+    /// Do not ask for confirmation (safety checks still run)
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
 }
@@ -38,11 +39,11 @@ pub(crate) struct GlobalFlags {
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    /// For people
     Text,
-    /// For programs.
+    /// For programs
     Json,
-    /// For programs, too.
+    /// For programs
     Yaml,
 }
 

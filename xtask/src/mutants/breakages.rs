@@ -1,4 +1,4 @@
-//! The breakages: what somebody could get wrong one day, each against a promise of ARCHITECTURE.md.
+//! The breakages: what a change could get wrong one day, each against a promise of docs/contributing/invariants.md.
 
 /// A replacement of a few lines.
 pub(super) struct Breakage {

@@ -1,6 +1,6 @@
 //! Breaks a copy of the product on purpose, one way at a time, and wants the simulated cluster to notice each.
 //!
-//! A check that nobody ever saw fail proves nothing. Each breakage is a replacement of a few lines that compiles; the
+//! A check that was never seen to fail proves nothing. Each breakage is a replacement of a few lines that compiles; the
 //! repository itself is not touched. What the simulation lets pass is a hole in its checks.
 
 mod breakages;

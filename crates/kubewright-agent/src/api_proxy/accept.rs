@@ -1,7 +1,7 @@
 //! Takes clients' connections and sees each of them through.
 //!
 //! The number of connections is bounded by [`MAX_CONNECTIONS`] and by the descriptors the system grants; one too many is
-//! closed at once with a reset, and so is one for which no backend can be reached. Nobody is kept waiting in the dark.
+//! closed at once with a reset, and so is one for which no backend can be reached. No client waits in vain.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

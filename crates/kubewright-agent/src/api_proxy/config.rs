@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 /// The largest configuration file that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 256 * 1024;
 
-/// What the proxy is told by its configuration file.
+/// The proxy's configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxyConfig {

@@ -51,7 +51,7 @@ const UNITS: [(&str, &str); 3] = [
     ("crio.service", "CRI-O"),
 ];
 
-/// Finds them. What a node of ours has as well counts when nobody claims it: on one without a marker.
+/// Finds them. What a node of ours has as well counts if it belongs to no unit of ours: on one without a marker.
 pub(super) fn find(
     system: &dyn System,
     tree: &Tree,
@@ -78,7 +78,7 @@ pub(super) fn find(
             add(&path, "kubeadm");
         }
     }
-    // A network plug-in of ours may write its configuration by itself, so this is told of nodes that have nothing of ours.
+    // A network plug-in of ours may write its configuration by itself, so this is reported only on nodes without anything of ours.
     if ledger.owned.is_empty() {
         let networks = "/etc/cni/net.d";
         for name in tree.list(networks).unwrap_or_default() {

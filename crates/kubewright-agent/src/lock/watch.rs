@@ -1,7 +1,7 @@
-//! Whether somebody else's lock is worth waiting for: its controller has gone, or is not heard any more.
+//! Whether the lock of another run is worth waiting for: its controller has gone, or is not heard any more.
 //!
 //! That a controller lives is proved by hearing it once more, a moment after the first look: what a controller that was
-//! killed had sent may still be arriving then. That it is dead is proved by its agent, which says so.
+//! killed had sent may still be arriving then. That it is dead is proved by its agent, which reports it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Records survive who writes them, are nobody else's to read, and do not grow without bound.
+//! Records survive their writer, are readable by root only, and do not grow without bound.
 
 use super::*;
 use crate::testing::TestSystem;

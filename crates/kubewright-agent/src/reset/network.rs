@@ -1,6 +1,6 @@
 //! What the network of a cluster leaves in the kernel: links, packet filter rules, routes.
 //!
-//! Each is only a leftover: that one of them cannot be removed (a program is not installed, somebody was faster) does not
+//! Each is only a leftover: that one of them cannot be removed (a program is not installed, another process was faster) does not
 //! keep a reset from ending. A reboot clears all of them.
 
 use serde_json::Value;

@@ -38,7 +38,7 @@ pub(super) fn kill(system: &dyn System) -> Result<(), NodeError> {
             let error = fault(
                 "end the pods' processes",
                 format!(
-                    "{} of them live on after they were killed: process {}",
+                    "{} of them are still alive after SIGKILL: process {}",
                     processes.len(),
                     processes
                         .iter()
@@ -50,7 +50,7 @@ pub(super) fn kill(system: &dyn System) -> Result<(), NodeError> {
             );
             return Err(hinted(
                 error,
-                "they wait for a disk or a network file system: restart the machine, then reset",
+                "they wait for a disk or a network file system: restart the machine, then run kubewright reset again",
             ));
         }
         let pids: Vec<_> = processes.iter().map(String::as_str).collect();
@@ -106,7 +106,7 @@ fn is_pods(cgroup: &str) -> bool {
     })
 }
 
-/// The runtime's shims of Kubernetes' namespace, not those of somebody else's containers.
+/// The runtime's shims of Kubernetes' namespace, not those of other containers.
 fn is_shim(command: &str) -> bool {
     let mut words = command.split('\0');
     let is_shim = words.next().is_some_and(|program| {
@@ -140,7 +140,7 @@ pub(super) fn unmount(system: &dyn System) -> Result<(), NodeError> {
             let error = fault(format!("unmount {left}"), "it is still mounted");
             Err(hinted(
                 error,
-                "see what uses it with `fuser -vm`, then run the same command again",
+                "`fuser -vm` shows which process uses it; stop that, then run the same command again",
             ))
         }
     }

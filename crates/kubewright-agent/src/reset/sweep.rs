@@ -45,7 +45,7 @@ pub(super) fn contents(
         removed: 0,
     };
     let device = rustix::fs::fstat(&directory)
-        .doing(|| format!("look at {path}"))?
+        .doing(|| format!("read {path}"))?
         .st_dev;
     sweep.empty(&directory, path, device, keep, 0)?;
     Ok(sweep.removed)

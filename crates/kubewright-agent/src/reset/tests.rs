@@ -194,7 +194,7 @@ fn a_node_that_is_not_ours_is_left_alone() {
     assert_eq!(system.snapshot(), before);
 }
 
-/// A node of somebody else, on which a first apply was killed when it had noted that it begins.
+/// A node of another cluster, on which a first apply was killed when it had noted that it begins.
 fn noted_only() -> Arc<TestSystem> {
     let system = TestSystem::new();
     system.put("/etc/kubernetes/admin.conf", "theirs");

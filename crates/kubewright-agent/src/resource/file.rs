@@ -13,7 +13,7 @@ use crate::tree::{Look, Owner, Seen};
 
 /// Text up to this many bytes is shown in a plan.
 const SHOWN_BYTES: u64 = 64 << 10;
-/// What the present content must not hold to be shown: somebody else's file may be in our place.
+/// What the present content must not hold to be shown: another program's file may be in our place.
 ///
 /// A token is one where something is given one; arguments only speak of tokens, as `--extend-token-expiration` does.
 const SECRET_MARKS: [&str; 9] = [

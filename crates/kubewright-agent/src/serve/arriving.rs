@@ -1,7 +1,7 @@
 //! What the controller says, and the silence that means it is gone.
 //!
-//! A thread of its own reads, so that whoever waits for the next bytes can stop waiting: a link that died without a word
-//! would otherwise keep the node's lock until somebody pulls the plug. Silence is measured only while somebody waits:
+//! A thread of its own reads, so that the thread that waits for the next bytes can stop waiting: a link that died without a word
+//! would otherwise keep the node's lock for ever. Silence is measured only while a thread waits:
 //! bytes that could not be taken yet are no silence.
 
 use std::cell::Cell;
@@ -20,7 +20,7 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct Arriving {
     chunks: Receiver<Vec<u8>>,
     pulse: Pulse,
-    /// How long somebody has waited since anything arrived.
+    /// How long a thread has waited since anything arrived.
     silent: Cell<Duration>,
 }
 

@@ -32,7 +32,7 @@ pub(super) enum Answer {
 /// The worker's end of the connection.
 pub(super) struct Controller {
     link: Arc<Link>,
-    /// Where the change at hand is written down for others.
+    /// Where the current change is published.
     lock: Option<Arc<Lock>>,
     answers: Receiver<Answer>,
     signed: BTreeMap<ResourceId, Result<String, String>>,
@@ -61,10 +61,10 @@ impl Controller {
     /// The next answer; certificates asked for ahead are put aside.
     fn next(&mut self, doing: &str) -> Result<Answer, NodeError> {
         let answer = self.answers.recv();
-        answer.map_err(|_| fault(doing, "the controller has gone"))
+        answer.map_err(|_| fault(doing, "the controller has disconnected"))
     }
 
-    /// Keeps a certificate for whoever asked last; what nobody asked for is dropped.
+    /// Keeps a certificate for the last request; what was not requested is dropped.
     fn put_aside(&mut self, answer: Answer) {
         let Answer::Signed {
             resource,
@@ -124,7 +124,7 @@ impl Peer for Controller {
 
     fn request_signature(&mut self, resource: &ResourceId, request: String) -> Result<(), NodeError> {
         if self.is_gone() {
-            return Err(fault("request a certificate", "the controller has gone"));
+            return Err(fault("request a certificate", "the controller has disconnected"));
         }
         let resource = resource.clone();
         self.ask(&FromAgent::NeedSignature {
@@ -159,7 +159,7 @@ impl Peer for Controller {
                         let error = fault(&doing, "the controller does not have it");
                         hinted(
                             error,
-                            "it lives on the control planes: check that one of them can be reached",
+                            "it is on the control planes: check that one of them is reachable",
                         )
                     });
                 }

@@ -1,6 +1,6 @@
 //! Takes the node's lock before the first answer, and waits for it where that makes sense.
 //!
-//! A run that was killed leaves an agent that finishes the change at hand and then goes. Whoever runs the command again
+//! A run that was killed leaves an agent that finishes the current change and then goes. A user who runs the command again
 //! meets its lock; this waits for it, tells the controller for whom and for what, and goes away with the controller.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::system::System;
 pub(super) enum Locking {
     /// It is held now.
     Held(Lock),
-    /// Somebody else has it and is not waited for, or no longer.
+    /// Another run holds it and is not waited for, or no longer.
     Refused(LockHolder),
     /// It cannot be taken at all.
     Broken(NodeError),
@@ -50,7 +50,7 @@ impl Ear<'_> {
             if !watch.is_worth_waiting(&held, self.system.boot_time()) {
                 return Ok(Locking::Refused(held.holder));
             }
-            // Only what changes is told, not that time passes.
+            // Only changes are reported, not that time passes.
             let holder = held.holder;
             let now = (holder.run.clone(), holder.has_left, holder.doing.clone());
             if told.as_ref() != Some(&now) {

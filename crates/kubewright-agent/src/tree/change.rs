@@ -86,7 +86,7 @@ impl Tree {
         let doing = || format!("make {path}");
         let (directory, name) = self.reach(path, "make")?;
         self.effect(&doing())?;
-        // What stays ours has its mode from the first instant: nobody repairs a parent that an interruption left closed.
+        // What stays ours has its mode from the first instant: a parent that an interruption left closed is never repaired.
         let mode = if owner == Owner::mine(owner.mode) {
             owner.mode
         } else {

@@ -28,7 +28,7 @@ pub struct NewFile<'t> {
 }
 
 impl Tree {
-    /// Begins a file beside `path`, readable by nobody but root; missing parents are made.
+    /// Begins a file beside `path`, readable by root only; missing parents are made.
     ///
     /// # Errors
     /// When it cannot be created.
@@ -79,7 +79,7 @@ impl NewFile<'_> {
         Ok(())
     }
 
-    /// The kernel tells of a failed write to the disk once: when the flusher was told, nobody else will be.
+    /// The kernel tells of a failed write to the disk once: when the flusher got the error, no other caller will.
     fn await_flusher(&mut self) -> io::Result<()> {
         let flusher = self.flusher.take().map(JoinHandle::join);
         flusher.map_or(Ok(()), |result| {
@@ -144,7 +144,7 @@ impl Drop for NewFile<'_> {
 pub(super) fn own(file: impl std::os::fd::AsFd, owner: Owner) -> rustix::io::Result<()> {
     let stat = rustix::fs::fstat(&file)?;
     if stat.st_uid != owner.uid || stat.st_gid != owner.gid {
-        // Nobody but the present owner while the file changes hands.
+        // Only the present owner has access while the file changes hands.
         rustix::fs::fchmod(&file, Mode::from_raw_mode(stat.st_mode & owner.mode & 0o7777))?;
         let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
         rustix::fs::fchown(&file, Some(uid), Some(gid))?;

@@ -1,4 +1,4 @@
-//! Files are written whole or not at all, seen by nobody too early, and never through a link.
+//! Files are written whole or not at all, never visible too early, and never through a link.
 
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -46,7 +46,7 @@ fn a_file_that_is_given_up_leaves_the_old_one_and_nothing_else() {
     assert_eq!(system.get("/etc/demo/file"), "old");
 }
 
-/// Nobody looks at a parent again once it is there.
+/// A parent is not looked at again once it exists.
 #[test]
 fn a_parent_is_open_to_others_from_its_first_instant() {
     let system = TestSystem::new();

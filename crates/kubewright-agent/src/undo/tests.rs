@@ -15,7 +15,7 @@ fn node(fixture: &str) -> (Arc<TestSystem>, Arc<dyn System>) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journal");
     let text = std::fs::read_to_string(fixtures.join(fixture)).unwrap();
     let (uid, gid) = (Owner::mine(0).uid, Owner::mine(0).gid);
-    // Somebody who is not root owns all there is in a test.
+    // In a test, all files belong to a user who is not root.
     let text = text
         .replace("\"uid\":0,\"gid\":0", &format!("\"uid\":{uid},\"gid\":{gid}"))
         .replace("\"0:0:", &format!("\"{uid}:{gid}:"));

@@ -1,6 +1,6 @@
 //! Takes wanted files out of a tar archive, and trusts nothing in it.
 //!
-//! Nothing is written under a name of the archive's: whoever calls says where content goes. An archive that holds
+//! Nothing is written under a name of the archive's: the caller says where content goes. An archive that holds
 //! anything a careless program would stumble over — a path that leads out, a link that does, a device — is refused as a
 //! whole, wanted or not; so is one that is larger than any real one, or whose names are.
 

@@ -33,7 +33,7 @@ const LARGEST_TEXT_BYTES: usize = 1 << 20;
 pub(super) struct Expected {
     /// Its digest, when that is known.
     pub(super) sha256: Option<Digest>,
-    /// Who says so.
+    /// Where that comes from.
     pub(super) by: String,
     /// The bytes it must begin with, which tells a program or an archive from a web page.
     pub(super) magic: &'static [u8],
@@ -59,7 +59,7 @@ enum Trouble {
 
 impl Downloader {
     pub(super) fn new() -> Result<Self, ArtifactError> {
-        // Whoever was first has chosen; there is one provider in this program.
+        // The first caller has chosen; there is one provider in this program.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let redirects = Policy::custom(|attempt| {
             let was_secure = attempt.previous().iter().all(|url| url.scheme() == "https");
@@ -137,7 +137,7 @@ impl Downloader {
                     });
                 }
             };
-            tracing::warn!(url, attempt, cause, "download broke off, trying again");
+            tracing::warn!(url, attempt, cause, "the download broke, trying again");
             sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
             attempt += 1;
         }
@@ -220,7 +220,9 @@ impl Downloader {
         let response = request.send().await.map_err(|error| trouble(&error))?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             remove(partial).await;
-            return Err(Trouble::Again("it has changed since it was begun".to_owned()));
+            return Err(Trouble::Again(
+                "it has changed since the download started".to_owned(),
+            ));
         }
         let mut response = checked(response)?;
         let begun = if begun > 0 && continues_at(&response, begun) {
@@ -350,7 +352,7 @@ fn trouble(error: &reqwest::Error) -> Trouble {
 /// An error with its causes; the outermost repeats the address, which is in the message already.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() {
-        "nothing arrives".to_owned()
+        "no data".to_owned()
     } else {
         String::new()
     };
@@ -365,7 +367,7 @@ fn chain(error: &reqwest::Error) -> String {
     if text.is_empty() { error.to_string() } else { text }
 }
 
-/// Whether nobody between here and there could change the answer.
+/// Whether the answer cannot be changed on its way.
 pub(super) fn is_trustworthy(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
         return false;

@@ -1,11 +1,11 @@
-//! Why an artifact cannot be had.
+//! Why an artifact could not be fetched.
 
 use std::path::PathBuf;
 
 use kubewright_core::catalogue::Platform;
 use kubewright_core::resource::Digest;
 
-/// An artifact cannot be had.
+/// An artifact could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// A file of this computer cannot be read or written.
@@ -49,7 +49,7 @@ pub enum ArtifactError {
         found: Digest,
         /// What it should be.
         expected: Digest,
-        /// Who says so.
+        /// Where that comes from.
         by: String,
     },
     /// A download did not work, after every attempt that makes sense.
@@ -63,7 +63,7 @@ pub enum ArtifactError {
         attempts: u32,
     },
     /// Nothing trustworthy says what the content should be.
-    #[error("{url} says what {name} should be, but over a connection that anybody could change")]
+    #[error("the checksum of {name} comes from {url} without TLS and is not trusted")]
     Untrusted {
         /// The address.
         url: String,
@@ -79,7 +79,7 @@ pub enum ArtifactError {
         cause: String,
     },
     /// Not built yet.
-    #[error("artifacts.source `{0}`: not yet")]
+    #[error("artifacts.source `{0}` is not supported yet")]
     NotYet(&'static str),
 }
 
@@ -88,22 +88,22 @@ impl ArtifactError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::File { .. } => {
-                "see that the path exists, may be read and written, and that the disk is not full"
+                "check that the path exists, that you may read and write it, and that the disk is not full"
             }
-            Self::Format { .. } => "make the file again, or correct it",
+            Self::Format { .. } => "correct the file, or create it again",
             Self::Absent { .. } => "set `kubernetes` to a version that the source has, or use another source",
             Self::Digest { .. } => {
-                "do not use it: get the file again; if it repeats, the source is broken or has been tampered with"
+                "do not use it: download the file again; if that repeats, the source is broken or was tampered with"
             }
             Self::Download { .. } => {
-                "check the network and HTTPS_PROXY; without a way out use `artifacts: { source: { mirror: URL } }` or a \
-                 directory"
+                "check the network and HTTPS_PROXY; without internet access use `artifacts: { source: { mirror: URL } }` \
+                 or a directory"
             }
             Self::Untrusted { .. } => {
                 "use an https mirror, or commit the kubewright.lock of a run with `source: upstream`"
             }
-            Self::Archive { .. } => "do not use it: get the archive again from its project",
-            Self::NotYet(_) => "use upstream, a mirror or a directory",
+            Self::Archive { .. } => "do not use it: download the archive again from its project",
+            Self::NotYet(_) => "use `upstream`, a mirror or a directory",
         };
         Some(hint.to_owned())
     }

@@ -1,6 +1,6 @@
 //! `kubewright.lock` beside cluster.yaml: digests that the catalogue does not know, pinned when they were first seen.
 //!
-//! What a download is, and what each file in an archive is, may not change behind anybody's back. The file is meant to be
+//! What a download is, and what each file in an archive is, may not change unnoticed. The file is meant to be
 //! committed with cluster.yaml; deleting it means trusting upstream's answers again.
 
 use std::collections::BTreeMap;
@@ -90,7 +90,7 @@ impl LockFile {
         if content.version != VERSION {
             let found = content.version;
             return Err(format(format!(
-                "version {found} is not known here; there is {VERSION}"
+                "version {found} is not supported; expected {VERSION}"
             )));
         }
         Ok(Self {

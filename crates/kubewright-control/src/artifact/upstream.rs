@@ -130,7 +130,7 @@ impl Source {
             .present(artifact, &now)
             .ok_or_else(|| ArtifactError::Archive {
                 archive: artifact.url.clone(),
-                cause: "what was taken out of it has gone from the cache".to_owned(),
+                cause: "its extracted files are missing in the cache".to_owned(),
             })?;
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         lock.insert(&artifact.url, now);

@@ -29,16 +29,16 @@ use crate::random;
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// No control plane holds these secrets.
-    #[error("no control plane holds {}", names.join(", "))]
+    #[error("no reachable control plane has {}", names.join(", "))]
     Missing {
         /// The secrets' names.
         names: Vec<String>,
     },
     /// No control plane has the authority's certificate.
-    #[error("no control plane has the certificate of the {} authority", .0.common_name())]
+    #[error("no reachable control plane has the certificate of the {} CA", .0.common_name())]
     NoCertificate(AuthorityName),
     /// A key and a certificate do not belong together.
-    #[error("key and certificate of the {} authority do not belong together", .0.common_name())]
+    #[error("key and certificate of the {} CA do not match", .0.common_name())]
     Mismatch(AuthorityName),
     /// What was read is not a key or certificate.
     #[error("{what} cannot be read: {cause}")]
@@ -233,7 +233,7 @@ impl Authorities {
 impl Authority {
     fn read(name: AuthorityName, certificate: &str, key: KeyPair) -> Result<Self, AuthorityError> {
         let unreadable = |cause: String| AuthorityError::Unreadable {
-            what: format!("certificate of the {} authority", name.common_name()),
+            what: format!("certificate of the {} CA", name.common_name()),
             cause,
         };
         let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes())

@@ -110,7 +110,7 @@ impl Authorities {
         let issuer_end = SystemTime::UNIX_EPOCH + Duration::from_secs(authority.not_after.max(0) as u64);
         if issuer_end <= now {
             return Err(failed(format!(
-                "the {} authority has expired",
+                "the {} CA has expired",
                 certificate.authority.common_name()
             )));
         }
@@ -163,7 +163,7 @@ pub(super) fn self_signed(
     let certificate = parameters
         .self_signed(key)
         .map_err(|error| AuthorityError::Make {
-            what: format!("certificate of the {} authority", name.common_name()),
+            what: format!("certificate of the {} CA", name.common_name()),
             cause: error.to_string(),
         })?;
     Ok(certificate.pem())

@@ -31,7 +31,7 @@ fn profile() -> Certificate {
     }
 }
 
-/// A request for more than anybody planned.
+/// A request for more than was planned.
 fn greedy_request(key: &KeyPair) -> String {
     let mut parameters = CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
     parameters.distinguished_name.push(DnType::CommonName, "admin");
@@ -200,7 +200,10 @@ fn names_the_secrets_that_are_missing() {
     let mut secrets = made.secrets.clone();
     secrets.remove(ENCRYPTION_SECRET);
     let error = Authorities::from_secrets(secrets, &made.certificates()).unwrap_err();
-    assert_eq!(error.to_string(), "no control plane holds encryption-config");
+    assert_eq!(
+        error.to_string(),
+        "no reachable control plane has encryption-config"
+    );
 }
 
 #[test]

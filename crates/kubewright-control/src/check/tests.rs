@@ -32,7 +32,7 @@ struct World {
     dead: Vec<&'static str>,
     /// Nodes whose clock is so many milliseconds ahead.
     ahead: BTreeMap<&'static str, i64>,
-    /// Targets nobody reaches.
+    /// Targets that no node reaches.
     walls: Vec<&'static str>,
     /// Nodes that lost their address since cluster.yaml was written.
     moved: Vec<&'static str>,
@@ -237,7 +237,7 @@ async fn a_node_that_does_not_answer_is_a_finding_and_the_others_go_on() {
       fix: start the SSH server on cp-2, or set `port` of the node in cluster.yaml
 
     error: cp-1: TCP 6443 (the API server) cannot be reached from cp-3, w-1: timed out [unreachable-port]
-      fix: let 192.0.2.13, 192.0.2.21 connect to TCP 6443 of 192.0.2.11 in the firewalls of the nodes and between them
+      fix: allow TCP 6443 from 192.0.2.13, 192.0.2.21 to 192.0.2.11 in the firewalls of the nodes and between them
 
     2 errors on 2 of 4 nodes
     ");
@@ -268,7 +268,7 @@ async fn a_node_without_its_address_is_said_once() {
     .await;
     insta::assert_snapshot!(report.text(), @"
     error: w-1: no interface has 192.0.2.21; the node has 10.0.0.9 (eth0) [address-not-on-node]
-      fix: set the node's address in cluster.yaml to one of its own that the other nodes reach, and if ssh needs another one, give `Host ADDRESS` a `HostName 192.0.2.21` in ssh_config
+      fix: set the node's address in cluster.yaml to one of its own that the other nodes reach; if ssh needs another one, add `Host ADDRESS` with `HostName 192.0.2.21` to ssh_config
 
     1 error on 1 of 4 nodes
     ");

@@ -79,7 +79,7 @@ impl ApiConnection {
         }
         let error = Error::named(ErrorId::ApiUnreachable, "no API server answers");
         Err(refusals.into_iter().fold(error, Error::because).hint(
-            "kubewright status tells what runs; journalctl -u kube-apiserver on a control plane tells why",
+            "kubewright status shows which API servers run; journalctl -u kube-apiserver on a control plane shows why one does not",
         ))
     }
 
@@ -103,11 +103,11 @@ impl ApiConnection {
                 Some(Err(error)) if ways_left == 0 => return Err(error),
                 Some(Err(error)) if !node.is_lost() && is_ready(&client).await => return Err(error),
                 None if ways_left == 0 => {
-                    let error = Error::named(ErrorId::ApiUnreachable, "the way to the API was lost");
+                    let error = Error::named(ErrorId::ApiUnreachable, "the connection to the API was lost");
                     return Err(error.on(node.name().as_str()));
                 }
                 Some(Err(_)) | None => {
-                    tracing::warn!(node = %node.name(), "the way to the API was lost; looking for another");
+                    tracing::warn!(node = %node.name(), "the connection to the API was lost; connecting to another API server");
                     *self.connection.lock().await = None;
                 }
             }
@@ -119,7 +119,7 @@ impl ApiConnection {
         let node = self.nodes.get(name).ok_or_else(unreachable)?;
         let address = self.addresses.get(name).map_or(API_ADDRESS, String::as_str);
         let forward = node.forward(address).await.map_err(|error| {
-            Error::caused(Kind::User, "listen on this computer's loopback", &error).id(ErrorId::LocalFailure)
+            Error::caused(Kind::User, "listen on the loopback interface", &error).id(ErrorId::LocalFailure)
         })?;
         // The group may do everything from the first second of a cluster's life, before any binding exists.
         let credentials = self.authorities.issue_client(

@@ -181,10 +181,10 @@ impl ClusterApi for KubernetesApi {
                 .map(|difference| (difference.id, diff(difference.change)))
                 .collect();
             seen.nodes_to_register = nodes.into_iter().map(|difference| difference.name).collect();
-            let dns = dns.map_err(|error| Error::caused(Kind::Api, "look at the deployments", &error))?;
+            let dns = dns.map_err(|error| Error::caused(Kind::Api, "read the deployments", &error))?;
             seen.deployments_unavailable = dns.into_keys().collect();
             let orphaned = orphaned
-                .map_err(|error| Error::caused(Kind::Api, "look for objects no longer wanted", &error))?;
+                .map_err(|error| Error::caused(Kind::Api, "list orphaned objects", &error))?;
             seen.orphaned = orphaned.deletable.into_keys().collect();
             seen.kept = orphaned.kept;
             Ok(Some(seen))
@@ -215,7 +215,7 @@ impl ClusterApi for KubernetesApi {
             let (objects, _) = self.wanted(None, Some(&[]));
             let orphaned = prune::find(&client, &self.cluster, &objects)
                 .await
-                .map_err(|error| Error::caused(Kind::Api, "look for objects no longer wanted", &error))?;
+                .map_err(|error| Error::caused(Kind::Api, "list orphaned objects", &error))?;
             prune::delete(&client, orphaned, names)
                 .await
                 .map_err(|(name, error)| Error::caused(Kind::Api, format!("delete {name}"), &error))
@@ -253,7 +253,7 @@ impl ClusterApi for KubernetesApi {
                 waited.map_err(|error| {
                     Error::caused(Kind::Api, format!("wait until {condition}"), &error)
                         .id(ErrorId::ApiWaitTimedOut)
-                        .hint("kubectl get pods -A -o wide and kubectl get events -A show why; then run the same command again")
+                        .hint("kubectl get pods -A -o wide and kubectl get events -A show the cause; then run the same command again")
                 })
             };
             self.way.with(wait).await

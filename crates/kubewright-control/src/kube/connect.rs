@@ -16,7 +16,7 @@ use crate::tls::{self, TlsError};
 
 /// The name in the server's certificate that is asked for.
 const SERVER_NAME: &str = "127.0.0.1";
-/// The forward is local: a connection that takes longer has nobody behind it.
+/// The forward is local: a connection that takes longer has no server behind it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests are small; a write that takes longer goes nowhere.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -43,7 +43,7 @@ impl ApiFailure {
     }
 
     /// Tells whether the same request may well succeed in a moment: the object changed meanwhile (409), the server is
-    /// busy (429) or not ready (503, 504, etcd between leaders), or nobody answered.
+    /// busy (429) or not ready (503, 504, etcd between leaders), or there was no answer.
     ///
     /// Only for requests that may be repeated, as server-side apply and reads may.
     pub fn is_passing(&self) -> bool {

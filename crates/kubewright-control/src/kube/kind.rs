@@ -19,7 +19,7 @@ pub use known::known;
 
 use super::retry::{RequestError, RetryPolicy};
 
-/// How long a group of somebody else's API server has to tell its kinds.
+/// How long a group of an extension API server has to list its kinds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An object that does not say which one it is.

@@ -48,13 +48,13 @@ impl Access<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// It is not YAML.
-    #[error("the existing kubeconfig is not valid YAML: {message}; repair it or choose another file")]
+    #[error("the existing kubeconfig is not valid YAML: {message}; fix it or choose another file")]
     Syntax {
         /// Where and what; never the file's values.
         message: String,
     },
     /// It is YAML of another shape.
-    #[error("`{field}` of the existing kubeconfig is not {expected}; repair it or choose another file")]
+    #[error("`{field}` of the existing kubeconfig is not {expected}; fix it or choose another file")]
     Shape {
         /// Which field, or `the document`.
         field: &'static str,
@@ -142,7 +142,7 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
         })
 }
 
-/// Drops the entries of control planes that are none any more, and the contexts that went through them, whoever's.
+/// Drops the entries of control planes that are none any more, and the contexts that used them, of all users.
 fn forget(document: &mut Map<String, Value>, access: &Access<'_>) {
     let is_gone = |name: Option<&Value>| {
         let through = name

@@ -26,7 +26,7 @@ pub async fn read(client: &Client) -> Result<Option<Record>, RequestError> {
     Ok(found.map(record))
 }
 
-/// Writes the claim over exactly `version`, or for the first time; the new version, or nothing when somebody was faster.
+/// Writes the lease over exactly `version`, or for the first time. Returns the new version, or nothing after a conflict.
 pub async fn write(
     client: &Client,
     record: &Record,
@@ -34,7 +34,7 @@ pub async fn write(
 ) -> Result<Option<String>, RequestError> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
     let lease = lease(record, version);
-    // A conflict means that somebody was there first: it is read again, not written again.
+    // A conflict means that another client was first: it is read again, not written again.
     let policy = RetryPolicy {
         repeats_conflicts: false,
         ..RetryPolicy::default()

@@ -202,7 +202,7 @@ pub async fn register_nodes(client: &Client, desired: &[NodeObject]) -> Result<V
     Ok(changed?.into_iter().flatten().collect())
 }
 
-/// Reads one node and changes it, again if somebody else changed it in between.
+/// Reads one node and changes it, again if another client changed it in between.
 async fn register(client: &Client, wanted: &NodeObject) -> Result<bool, NodesError> {
     let api: Api<Node> = Api::all(client.clone());
     let error = |source| NodesError::Register {

@@ -71,7 +71,7 @@ pub enum ObjectFailureCause {
     Request(#[from] RequestError),
     /// The server does not serve the kind.
     #[error(
-        "the cluster knows no kind `{kind}` in `{api_version}`; apply its CustomResourceDefinition with it"
+        "the API server has no kind `{kind}` in `{api_version}`; add its CustomResourceDefinition to the manifests"
     )]
     UnknownKind {
         /// As in `example.org/v1`.
@@ -95,7 +95,7 @@ pub enum ObjectsError {
     #[error(transparent)]
     Unnamed(#[from] UnnamedObject),
     /// The same object twice, so that the outcome would be chance.
-    #[error("{id} is there twice; keep one of the two")]
+    #[error("{id} appears twice; remove one of them")]
     Twice {
         /// Which object.
         id: String,
@@ -356,7 +356,7 @@ async fn established(client: &Client, name: &str) -> Result<(), ObjectFailureCau
             })
             .collect();
         Verdict::Waiting(if said.is_empty() {
-            "the server has not said anything about it".to_owned()
+            "no condition reported yet".to_owned()
         } else {
             said.join("; ")
         })
@@ -423,7 +423,7 @@ mod tests {
         let error = items(&[config_map("a"), config_map("a")]).err().unwrap();
         assert_eq!(
             error.to_string(),
-            "ConfigMap a is there twice; keep one of the two"
+            "ConfigMap a appears twice; remove one of them"
         );
     }
 
@@ -453,7 +453,7 @@ mod tests {
             gather::<()>("apply", 9, vec![Err(failure("W a")), Ok(()), Err(failure("W b"))]).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.starts_with("apply 2 of 9 objects:\n  W a: the cluster knows no kind `W`"),
+            text.starts_with("apply 2 of 9 objects:\n  W a: the API server has no kind `W`"),
             "{text}"
         );
         assert_eq!(text.lines().count(), 3);

@@ -40,8 +40,8 @@ pub(crate) async fn explain(client: &Client, namespace: &str, labels: &str) -> V
     }
     match timeout(ANSWER_WITHIN, ask(client, namespace, labels)).await {
         Ok(Ok((pods, events))) => describe(&pods, &events),
-        Ok(Err(failure)) => vec![format!("its pods could not be asked about: {failure}")],
-        Err(_) => vec!["its pods could not be asked about: no answer".to_owned()],
+        Ok(Err(failure)) => vec![format!("its pods could not be read: {failure}")],
+        Err(_) => vec!["its pods could not be read: no answer".to_owned()],
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn reason(pod: &Pod) -> String {
         return "is being deleted".to_owned();
     }
     let Some(status) = pod.status.as_ref() else {
-        return "nobody has looked at it yet".to_owned();
+        return "the scheduler has not seen it yet".to_owned();
     };
     let joined = |reason: &str, message: &str| match (reason, message.lines().next().unwrap_or_default()) {
         (reason, "") => reason.to_owned(),

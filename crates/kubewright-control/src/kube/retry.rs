@@ -40,7 +40,7 @@ impl Default for RetryPolicy {
 /// Why a request was given up.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The server, or nobody, answered so.
+    /// What the server answered, or that it did not answer.
     #[error(transparent)]
     Failed(#[from] ApiFailure),
     /// It kept failing in a way that might have passed.

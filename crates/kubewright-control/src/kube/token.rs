@@ -44,7 +44,7 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// Less time than the server issues tokens for.
-    #[error("a token lives at least {} minutes; ask for a longer --ttl", SHORTEST.as_secs() / 60)]
+    #[error("the API server issues no token for less than {} minutes", SHORTEST.as_secs() / 60)]
     TooShort,
     /// The account or its binding could not be made.
     #[error("prepare service account {namespace}/{name}")]
@@ -58,7 +58,7 @@ pub enum TokenError {
         source: ObjectsError,
     },
     /// The server did not issue it.
-    #[error("ask for a token of service account {namespace}/{name}")]
+    #[error("request a token of service account {namespace}/{name}")]
     Request {
         /// The account's namespace.
         namespace: String,
@@ -69,7 +69,7 @@ pub enum TokenError {
         source: RequestError,
     },
     /// The server's answer has no token in it.
-    #[error("the API server answered without a token for service account {namespace}/{name}")]
+    #[error("the answer of the API server has no token for service account {namespace}/{name}")]
     Empty {
         /// The account's namespace.
         namespace: String,

@@ -62,7 +62,7 @@ pub async fn nodes_ready(client: &Client, names: &[String], limit: Duration) -> 
 
 fn unready(names: &[String], nodes: &BTreeMap<String, Node>) -> Vec<String> {
     let state = |name: &String| match nodes.get(&format!("/{name}")) {
-        None => Some(format!("{name}: there is no such node")),
+        None => Some(format!("{name}: not registered")),
         Some(node) => match readiness(node) {
             (true, _) => None,
             (false, reason) => Some(format!("{name}: {reason}")),
@@ -204,7 +204,7 @@ mod tests {
         let nodes = BTreeMap::from([("/a".to_owned(), node)]);
         assert_eq!(
             unready(&["a".to_owned(), "b".to_owned()], &nodes),
-            ["a: KubeletNotReady: no network", "b: there is no such node"]
+            ["a: KubeletNotReady: no network", "b: not registered"]
         );
     }
 }

@@ -259,7 +259,7 @@ async fn the_lock_goes_with_the_connection() {
         .unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("node n1: ada@workstation is working on it (run run-1) since 2"),
+        text.starts_with("node n1: locked by run run-1 of ada@workstation since 2"),
         "{text}"
     );
     first.goodbye().await;

@@ -16,7 +16,7 @@ pub enum NodeCallError {
     /// The node could not be reached.
     #[error(transparent)]
     Transport(Box<TransportError>),
-    /// Somebody else is working on the node.
+    /// Another run has locked the node.
     #[error("node {node}: {}{}", locked(holder), seen(holder, *waited))]
     Locked {
         /// The node.
@@ -42,8 +42,7 @@ pub enum NodeCallError {
     },
     /// The agent gave this side up and freed the lock; another run may have changed the node since.
     #[error(
-        "node {node}: {doing}: the connection was given up after {} s of silence, and another run may have changed the \
-         node since; {}",
+        "node {node}: {doing}: connection timed out after {} s without data; {}; another run may have changed the node since",
         silent.as_secs(),
         outcome(*asked)
     )]
@@ -117,10 +116,10 @@ fn is_alive(holder: &LockHolder) -> bool {
 pub(crate) fn locked(holder: &LockHolder) -> String {
     let (operator, run) = (sentence(&holder.operator), sentence(&holder.run));
     if is_alive(holder) {
-        return format!("{operator} is working on it (run {run}){}", since(holder));
+        return format!("locked by run {run} of {operator}{}", since(holder));
     }
     format!(
-        "the agent of run {run} ({operator}), whose controller has gone, has not finished {}",
+        "locked by run {run} of {operator}, which has disconnected and has not finished {}",
         at_hand(holder)
     )
 }
@@ -128,13 +127,13 @@ pub(crate) fn locked(holder: &LockHolder) -> String {
 /// What was last seen of a lock's holder.
 pub(crate) fn last_seen(holder: &LockHolder, waited: Duration) -> Option<String> {
     let heard = holder.heard_seconds_ago;
-    let heard = heard.map(|heard| format!("its controller was last heard {heard} s ago"));
+    let heard = heard.map(|heard| format!("that run was last heard {heard} s ago"));
     if is_alive(holder) {
         return heard;
     }
-    let heard = heard.unwrap_or_else(|| "its controller is not heard".to_owned());
+    let heard = heard.unwrap_or_else(|| "that run sends no heartbeat".to_owned());
     let left = if holder.has_left {
-        ", the agent knows that it has gone"
+        ", its connection is closed"
     } else {
         ""
     };
@@ -148,17 +147,15 @@ fn seen(holder: &LockHolder, waited: Duration) -> String {
 /// What is known of a request that has no answer.
 pub(crate) fn outcome(asked: bool) -> &'static str {
     if asked {
-        "whether it was done is unknown"
+        "the result is unknown"
     } else {
-        "it was not begun"
+        "it was not started"
     }
 }
 
 /// How a wait for an answer ended.
 pub(crate) fn overdue(after: Duration, last_seen: Option<&str>) -> String {
-    let last = last_seen.map_or_else(String::new, |last| {
-        format!("; the last it was at is {}", sentence(last))
-    });
+    let last = last_seen.map_or_else(String::new, |last| format!("; last reported: {}", sentence(last)));
     format!("no answer within {} s{last}; {}", after.as_secs(), outcome(true))
 }
 
@@ -182,25 +179,25 @@ impl NodeCallError {
         match self {
             Self::Transport(error) => error.hint(),
             Self::Locked { holder, .. } if is_alive(holder) => Some(format!(
-                "wait until {} is done; the lock goes with the connection of run {}",
+                "wait until {} is done; the lock is released when run {} disconnects",
                 sentence(&holder.operator),
                 sentence(&holder.run)
             )),
             Self::Locked { node, .. } => Some(format!(
-                "run the command again, it waits once more; systemctl list-jobs on {node} shows what is slow there"
+                "run the command again: it waits again; systemctl list-jobs on {node} shows what is slow there"
             )),
             Self::Lost { node, .. } | Self::Fenced { node, .. } => Some(format!(
-                "run the command again: it looks at {node} again and goes on from there"
+                "run the command again: it reads {node} again and continues from there"
             )),
             Self::TimedOut { node, .. } => Some(format!(
-                "see what {node} is busy with, then run the command again"
+                "check what keeps {node} busy, then run the command again"
             )),
             Self::Node { error, .. } => error.hint.as_deref().map(sentence),
             // Both sides are of one build, so this is a bug: there is nothing an operator could change.
             Self::Protocol { .. } => None,
-            Self::Tunnel { node, address, .. } => {
-                Some(format!("see on {node} whether something listens on {address}"))
-            }
+            Self::Tunnel { node, address, .. } => Some(format!(
+                "check on {node} whether a process listens on {address}: ss -ltn"
+            )),
         }
     }
 

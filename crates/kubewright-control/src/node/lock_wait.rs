@@ -91,21 +91,21 @@ impl fmt::Debug for LockWait {
     }
 }
 
-/// What is waited for at a node that somebody else has locked, for people.
+/// What is waited for at a node that another run has locked, for people.
 pub fn waiting_for(holder: &LockHolder) -> String {
     let run = sentence(&holder.run);
     if !holder.has_left {
         return format!(
-            "locked by run {run} of {}; listening whether its controller is still there",
+            "locked by run {run} of {}; checking if that run is still alive",
             sentence(&holder.operator)
         );
     }
     let doing = at_hand(holder);
-    format!("waiting for the agent of run {run}, whose controller has gone, to finish {doing}")
+    format!("waiting for run {run}, which has disconnected, to finish {doing}")
 }
 
 /// The change at hand, for people.
 pub(super) fn at_hand(holder: &LockHolder) -> String {
     let doing = holder.doing.as_deref().map(sentence);
-    doing.unwrap_or_else(|| "what it had begun".to_owned())
+    doing.unwrap_or_else(|| "its last operation".to_owned())
 }

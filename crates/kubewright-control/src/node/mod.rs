@@ -3,7 +3,7 @@
 //! [`Node`] is a handle; clones speak in the same connection, which ends with [`Node::goodbye`] or with the last
 //! handle. Everything the agent may ask back — content, signatures, secrets — is answered only while something is
 //! converging, and only if it belongs to the state that was inspected on this very node. When the connection is lost,
-//! every open call says so; whether what was asked has been done is then unknown, and only a new look can tell.
+//! every open call says so; the result of the request is then unknown, and only reading the node again can tell.
 
 mod blob;
 mod calls;
@@ -67,11 +67,11 @@ impl fmt::Debug for Node {
 }
 
 impl Node {
-    /// Reaches a node and opens the connection; a lock that somebody else has is not waited for.
+    /// Reaches a node and opens the connection; a lock that another run holds is not waited for.
     ///
     /// # Errors
     /// [`NodeCallError::Transport`] when the node cannot be reached, [`NodeCallError::Locked`] when the lock is wanted
-    /// and somebody else has it.
+    /// and another run holds it.
     pub async fn connect(
         transport: &dyn Transport,
         introduction: &Introduction,
@@ -132,7 +132,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Leaves a node that somebody else has.
+    /// Leaves a node that another run has locked.
     async fn locked(self, holder: Box<LockHolder>, begun: Instant) -> NodeCallError {
         let node = self.shared.node.clone();
         self.goodbye().await;

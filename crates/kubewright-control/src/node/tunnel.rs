@@ -20,7 +20,7 @@ const PIPE_BYTES: usize = 64 << 10;
 /// How long a node may take to connect.
 const OPEN: Duration = Duration::from_secs(15);
 
-/// How long a tunnel may hold up everything else because nobody takes what arrives on it.
+/// How long a tunnel may hold up everything else because its reader does not take what arrives.
 const SLOW_TUNNEL: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
 
 /// A connection from a node to somewhere else.
@@ -30,7 +30,7 @@ pub type TunnelStream = DuplexStream;
 pub(super) enum Tunnel {
     Opening(oneshot::Sender<Result<mpsc::Receiver<Vec<u8>>, String>>),
     Open(mpsc::Sender<Vec<u8>>),
-    /// Nobody here wants what still arrives.
+    /// What still arrives is not wanted here.
     Abandoned,
 }
 
@@ -135,7 +135,7 @@ async fn carry(
             }
         }
         let _ = to_here.shutdown().await;
-        // Dropped here, so that the reading side learns at once that nobody takes more.
+        // Dropped here, so that the reading side learns at once that no more is taken.
         drop(arriving);
     };
     tokio::join!(outward, inward);
@@ -157,7 +157,7 @@ impl Shared {
                 let is_open = outcome.is_ok();
                 if opened.send(outcome).is_err() && is_open {
                     state.tunnels.insert(stream, Tunnel::Abandoned);
-                    // Nobody waits any more; when the queue is full, the agent learns it at the end.
+                    // The reader has stopped waiting; when the queue is full, the agent learns it at the end.
                     let end = encode_data(stream, &[]).map_err(|error| error.to_string())?;
                     let _ = self.tunnel_frames.try_send(end);
                 }

@@ -15,7 +15,7 @@ pub(super) struct Answers<T> {
     pub(super) failures: BTreeMap<String, NodeCallError>,
 }
 
-/// Asks every node at once; a node that does not answer costs nobody else's answer.
+/// Asks every node at once; a node that does not answer does not delay the others.
 pub(super) async fn every_node<N, T, F>(
     nodes: &BTreeMap<NodeName, N>,
     ask: impl Fn(String, N) -> F,
@@ -45,7 +45,7 @@ where
             Err(panic) => tracing::error!(%panic, "asking a node"),
         }
     }
-    // Whoever has neither answered nor failed has met a bug of ours.
+    // A node that has neither answered nor failed has met a bug of ours.
     for name in nodes.keys() {
         let known = name.to_string();
         if !all.answers.contains_key(&known) && !all.failures.contains_key(&known) {

@@ -17,12 +17,12 @@ pub enum UnreachablePolicy {
     Nobody,
     /// Workers that do not answer, because the operator said so; a worker that answers wrongly is still an error.
     UnreachableWorkers,
-    /// Anybody but one control plane: enough to look, and to speak with the API.
+    /// All nodes but one control plane: one is enough to read, and to reach the API.
     AllButOneControlPlane,
 }
 
 impl UnreachablePolicy {
-    /// The answers, with whoever is lacking and may be lacked added to `absent`.
+    /// The answers, with the nodes that are skipped added to `absent`.
     ///
     /// # Errors
     /// One error for every node that may not be lacked, in order of name.

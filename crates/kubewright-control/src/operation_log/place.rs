@@ -61,7 +61,7 @@ impl Place {
             let mut begins = true;
             while let Some((lines, count)) = work.next().await {
                 if let Err(error) = node.record_operation(&name, begins, lines).await {
-                    // Whoever waits sees that nothing more is kept here.
+                    // The one that waits sees that nothing more is kept here.
                     tracing::warn!(node = %node.name(), %error, "the operation log is not kept here any more");
                     return;
                 }
@@ -103,7 +103,7 @@ impl Place {
 
     /// Has a line written.
     pub(super) fn write(&self, line: &str) {
-        // Nobody at the other end: the place has given up, and said so.
+        // The other end is closed: the place has given up, and said so.
         if self.lines.send(line.to_owned()).is_ok() {
             self.given.send_modify(|given| *given += 1);
         }

@@ -138,7 +138,7 @@ async fn a_run_that_renews_its_lease_is_named_and_left_alone() {
     assert_eq!(error.kind(), Kind::Refused);
     assert_eq!(
         error.to_string(),
-        "bob@laptop (run other) is changing the cluster: since 2026-01-02T03:04:05Z, and still renews its lease"
+        "bob@laptop (run other) is changing the cluster: since 2026-01-02T03:04:05Z, and it still renews its Lease"
     );
     assert_eq!(leases.run().as_deref(), Some("other"));
 }
@@ -170,7 +170,7 @@ async fn a_run_that_slept_while_another_took_over_is_told_so() {
         let error = lease.confirm().await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "this run no longer has its lease on the cluster: bob@laptop (run other) has it since 2026-01-02T03:04:05Z"
+            "this run lost its Lease on the cluster: bob@laptop (run other) holds it since 2026-01-02T03:04:05Z"
         );
     }
     assert_eq!(leases.run().as_deref(), Some("other"));

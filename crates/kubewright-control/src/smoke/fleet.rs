@@ -57,7 +57,7 @@ impl<'a> Fleet<'a> {
     /// Starts the pods and waits until one is ready on every node.
     pub(super) async fn start(scene: &Scene<'a>) -> Result<Self, String> {
         if scene.options.nodes.is_empty() {
-            return Err("there is no node to run pods on".to_owned());
+            return Err("the cluster has no node to run pods on".to_owned());
         }
         let end = Instant::now() + scene.options.pods_limit;
         let services = objects::services(&scene.namespace);
@@ -87,7 +87,7 @@ impl<'a> Fleet<'a> {
                 }
             }
         }
-        Err(format!("no image could be had: {}", refused.join("; ")))
+        Err(format!("could not pull a test image: {}", refused.join("; ")))
     }
 
     /// Says what runs.
@@ -103,7 +103,7 @@ impl<'a> Fleet<'a> {
             .ok_or_else(|| format!("no pod on {node}"))
     }
 
-    /// Fetches the name of whoever answers at `authority`, from inside a pod.
+    /// Fetches the name of the pod that answers at `authority`, from inside a pod.
     pub(super) async fn name_at(
         &self,
         scene: &Scene<'_>,
@@ -196,7 +196,7 @@ async fn service_address(scene: &Scene<'_>) -> Result<(IpAddr, u16), String> {
     let port = spec.ports.iter().flatten().find_map(|port| port.node_port);
     match (address, port.and_then(|port| u16::try_from(port).ok())) {
         (Some(address), Some(port)) => Ok((address, port)),
-        _ => Err("the service got no address".to_owned()),
+        _ => Err("the service has no cluster IP".to_owned()),
     }
 }
 
@@ -226,7 +226,7 @@ pub(super) async fn run_in(scene: &Scene<'_>, pod: &str, command: Vec<String>) -
     let read = async |stream: Option<_>| {
         let mut bytes = Vec::new();
         if let Some(stream) = stream {
-            // A stream that breaks is told by the status, which then does not come.
+            // A stream that breaks shows in the status, which then does not come.
             let _ = tokio::io::AsyncReadExt::take(stream, LONGEST_OUTPUT)
                 .read_to_end(&mut bytes)
                 .await;

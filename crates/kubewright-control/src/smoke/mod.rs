@@ -151,7 +151,7 @@ impl Scene<'_> {
         let started = Instant::now();
         let outcome = match tokio::time::timeout(limit, check).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(format!("nothing came of it within {} s", limit.as_secs())),
+            Err(_) => Err(format!("not finished within {} s", limit.as_secs())),
         };
         let (ok, detail) = match outcome {
             Ok(detail) => (true, detail),
@@ -189,7 +189,7 @@ pub async fn run(
     let mut results = tokio::select! {
         results = checks(&scene) => results,
         () = stop => {
-            let given_up = async { Err("it was stopped before its end".to_owned()) };
+            let given_up = async { Err("interrupted".to_owned()) };
             vec![scene.check("interrupted", CHECK_LIMIT, given_up).await]
         }
     };
@@ -307,7 +307,7 @@ async fn clean_up(scene: &Scene<'_>) -> Checked {
     .await
     .map_err(|over| {
         format!(
-            "namespace {} does not go away: {}",
+            "namespace {} is still being deleted: {}",
             scene.namespace, over.last_seen
         )
     })?;
@@ -325,7 +325,7 @@ where
         let error = match timeout_at(end.into(), attempt()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error,
-            Err(_) => return Err(last.unwrap_or_else(|| "no attempt came to an end".to_owned())),
+            Err(_) => return Err(last.unwrap_or_else(|| "no attempt finished".to_owned())),
         };
         if Instant::now() + TRY_EVERY >= end {
             return Err(error);

@@ -48,10 +48,10 @@ pub(super) async fn through_search_path(scene: &Scene<'_>, fleet: &Fleet<'_>) ->
 /// Looks up the service without an address: all pods' addresses, and nothing else.
 pub(super) async fn headless(scene: &Scene<'_>, fleet: &Fleet<'_>) -> Checked {
     let addresses: BTreeSet<IpAddr> = fleet.pods.iter().map(|pod| pod.address).collect();
-    let from = fleet.pods.last().ok_or("there is no pod to ask")?;
+    let from = fleet.pods.last().ok_or("no test pod is running")?;
     resolves(scene, fleet, from, objects::HEADLESS, &addresses).await?;
     Ok(format!(
-        "{} gives the addresses of {}",
+        "{} resolves to the addresses of {}",
         objects::HEADLESS,
         count(addresses.len(), "pod")
     ))

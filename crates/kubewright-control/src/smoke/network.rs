@@ -30,7 +30,7 @@ fn pairs(pods: usize) -> Vec<(usize, usize)> {
 pub(super) async fn all_pairs(scene: &Scene<'_>, fleet: &Fleet<'_>) -> Checked {
     let pairs = pairs(fleet.pods.len());
     if pairs.is_empty() {
-        return Ok("a single node: there is no other pod to reach".to_owned());
+        return Ok("skipped: a single node has no other pod to reach".to_owned());
     }
     let number = pairs.len();
     futures::stream::iter(pairs)

@@ -10,7 +10,7 @@ pub(super) async fn comes_back(scene: &Scene<'_>) -> Checked {
         .one_of_each()
         .pop()
         .map(|node| node.name.as_str())
-        .ok_or("there is no node to look at")?;
+        .ok_or("the cluster has no node")?;
     let on_node = |error: String| format!("{node}: {error}");
     eventually(|| scene.access.proxy_answers(node))
         .await

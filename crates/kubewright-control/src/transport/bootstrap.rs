@@ -113,7 +113,7 @@ pub(super) enum Stop {
     Write,
     /// The channel ended; stderr and the exit status have the reason.
     Ended {
-        /// The script had begun: the login worked and ran what it was told to.
+        /// The script had begun: the login worked and ran the command.
         begun: bool,
         /// What was printed instead of an answer, the end of it.
         said: String,

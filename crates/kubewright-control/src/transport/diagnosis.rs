@@ -67,7 +67,7 @@ fn sudo(stderr: &str) -> Option<Failure> {
 pub(super) fn classify(ending: &Ending, pinned: bool, said: &str) -> Failure {
     let text = &ending.stderr;
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    // The names of pins are ours and mean nothing to anybody.
+    // The names of pins are ours and mean nothing to users.
     let host = between(text, "Host key for ", " has changed")
         .or_else(|| between(text, "host key is known for ", " and you have"))
         .filter(|host| !host.starts_with("kubewright-"));
@@ -164,7 +164,7 @@ mod tests {
         assert!(
             expected
                 .to_string()
-                .contains("nothing was sent; it shows SHA256:abc")
+                .contains("the key has changed; received: SHA256:abc")
         );
     }
 

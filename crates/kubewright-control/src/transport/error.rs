@@ -45,13 +45,13 @@ pub enum Failure {
         cause: String,
     },
     /// Nothing vouches for the host key of the node or of the host on the way there.
-    #[error("the host key{} is not known, so nothing was sent", of(host.as_deref()))]
+    #[error("host key verification failed{}: the key is not known", of(host.as_deref()))]
     HostKeyUnknown {
         /// Whose key it is, as ssh gave it.
         host: Option<String>,
     },
     /// The host key of the node, or of the host on the way there, is not the one that is known.
-    #[error("the host key{} is not the known one, so nothing was sent{}{}", of(host.as_deref()), known_as(known.as_ref()), shown(fingerprint.as_deref()))]
+    #[error("host key verification failed{}: the key has changed{}{}", of(host.as_deref()), known_as(known.as_ref()), shown(fingerprint.as_deref()))]
     HostKeyChanged {
         /// Whose key it is, as ssh gave it.
         host: Option<String>,
@@ -87,19 +87,19 @@ pub enum Failure {
     #[error("the user is not root, and `sudo: false` is set")]
     NotRoot,
     /// sudo wants a password.
-    #[error("sudo wants a password")]
+    #[error("sudo asks for a password")]
     SudoPassword,
     /// sudo wants a terminal.
-    #[error("sudo wants a terminal (requiretty)")]
+    #[error("sudo requires a terminal (requiretty)")]
     SudoTerminal,
     /// sudo does not allow it.
     #[error("the user may not use sudo")]
     SudoRefused,
     /// There is no sudo.
-    #[error("the user is not root, and there is no sudo on the node")]
+    #[error("the user is not root, and sudo is not installed on the node")]
     SudoMissing,
     /// There is no agent for this processor.
-    #[error("no agent for processor {machine} (there are: {available})")]
+    #[error("no agent for processor {machine} (available: {available})")]
     Architecture {
         /// What `uname -m` says.
         machine: String,
@@ -107,7 +107,7 @@ pub enum Failure {
         available: String,
     },
     /// The agent cannot be executed where it lies.
-    #[error("{directory} does not allow programs to be executed")]
+    #[error("{directory} is on a file system mounted noexec")]
     NoExec {
         /// The agent's directory.
         directory: String,
@@ -127,7 +127,7 @@ pub enum Failure {
         cause: String,
     },
     /// What arrived is not what was sent.
-    #[error("the agent arrived damaged")]
+    #[error("the agent was damaged during the transfer")]
     Damaged,
     /// The login shell said too much before anything useful.
     #[error("the login shell printed more than {0} KiB before the first answer")]
@@ -141,7 +141,7 @@ pub enum Failure {
         said: String,
     },
     /// The login works and runs something else.
-    #[error("the login runs something else than it is told to; it says: {said}")]
+    #[error("the login shell ran another program instead of the command; output: {said}")]
     OtherProgram {
         /// What that printed, or how it ended.
         said: String,
@@ -154,22 +154,22 @@ pub enum Failure {
 fn and_said(said: &str) -> String {
     match said {
         "" => String::new(),
-        said => format!("; it says: {said}"),
+        said => format!("; output: {said}"),
     }
 }
 
 fn of(host: Option<&str>) -> String {
-    host.map_or_else(String::new, |host| format!(" of {host}"))
+    host.map_or_else(String::new, |host| format!(" for {host}"))
 }
 
 fn known_as(known: Option<&KnownKey>) -> String {
     known.map_or_else(String::new, |known| {
-        format!("; known is {} ({})", known.fingerprint, known.place)
+        format!("; expected: {} ({})", known.fingerprint, known.place)
     })
 }
 
 fn shown(fingerprint: Option<&str>) -> String {
-    fingerprint.map_or_else(String::new, |fingerprint| format!("; it shows {fingerprint}"))
+    fingerprint.map_or_else(String::new, |fingerprint| format!("; received: {fingerprint}"))
 }
 
 impl Failure {
@@ -212,19 +212,19 @@ impl TransportError {
             }
             Failure::Prepare(_) => "make the temporary directory (TMPDIR) writable".to_owned(),
             Failure::Descriptors => {
-                "every node takes four open files: allow more of them, in this shell (`ulimit -n`) or in /etc/security/limits.conf"
+                "every node needs four open files; raise the limit in this shell (`ulimit -n`) or in /etc/security/limits.conf"
                     .to_owned()
             }
             Failure::Setting { key, .. } => format!("correct `{key}` in cluster.yaml"),
             Failure::HostKeyUnknown { .. } => format!(
-                "compare what `ssh-keyscan {0} | ssh-keygen -lf -` says here with what `ssh-keygen -lf \
-                 /etc/ssh/ssh_host_ed25519_key.pub` says on the machine's console; if they agree: `ssh-keyscan {0} >> \
-                 ~/.ssh/known_hosts`, or pin the key as `hostKey` of node {node} in cluster.yaml",
+                "compare the output of `ssh-keyscan {0} | ssh-keygen -lf -` here with that of `ssh-keygen -lf \
+                 /etc/ssh/ssh_host_ed25519_key.pub` on the machine's console; if they are equal: `ssh-keyscan {0} >> \
+                 ~/.ssh/known_hosts`, or set `hostKey` of node {node} in cluster.yaml",
                 self.for_keyscan()
             ),
             Failure::HostKeyChanged { pinned: true, .. } => format!(
-                "if the machine was reinstalled, change `hostKey` of node {node} in cluster.yaml; if not, somebody may \
-                 be between you and it"
+                "if the machine was reinstalled, change `hostKey` of node {node} in cluster.yaml; if not, the connection \
+                 may be intercepted: stop here"
             ),
             Failure::HostKeyChanged {
                 pinned: false,
@@ -232,9 +232,9 @@ impl TransportError {
                 known,
                 ..
             } => format!(
-                "if you do not know why, somebody may be between you and it: do not go on. If the machine was \
-                 reinstalled: `ssh-keygen {}-R {}`, then `ssh {}` once by hand, and compare the fingerprint with what \
-                 `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the machine's console",
+                "if you do not know why the key changed, the connection may be intercepted: stop here. If the machine was \
+                 reinstalled: `ssh-keygen {}-R {}`, then `ssh {}` once by hand, and compare the fingerprint with the output of \
+                 `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's console",
                 known
                     .as_ref()
                     .and_then(KnownKey::file)
@@ -260,25 +260,25 @@ impl TransportError {
             Failure::Refused => {
                 format!("start the SSH server on {node}, or set `port` of the node in cluster.yaml")
             }
-            Failure::NoAnswer(_) => format!("check that {node} is up, its address and the firewalls between"),
+            Failure::NoAnswer(_) => format!("check that {node} is up, that its address is right, and that no firewall blocks its SSH port"),
             Failure::ClosedEarly => {
-                "see the SSH server's log; MaxStartups may be too low for the number of connections at once"
+                "read the SSH server's log on the node; MaxStartups may be too low for the number of connections at once"
                     .to_owned()
             }
             Failure::NotRoot => "log in as root, or remove `sudo: false`".to_owned(),
             Failure::SudoPassword => {
                 format!(
-                    "kubewright never types passwords; on {node}, allow sudo without one: `echo '{} ALL=(ALL) NOPASSWD: \
-                     ALL' > /etc/sudoers.d/kubewright` as root",
+                    "kubewright never types passwords; on {node}, allow sudo without one, as root: `echo '{} ALL=(ALL) \
+                     NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`",
                     self.user()
                 )
             }
             Failure::SudoTerminal => format!(
-                "on {node}: `echo 'Defaults:{} !requiretty' >> /etc/sudoers.d/kubewright` as root",
+                "on {node}, as root: `echo 'Defaults:{} !requiretty' >> /etc/sudoers.d/kubewright`",
                 self.user()
             ),
             Failure::SudoRefused => format!(
-                "on {node}: `echo '{} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/kubewright` as root, or log in as \
+                "on {node}, as root: `echo '{} ALL=(ALL) NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`; or log in as \
                  another user (`ssh.user`)",
                 self.user()
             ),
@@ -294,17 +294,17 @@ impl TransportError {
                 format!("remount the file system of {directory} without `noexec`")
             }
             Failure::Directory { directory } => {
-                format!("see that {directory} is a directory owned by root, on a writable file system")
+                format!("make {directory} a directory owned by root, on a writable file system")
             }
-            Failure::Write { directory, .. } => format!("free some space where {directory} is"),
+            Failure::Write { directory, .. } => format!("free space on the file system of {directory}"),
             Failure::Damaged => "run it again; if it repeats, suspect the node's memory or disk".to_owned(),
             Failure::Noise(_) | Failure::Silence { .. } => format!(
-                "see what `ssh {} true` prints; the shell's start files must not wait or print without end, and no other \
-                 command may be forced upon the login",
+                "look at what `ssh {} true` prints: the shell's start files must not wait or print without end, and the \
+                 login must not have a forced command",
                 self.by_hand()
             ),
             Failure::OtherProgram { .. } => format!(
-                "`ssh {} echo works` must print works: log in as another user (`ssh.user`), give the user an ordinary shell \
+                "`ssh {} echo works` must print `works`: log in as another user (`ssh.user`), give the user an ordinary shell \
                  (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in \
                  sshd_config) on {node}",
                 self.by_hand()

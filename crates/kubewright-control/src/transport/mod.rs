@@ -2,7 +2,7 @@
 //!
 //! A [`Transport`] knows one node and opens [`Channel`]s to a running agent there: two streams of bytes, and what is
 //! known about the other end when it is gone. It never interprets what is said (that is [`crate::node`]), never
-//! repeats an attempt (the caller knows whether a node is just booting) and never asks anybody anything: a password
+//! repeats an attempt (the caller knows whether a node is just booting) and never asks anything: a password
 //! prompt or an unknown host key is an error.
 
 mod agents;

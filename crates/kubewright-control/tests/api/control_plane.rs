@@ -228,7 +228,7 @@ fn run(programs: &Path, directory: &Path, program: &str, arguments: &[(&str, Str
         .unwrap()
 }
 
-/// Finds ports nobody listens on.
+/// Finds ports on which nothing listens.
 fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())

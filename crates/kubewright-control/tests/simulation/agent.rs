@@ -350,7 +350,7 @@ impl System for Agent {
         refused
     }
 
-    /// The disk is asked to keep something; in a run without a power cut nobody will ask it what.
+    /// The disk is asked to keep something; in a run without a power cut that does not matter.
     fn sync(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         self.alive()?;
         let state = self.world.state();

@@ -1,6 +1,6 @@
 //! What of a machine's files survives when its power is cut now.
 //!
-//! A disk owes nobody what it was not asked to keep: a file's content is safe as it was when the file was synced, names
+//! A disk need not keep what it was not asked to keep: a file's content is safe as it was when the file was synced, names
 //! in a directory as they were when the directory was. Safe is what was there when the run began and what other programs
 //! than the agent write; modes and owners are safe at once.
 

@@ -100,7 +100,7 @@ impl Machine {
             boots: 0,
             disk: RefCell::default(),
         };
-        // Owners are looked up by name; whoever runs the test is root on the machine.
+        // Owners are looked up by name; the user who runs the test is root on the machine.
         let owner = fs::metadata(machine.root.parent().unwrap_or(Path::new("/"))).unwrap();
         machine.put(
             "/etc/passwd",

@@ -101,7 +101,7 @@ fn main() -> ExitCode {
             .iter()
             .flat_map(|nodes| size::measure(&fixture, nodes.parse().expect(USAGE)))
             .collect(),
-        // Somebody looks for tests of another name.
+        // A filter selects tests of another name.
         [_] => return ExitCode::SUCCESS,
         _ => panic!("{USAGE}"),
     };

@@ -11,7 +11,7 @@ use super::fixture::Fixture;
 use super::run::{Ended, Operation, run};
 use super::world::World;
 
-/// An argument of the API servers, as somebody adds it to cluster.yaml.
+/// An argument of the API servers, as a user adds it to cluster.yaml.
 const CHANGED: &str = "  components: { kube-apiserver: { extraArgs: { event-ttl: 2h } } }\n";
 
 /// An operation, and where it begins.
@@ -105,7 +105,7 @@ impl Prepared {
         format!("{control_planes} control planes and {workers} workers")
     }
 
-    /// A blank or built world of its own, for somebody who interrupts it more than once.
+    /// A blank or built world of its own, to interrupt it more than once.
     pub(crate) fn world(&self) -> Arc<World> {
         self.origin.fork()
     }
@@ -158,7 +158,7 @@ impl Prepared {
         wrong.extend(end::judge(&state, &found));
         let mut differences = end::differences(&self.goal, &found);
         if operation == Operation::Reset {
-            // What the kernel was told is forgotten by a reboot, and left as it is without one.
+            // Kernel settings are forgotten by a reboot, and left as it is without one.
             differences.retain(|line| !line.contains(" sysctl "));
         }
         wrong.extend(differences);

@@ -1,4 +1,4 @@
-//! An apply that finds nothing to do, on clusters of a size nobody has at hand: how long it takes and what its controller
+//! An apply that finds nothing to do, on clusters larger than any lab: how long it takes and what its controller
 //! needs for itself.
 //!
 //! This process is the machines and their agents. The controller is a process of its own, which reaches every node as it

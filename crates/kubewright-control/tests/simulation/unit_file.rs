@@ -63,7 +63,7 @@ impl UnitFile {
         file
     }
 
-    /// The files the process is told of on its command line, and its program.
+    /// The files on the process's command line, and its program.
     pub(crate) fn named_files(&self) -> Vec<String> {
         let words = self.start.iter().flat_map(|command| &command.words);
         words

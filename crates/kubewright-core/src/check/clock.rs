@@ -15,8 +15,7 @@ const CONTROLLER_MS: u64 = 4 * 60 * 1000;
 const AGREEMENT_MS: u64 = 60 * 1000;
 
 const FIX: &str = "timedatectl set-ntp true (with chrony: chronyc makestep), then check again";
-const FIX_WITHOUT_SERVICE: &str =
-    "no time service keeps it: install chrony or systemd-timesyncd, then: timedatectl set-ntp true";
+const FIX_WITHOUT_SERVICE: &str = "install chrony or systemd-timesyncd, then: timedatectl set-ntp true";
 
 /// A node and its clock.
 struct Reading<'a> {
@@ -100,7 +99,7 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
             found.warning(
                 Kind::TimeNotSynchronized,
                 subject.name(),
-                "no time service keeps the clock",
+                "no time service synchronizes the clock",
                 "install chrony or systemd-timesyncd, then: timedatectl set-ntp true",
             );
         }
@@ -121,11 +120,11 @@ fn controller(wrong: &[&Reading], found: &mut Found) {
         Severity::Error,
         None,
         format!(
-            "this computer's clock is {} {} all nodes'",
+            "your workstation's clock is {} {} that of all nodes",
             duration(nearest.seems_off()),
             direction(-nearest.offset)
         ),
-        "set this computer's clock; the nodes agree with each other",
+        "set your workstation's clock; the nodes agree with each other",
     );
 }
 
@@ -134,7 +133,7 @@ fn off(reading: &Reading, found: &mut Found) {
         Kind::ClockOffset,
         reading.node,
         format!(
-            "the clock is {} {} this computer's; certificates made here would not be accepted there",
+            "the clock is {} {} that of your workstation; certificates issued now would not be accepted there",
             duration(reading.seems_off()),
             direction(reading.offset),
         ),
@@ -142,7 +141,7 @@ fn off(reading: &Reading, found: &mut Found) {
     );
 }
 
-/// Every pair of control planes; the one that is farther from the middle is told.
+/// Every pair of control planes; the one that is farther from the middle is reported.
 fn control_planes(readings: &[&Reading], found: &mut Found) {
     let planes: Vec<&Reading> = readings
         .iter()
@@ -157,7 +156,7 @@ fn control_planes(readings: &[&Reading], found: &mut Found) {
             continue;
         };
         let apart = reading.apart(farthest);
-        // At least a quarter of the difference is this one's: with clocks on both sides of the middle all are told.
+        // At least a quarter of the difference is this one's: with clocks on both sides of the middle all are reported.
         let is_culprit = 2 * (2 * reading.offset - twice_median).unsigned_abs() >= u128::from(apart);
         if apart <= CONTROL_PLANES_WARNING_MS || !is_culprit {
             continue;
@@ -172,7 +171,7 @@ fn control_planes(readings: &[&Reading], found: &mut Found) {
             severity,
             Some(reading.node),
             format!(
-                "the clock is {} {} that of {}; etcd and leader leases want control planes within {}",
+                "the clock is {} {} that of {}; etcd and leader leases need control planes within {}",
                 duration(reading.seems_apart(farthest)),
                 direction(reading.offset - farthest.offset),
                 farthest.node,

@@ -95,7 +95,7 @@ fn judge_volume(subject: &Subject, volume: &Volume, found: &mut Found) {
             subject.name(),
             format!("{mount} is mounted read-only; kubewright writes to {uses}"),
             format!(
-                "see why (dmesg), then: mount -o remount,rw {}",
+                "read dmesg for the reason, then: mount -o remount,rw {}",
                 word(&disk.mount, "MOUNTPOINT")
             ),
         );
@@ -112,11 +112,11 @@ fn judge_volume(subject: &Subject, volume: &Volume, found: &mut Found) {
             Kind::NoExec,
             subject.name(),
             format!(
-                "{mount} is mounted noexec; the programs in {} cannot be run there",
+                "{mount} is mounted noexec; the binaries in {} cannot be run there",
                 list(&programs)
             ),
             format!(
-                "mount -o remount,exec {}, and take noexec out of its line in /etc/fstab",
+                "mount -o remount,exec {}, and remove noexec from its line in /etc/fstab",
                 word(&disk.mount, "MOUNTPOINT")
             ),
         );
@@ -127,7 +127,7 @@ fn judge_volume(subject: &Subject, volume: &Volume, found: &mut Found) {
             subject.name(),
             format!("{mount} has {inodes} free inodes, {LEAST_INODES} are needed for {uses}"),
             format!(
-                "remove files; du --inodes -xS {} | sort -n tells where they are",
+                "remove files; du --inodes -xS {} | sort -n shows where they are",
                 word(&disk.mount, "MOUNTPOINT")
             ),
         );
@@ -145,7 +145,7 @@ fn judge_volume(subject: &Subject, volume: &Volume, found: &mut Found) {
             Kind::DiskSpace,
             subject.name(),
             format!(
-                "{mount} has {room} free; kubewright fills {} of it ({uses}), little is left for your images and data",
+                "{mount} has {room} free; kubewright needs {} of it ({uses}), which leaves little for your images and data",
                 bytes(*need)
             ),
             format!("free space on {place}, or mount a larger file system at one of these directories"),
@@ -182,7 +182,7 @@ fn judge_eviction(subject: &Subject, volume: &Volume, limits: &Limits, found: &m
         Kind::DiskSpace,
         subject.name(),
         format!(
-            "{mount} {when} {} free of {}; below {} ({}) for {directory} the kubelet evicts pods",
+            "{mount} {when} {} of {} free; the kubelet evicts pods below {} ({}) for {directory}",
             bytes(left),
             bytes(disk.total_bytes),
             limit.text(),

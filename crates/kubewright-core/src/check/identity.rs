@@ -106,7 +106,7 @@ fn cluster_ids(look: &Look, found: &mut Found) {
                     shown(id.get(..12).unwrap_or(id)),
                     super::text::names(&strangers)
                 ),
-                "find out which nodes are the cluster's; correct the addresses of the others in cluster.yaml",
+                "find out which nodes belong to this cluster; correct the addresses of the others in cluster.yaml",
             );
         }
     }
@@ -149,7 +149,8 @@ fn authorities(look: &Look, found: &mut Found) {
                     node,
                     format!("{} differs from that of {}", shown(path), super::text::names(&strangers)),
                     format!(
-                        "compare: openssl x509 -noout -fingerprint -in {}; do not apply before you know whose it is",
+                        "find out which node does not belong to this cluster (openssl x509 -noout -fingerprint -in {}); do not apply \
+                         before that",
                         super::text::word(path, "FILE")
                     ),
                 );
@@ -163,9 +164,10 @@ fn member(look: &Look, subject: &Subject, found: &mut Found) {
         found.error(
             Kind::MemberWithoutData,
             subject.name(),
-            "no etcd data, but the cluster was bootstrapped before: a second bootstrap would split it",
+            "no etcd data, but the cluster exists: a second bootstrap would split it",
             format!(
-                "restore /var/lib/etcd of {0}, or take {0} out of cluster.yaml",
+                "if the old disk is readable, put its /var/lib/etcd back on {0} (never an older copy); otherwise keep {0} in \
+                 cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one",
                 subject.name()
             ),
         );
@@ -225,16 +227,14 @@ fn remover(of: &str) -> &'static str {
             "systemctl disable --now kubelet.service, remove the kubelet's package or unit file, and move its files away"
         }
         "another etcd" => {
-            "systemctl disable --now etcd.service, and move its unit file and /var/lib/etcd away if you need them no more"
+            "systemctl disable --now etcd.service, and move its unit file and /var/lib/etcd away"
         }
-        "another network plug-in" => {
-            "move the files away; the kubelet would take the first of them for the cluster's"
-        }
+        "another network plug-in" => "move the files away; the kubelet would use the first of them",
         "another pod network" => {
-            "remove what made these interfaces, then reboot the node or delete each: ip link delete NAME"
+            "remove the software that created these interfaces, then reboot the node or delete each: ip link delete NAME"
         }
         "another cluster's packet filter" => {
-            "remove what made these rules, then reboot the node: nobody restores them"
+            "remove the software that created these rules, then reboot the node to clear them"
         }
         "k3s" => "run /usr/local/bin/k3s-uninstall.sh (on agents: k3s-agent-uninstall.sh)",
         "rke2" => "run /usr/local/bin/rke2-uninstall.sh",
@@ -246,7 +246,7 @@ fn remover(of: &str) -> &'static str {
         }
         "another containerd" => "systemctl disable --now containerd.service, and remove its package",
         "CRI-O" => "systemctl disable --now crio.service, and remove its package",
-        _ => "remove it with what installed it; kubewright neither adopts nor deletes it",
+        _ => "remove it with the tool that installed it; kubewright neither adopts nor deletes it",
     }
 }
 
@@ -256,7 +256,7 @@ fn unfinished(subject: &Subject, found: &mut Found) {
             Kind::UnfinishedRun,
             subject.name(),
             format!("run {} did not finish", shown(run)),
-            "kubewright apply goes on where it stopped",
+            "kubewright apply continues where it stopped",
         );
     }
 }

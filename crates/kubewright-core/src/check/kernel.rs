@@ -56,13 +56,13 @@ fn modules(cluster: &Cluster, subject: &Subject, found: &mut Found) {
                      next boot"
                 ),
                 format!(
-                    "have it loaded before that is set: echo {name} >> /etc/modules-load.d/kubernetes.conf, then reboot"
+                    "load it at boot, before that is set: echo {name} >> /etc/modules-load.d/kubernetes.conf, then reboot"
                 ),
             ),
             ModuleState::Blocked { by } => found.error(
                 Kind::KernelModule,
                 subject.name(),
-                format!("{name} (for {user}) cannot be loaded: {} says so", shown(by)),
+                format!("{name} (for {user}) cannot be loaded: {} blocks it", shown(by)),
                 format!(
                     "remove the line that begins with `install {name}` from {}",
                     word(by, "that file")
@@ -72,7 +72,7 @@ fn modules(cluster: &Cluster, subject: &Subject, found: &mut Found) {
                 Kind::KernelModule,
                 subject.name(),
                 format!("{name} (for {user}) is not loaded, and a container cannot load it"),
-                format!("on the computer that runs the container: modprobe {name}"),
+                format!("on the host of the container: modprobe {name}"),
             ),
         }
     }
@@ -90,7 +90,7 @@ fn modules(cluster: &Cluster, subject: &Subject, found: &mut Found) {
             Kind::KernelModule,
             subject.name(),
             format!(
-                "{} cannot be loaded: the modules of the running kernel {release} are gone, there are those of {}",
+                "{} cannot be loaded: the modules of the running kernel {release} are gone; those of {} are installed",
                 list(names),
                 shown(other)
             ),
@@ -105,10 +105,14 @@ fn packages(subject: &Subject) -> String {
     match subject.facts.os_id.as_str() {
         "ubuntu" => format!("apt-get install linux-modules-extra-{release}, or boot a kernel that has it"),
         "rhel" | "centos" | "rocky" | "almalinux" | "fedora" | "ol" => {
-            format!("dnf install kernel-modules-{release} kernel-modules-extra-{release}, or boot a kernel that has it")
+            format!(
+                "dnf install kernel-modules-{release} kernel-modules-extra-{release}, or boot a kernel that has it"
+            )
         }
-        _ => "install the package with the rest of the kernel's modules, or boot the distribution's ordinary kernel"
-            .to_owned(),
+        _ => {
+            "install the package with the kernel's extra modules, or boot the distribution's standard kernel"
+                .to_owned()
+        }
     }
 }
 
@@ -122,18 +126,18 @@ fn settings(cluster: &Cluster, subject: &Subject, found: &mut Found) {
             None => found.error(
                 Kind::KernelSetting,
                 subject.name(),
-                format!("this kernel has no setting {key}"),
-                "use the distribution's ordinary kernel",
+                format!("this kernel has no sysctl {key}"),
+                "use the distribution's standard kernel",
             ),
             Some(value) if value != wanted && !setting.writable => found.error(
                 Kind::KernelSetting,
                 subject.name(),
                 format!(
-                    "{key} is {}, has to be {wanted}, and cannot be changed here",
+                    "{key} is {}, must be {wanted}, and cannot be changed here",
                     shown(value)
                 ),
                 match subject.facts.container {
-                    Some(_) => format!("on the computer that runs the container: sysctl -w {key}={wanted}"),
+                    Some(_) => format!("on the host of the container: sysctl -w {key}={wanted}"),
                     None => "find out what makes /proc/sys read-only".to_owned(),
                 },
             ),
@@ -164,7 +168,7 @@ fn settings(cluster: &Cluster, subject: &Subject, found: &mut Found) {
                 Kind::KernelSettingUndone,
                 subject.name(),
                 format!(
-                    "{} sets {key} = {} after kubewright's file: from the next boot on {harm}",
+                    "{} sets {key} = {} after kubewright's file: after the next boot, {harm}",
                     shown(&later.path),
                     shown(&later.value)
                 ),

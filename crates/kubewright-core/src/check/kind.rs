@@ -12,9 +12,9 @@ kinds! {
     }
     /// No connection with the node was possible.
     NodeUnreachable = "node-unreachable":
-        "Error. The node does not answer over SSH as it should: no connection, an unknown or changed host key, a refused \
-         login, no root rights, or no place for the agent. Nothing else is known about the node then.";
-        "What the message names; kubewright never types passwords and never accepts a host key by itself.";
+        "Error. kubewright cannot work on the node over SSH: no connection, an unknown or changed host key, a refused login, \
+         no root rights, or no directory for the agent. The node is not checked further.";
+        "Fix what the message names. kubewright never types passwords and never accepts a host key by itself.";
     /// Set up for another cluster.
     OtherCluster = "other-cluster":
         "Error. `/etc/kubernetes/kubewright.json` on the node names another cluster, or a cluster of the same name with \
@@ -22,92 +22,91 @@ kinds! {
         "Correct the node's `address`, or run `kubewright reset` with the cluster.yaml of the cluster it belongs to.";
     /// Set up under another name.
     OtherNode = "other-node":
-        "Error. The node was set up under another name of this cluster: addresses in cluster.yaml were exchanged, or it \
+        "Error. The node was set up under another name in this cluster: addresses in cluster.yaml were swapped, or the node \
          was renamed. Also rule `node-identity`.";
-        "Give it its old `name`, or correct its `address`.";
+        "Restore its old `name`, or correct its `address`.";
     /// One machine, or two clones.
     DuplicateMachineId = "duplicate-machine-id":
-        "Error. Two nodes have the same `/etc/machine-id`: two addresses of one machine, or clones of an image that was \
-         not made generic. Also rule `node-identity`.";
+        "Error. Two nodes have the same `/etc/machine-id`: two addresses of one machine, or clones of an image that \
+         contains one. Also rule `node-identity`.";
         "Correct the addresses, or on the clone: `rm -f /etc/machine-id /var/lib/dbus/machine-id && \
          systemd-machine-id-setup && reboot`.";
     /// Two nodes call themselves the same.
     DuplicateHostname = "duplicate-hostname":
-        "Error. Two nodes have the same host name: a sign of a cloned image, and their logs and metrics cannot be told \
-         apart. It need not be the name in cluster.yaml.";
+        "Error. Two nodes have the same host name: typical of a cloned image, and their logs and metrics cannot be told \
+         apart. The host name need not be the name in cluster.yaml.";
         "`hostnamectl set-hostname NAME` on one of them.";
     /// One node has the address of another.
     DuplicateAddress = "duplicate-address":
-        "Error. A node has, on an interface that is not the pod network's, the `address` of another node: packets reach \
-         whichever answers first.";
+        "Error. An interface of a node has the `address` of another node: packets reach the one that answers first. \
+         Interfaces of the pod network are ignored.";
         "Give it an address of its own, or correct the addresses.";
     /// Two network cards with one hardware address.
     DuplicateMac = "duplicate-mac":
-        "Error. The interfaces with the addresses of two nodes have the same hardware address and are on the same network, \
-         as clones are: each receives the other's packets.";
-        "Give the clone's network card another address in the hypervisor.";
+        "Error. Two nodes on the same network have the same MAC address (typical of cloned VMs): each receives the \
+         other's packets.";
+        "Give the clone's network card another MAC address in the hypervisor.";
     /// Two machines with one number in the firmware.
     DuplicateProductUuid = "duplicate-product-uuid":
-        "Warning. Two machines have the same SMBIOS product UUID, as clones have; drivers for storage and clouds know \
-         machines by it. Placeholders of firmware without a number are ignored, and containers, which see that of their \
-         computer. No error, because nothing that kubewright installs depends on it and not all firmware lets it be changed.";
+        "Warning. Two machines have the same SMBIOS product UUID (typical of cloned VMs). Some CSI drivers and cloud \
+         controllers identify machines by it. kubewright itself does not use it. Placeholder UUIDs and containers are \
+         ignored.";
         "Give the clone a UUID of its own in the hypervisor.";
     /// Different authorities inside one cluster.
     AuthorityMismatch = "authority-mismatch":
-        "Error. Nodes of this cluster hold different certificates of the same authority, so that they cannot trust each \
-         other.";
-        "Find out which node is the stranger (`openssl x509 -noout -fingerprint -in FILE`); do not apply before that.";
+        "Error. Nodes of this cluster have different certificates of the same CA, so they do not trust each other.";
+        "Find out which node does not belong to this cluster (`openssl x509 -noout -fingerprint -in FILE`). Do not apply \
+         before that.";
     /// A bootstrapped cluster has a control plane without data.
     MemberWithoutData = "member-without-data":
-        "Error. The cluster was bootstrapped before, but a control plane has no etcd data. Also rule \
-         `remove-before-add`.";
-        "Restore its `/var/lib/etcd`, or take the node out of cluster.yaml.";
+        "Error. The cluster exists, but a control plane has no etcd data. Also rule `remove-before-add`.";
+        "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise keep the node in \
+         cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one.";
     /// In the way, and not kubewright's to remove.
     Blocked = "blocked":
-        "Error. Something on the node is where kubewright needs a directory, and it is not one; links are not followed. \
-         What is where a file belongs is known to `plan` only: rule `nothing-lost`.";
+        "Error. A file or symbolic link is where kubewright needs a directory; links are not followed. The opposite (a \
+         directory where a file belongs) is found by `plan`: rule `nothing-lost`.";
         "Move it away on the node.";
     /// Traces of another installer.
     Leftovers = "leftovers":
-        "Error. Traces of another installer or container runtime (kubeadm, k3s, docker, …) that would fight with \
-         kubewright over the same files and ports: its files and units, what a kubelet keeps, interfaces of a pod network, \
-         and packet filter rules for services. Nothing is adopted or removed by itself.";
-        "Remove it with its own uninstaller.";
+        "Error. Traces of another installer or container runtime (kubeadm, k3s, docker, …) that uses the same files and \
+         ports: files, units, kubelet data, pod network interfaces, packet filter rules for services. kubewright neither \
+         adopts nor removes them.";
+        "Remove them with the uninstaller of that software.";
     /// A run was interrupted.
     UnfinishedRun = "unfinished-run":
         "Warning. An earlier run of kubewright did not finish on this node.";
-        "`kubewright apply` goes on where it stopped.";
+        "`kubewright apply` continues where it stopped; `kubewright undo --node NAME` rolls it back.";
     /// No artifacts for the processor.
     Architecture = "architecture":
-        "Error. The processor is neither amd64 nor arm64, the two that the catalogue has programs for.";
+        "Error. The processor is neither amd64 nor arm64, the two supported ones.";
         "Use another machine.";
     /// No systemd, or too old a one.
     Systemd = "systemd":
-        "Error. systemd does not run or is older than 244: `Type=exec` needs 240, and runc's cgroup v2 support needs 244 \
-         to give pods the cpuset controller.";
+        "Error. systemd does not run or is older than 244: `Type=exec` needs 240, and runc with cgroup v2 needs 244 for \
+         the cpuset controller.";
         "Upgrade the operating system.";
     /// The kernel is too old.
     Kernel = "kernel":
-        "Error. Linux is older than 5.4, the oldest that Kubernetes 1.36 supports (kubeadm's system validators), or \
+        "Error. Linux is older than 5.4, the oldest kernel that Kubernetes supports (kubeadm's system validators), or \
          older than 5.13 with `network.proxy: nftables` (kube-proxy refuses it). Warning: older than 5.10 with \
-         cgroup v2, which upstream recommends.";
-        "Upgrade the kernel, or for nftables: `network.proxy: iptables`.";
+         cgroup v2 (upstream's recommendation).";
+        "Upgrade the kernel. If only nftables needs it, `network.proxy: iptables` is the alternative.";
     /// The kernel cannot do something.
     KernelModule = "kernel-module":
-        "Error. The kernel lacks something it can have as a module: overlay, br_netfilter (with flannel and `bridge`), \
-         nf_conntrack (kube-proxy), nf_tables (with `proxy: nftables`), vxlan (flannel). It is neither loaded nor built in, \
-         and cannot be loaded: there is no such module, those of the running kernel were replaced by an upgrade, \
-         `kernel.modules_disabled` is 1, modprobe's configuration has an `install` line against it, or the node is a \
-         container.";
-        "What the message names: install the kernel's further modules, reboot, or remove what forbids it.";
+        "Error. A needed kernel module is neither built in nor loaded, and cannot be loaded: overlay, br_netfilter (flannel and \
+         `bridge`), nf_conntrack (kube-proxy), nf_tables (`proxy: nftables`), vxlan (flannel). Possible reasons: the \
+         module is not installed, an upgrade replaced the modules of the running kernel, `kernel.modules_disabled` is 1, \
+         modprobe's configuration has an `install` line for it, or the node is a container.";
+        "Follow the message: install the kernel's extra modules, reboot, or remove what blocks it.";
     /// A kernel setting cannot be set.
     KernelSetting = "kernel-setting":
-        "Error. A kernel setting that kubewright has to set is missing, or differs and cannot be written, as in an \
-         unprivileged container.";
-        "Use the distribution's ordinary kernel, or set it where the container runs.";
+        "Error. A sysctl that kubewright sets does not exist, or differs and cannot be written (for example in an \
+         unprivileged container).";
+        "Use the distribution's standard kernel, or set it on the host of the container.";
     /// A kernel setting will not last.
     KernelSettingUndone = "kernel-setting-undone":
-        "Error. A file in a sysctl.d directory whose name sorts after `99-kubewright.conf` gives one of these settings \
+        "Error. A file in a sysctl.d directory whose name sorts after `99-kubewright.conf` sets one of these sysctls to \
          another value: the node works until it is rebooted.";
         "Remove that line.";
     /// nft is too old.
@@ -121,12 +120,12 @@ kinds! {
         "Boot with `systemd.unified_cgroup_hierarchy=1` on the kernel's command line.";
     /// A needed cgroup controller is off.
     CgroupControllers = "cgroup-controllers":
-        "Error. One of the cgroup controllers cpu, cpuset, memory, pids is not usable (kubeadm's system validators).";
+        "Error. One of the cgroup controllers cpu, cpuset, memory, pids is not available (kubeadm's system validators).";
         "Enable it on the kernel's command line, such as `cgroup_enable=memory`.";
     /// Too little memory.
     Memory = "memory":
-        "Error. Less than 1700 MiB on a control plane (kubeadm's limit) or 700 MiB on a worker, where the system, containerd \
-         and the kubelet alone leave nothing for pods.";
+        "Error. Less than 1700 MiB on a control plane (kubeadm's limit) or 700 MiB on a worker (the system, containerd and \
+         the kubelet leave nothing for pods).";
         "Give the machine more memory.";
     /// Too few processors.
     Processors = "processors":
@@ -139,77 +138,77 @@ kinds! {
     /// Swap comes back.
     SwapReturns = "swap-returns":
         "Error. A unit that does not come from /etc/fstab turns swap on at each boot (zram, a service with a swap file, a \
-         partition that systemd finds by itself): the kubelet starts until the node is rebooted. Not with \
+         partition that systemd discovers): the kubelet runs until the next reboot. Not checked with \
          `components.kubelet.extraConfig.failSwapOn: false`.";
         "`systemctl mask --now UNIT`.";
     /// No room.
     DiskSpace = "disk-space":
-        "Error. A file system has less room than kubewright fills (1 GiB each for programs, images and etcd, 256 MiB for \
-         the kubelet, 64 MiB elsewhere; a quarter on a node that is set up already; needs add up where directories \
-         share a file system), or would then be below the kubelet's eviction limit (10 % for /var/lib/kubelet, 15 % for \
-         /var/lib/containerd, or `evictionHard` of `components.kubelet.extraConfig`). Warning: below three times the \
-         need, which fills with the first images of your own.";
+        "Error. A file system has less free space than kubewright needs: 1 GiB each for binaries, images and etcd, 256 MiB for \
+         the kubelet, 64 MiB elsewhere; a quarter of that on a node that is set up already; added up where directories \
+         share a file system. Also an error: free space would then be below the kubelet's eviction limit (10 % for \
+         /var/lib/kubelet, 15 % for /var/lib/containerd, or `evictionHard` of `components.kubelet.extraConfig`). \
+         Warning: less than three times the need.";
         "Free space, or mount a larger file system there.";
     /// No inodes.
     Inodes = "inodes":
-        "Error. Fewer than 10000 free inodes on a file system that is written: one ordinary image has as many files.";
-        "Remove files (`df -i` and `du --inodes` tell where they are), or make the file system again with more inodes.";
+        "Error. Fewer than 10000 free inodes on a file system that kubewright writes to: one ordinary image has as many files.";
+        "Remove files (`df -i` and `du --inodes` show where they are), or re-create the file system with more inodes.";
     /// Not writable.
     ReadOnly = "read-only":
-        "Error. A file system kubewright writes to is mounted read-only; after a disk error the kernel does that too.";
-        "Read `dmesg`, then `mount -o remount,rw` it.";
+        "Error. A file system that kubewright writes to is mounted read-only. The kernel also does this after a disk error.";
+        "Read `dmesg`, then remount it: `mount -o remount,rw MOUNTPOINT`.";
     /// Programs cannot be run.
     NoExec = "no-exec":
         "Error. /usr/local/bin, /usr/local/lib or /opt/cni/bin is on a file system mounted `noexec`. `noexec` on /tmp, \
          /run or /var does no harm, except on /var/lib/kubewright (`node-unreachable`).";
-        "`mount -o remount,exec`, and the line in /etc/fstab.";
+        "`mount -o remount,exec MOUNTPOINT`, and remove `noexec` from its line in /etc/fstab.";
     /// An attribute keeps a path from being changed.
     Immutable = "immutable":
-        "Error. A directory kubewright writes into, one of its files, or a file of the system it has to change (/etc/passwd \
-         and its like for users that are missing, /etc/fstab for swap) has the immutable or append-only attribute.";
+        "Error. A directory that kubewright writes to, one of its files, or a system file that it has to change (/etc/passwd, \
+         /etc/group and their shadow files for missing users, /etc/fstab for swap) has the immutable or append-only \
+         attribute.";
         "`chattr -i PATH` or `chattr -a PATH`.";
     /// A port is taken.
     PortInUse = "port-in-use":
-        "Error. Something that is not kubewright's listens on a TCP port a component needs.";
-        "Stop it.";
+        "Error. Another process listens on a TCP port that a component needs.";
+        "Stop that process, or move it to another port.";
     /// Nodes cannot connect.
     UnreachablePort = "unreachable-port":
-        "Error. A node cannot open a TCP connection to a port of another node that it will need; what listens there is \
-         the component or, before it exists, the agent for the length of the check. Warning: for connections only \
-         metrics need.";
+        "Error. A node cannot open a TCP connection to a port of another node that it will need. The component listens there \
+         or, before it exists, the agent during the check. Warning: only metrics need the connection.";
         "Open the port in the firewall between the nodes.";
     /// The address is not the node's.
     AddressNotOnNode = "address-not-on-node":
-        "Error. No interface of the node has the `address` of cluster.yaml, which etcd, the API server and the kubelet \
-         bind to; typical of machines behind address translation.";
+        "Error. No interface of the node has the `address` from cluster.yaml, which etcd, the API server and the kubelet \
+         bind to. Typical of machines behind NAT.";
         "Use an address of the machine itself, and let ssh_config (`HostName`, `ProxyJump`) say how to reach it.";
     /// An interface is inside a range of the cluster.
     AddressInRange = "address-in-range":
-        "Error. An interface of the node, which is not the pod network's, has an address inside `network.podCidr` or \
-         `network.serviceCidr`; its traffic would be taken for the cluster's.";
+        "Error. An interface of the node has an address inside `network.podCidr` or `network.serviceCidr`: its traffic would \
+         be treated as cluster traffic. Interfaces of the pod network are ignored.";
         "Choose another range before the first apply, or another address for the interface.";
     /// No default route.
     NoDefaultRoute = "no-default-route":
-        "Error. The node has no default route. Connections of the node itself to service addresses (API server to \
-         webhooks and metrics) are routed before they are translated, and fail at once.";
-        "Add one; on an isolated network it may lead nowhere: `ip route add default dev INTERFACE metric 9999`.";
+        "Error. The node has no default route. Connections from the node to service addresses (API server to webhooks and \
+         metrics) are routed before kube-proxy translates them, and fail at once.";
+        "Add one. On an isolated network it need not lead anywhere: `ip route add default dev INTERFACE metric 9999`.";
     /// Clocks differ.
     ClockOffset = "clock-offset":
-        "Error. Clocks of control planes are more than 1 s apart (etcd and leader leases), or a clock is more than 4 min \
-         off this computer's (certificates are valid from 5 min before they are made). Warning: control planes more \
-         than 0.2 s, workers more than 1 s. Measured by round trip; only what exceeds its uncertainty counts.";
+        "Error. Clocks of control planes are more than 1 s apart (etcd and leader leases), or a clock differs by more than 4 min \
+         from your workstation's (certificates are valid from 5 min before they are issued). Warning: control planes \
+         more than 0.2 s apart, workers more than 1 s. The measuring error of the round trip is subtracted.";
         "`timedatectl set-ntp true`; with chrony also `chronyc makestep`.";
     /// Nobody keeps the clock.
     TimeNotSynchronized = "time-not-synchronized":
-        "Warning. No time service keeps the node's clock, so that it will drift until it becomes `clock-offset`.";
+        "Warning. No time service synchronizes the node's clock, so it will drift until it becomes `clock-offset`.";
         "Install chrony or systemd-timesyncd, then `timedatectl set-ntp true`.";
     /// A program is missing.
     MissingCommand = "missing-command":
-        "Error. A program that kubewright or a component calls on the node is not installed.";
-        "Install the package with the system's package manager.";
+        "Error. A program that kubewright or a component runs on the node is not installed.";
+        "Install its package; the message names it.";
     /// SELinux enforces.
     Selinux = "selinux":
-        "Warning. SELinux is enforcing; kubewright installs no policy for its units, so a denial may stop one.";
+        "Warning. SELinux is enforcing. kubewright installs no policy for its units, so SELinux may stop one of them.";
         "If a unit is denied (`ausearch -m avc`): install container-selinux, or `setenforce 0` and `SELINUX=permissive` \
          in /etc/selinux/config.";
 }

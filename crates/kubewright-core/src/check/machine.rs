@@ -47,7 +47,7 @@ fn architecture(subject: &Subject, found: &mut Found) {
         Kind::Architecture,
         subject.name(),
         format!(
-            "the processor is {}; there are programs for amd64 and arm64",
+            "the processor is {}; supported are amd64 and arm64",
             shown(architecture)
         ),
         "use another machine for this node",
@@ -57,7 +57,9 @@ fn architecture(subject: &Subject, found: &mut Found) {
 fn systemd(subject: &Subject, found: &mut Found) {
     let message = match subject.facts.systemd {
         0 => "systemd does not run".to_owned(),
-        version if version < OLDEST_SYSTEMD => format!("systemd is {version}, {OLDEST_SYSTEMD} is needed"),
+        version if version < OLDEST_SYSTEMD => {
+            format!("systemd is {version}; {OLDEST_SYSTEMD} or newer is needed")
+        }
         _ => return,
     };
     let system = match subject.facts.os_name.as_str() {
@@ -116,7 +118,7 @@ fn control_groups(cluster: &Cluster, subject: &Subject, found: &mut Found) {
             found.warning(
                 Kind::CgroupV1,
                 subject.name(),
-                "the node uses cgroup v1, which Kubernetes and containerd are about to drop",
+                "the node uses cgroup v1, which Kubernetes and containerd will drop",
                 "boot it with systemd.unified_cgroup_hierarchy=1 on the kernel's command line when you can",
             );
         } else {
@@ -149,7 +151,7 @@ fn control_groups(cluster: &Cluster, subject: &Subject, found: &mut Found) {
     found.error(
         Kind::CgroupControllers,
         subject.name(),
-        format!("cgroup controllers are not usable: {}", list(&missing)),
+        format!("cgroup controllers are not available: {}", list(&missing)),
         format!(
             "add {} to the kernel's command line and reboot the node",
             options.join(" ")
@@ -205,7 +207,7 @@ fn swap(subject: &Subject, found: &mut Found) {
             Kind::SwapOn,
             subject.name(),
             format!("swap is on ({}), and a container cannot turn it off", list(areas)),
-            "on the computer that runs the container: swapoff --all, and take swap out of its /etc/fstab",
+            "on the host of the container: swapoff --all, and remove swap from its /etc/fstab",
         );
         return;
     }

@@ -39,8 +39,8 @@ fn address(subject: &Subject, found: &mut Found) {
         subject.name(),
         format!("no interface has {address}; the node has {}", list(own)),
         format!(
-            "set the node's address in cluster.yaml to one of its own that the other nodes reach, and if ssh needs \
-             another one, give `Host ADDRESS` a `HostName {address}` in ssh_config"
+            "set the node's address in cluster.yaml to one of its own that the other nodes reach; if ssh needs another \
+             one, add `Host ADDRESS` with `HostName {address}` to ssh_config"
         ),
     );
 }
@@ -92,10 +92,10 @@ fn default_route(subject: &Subject, found: &mut Found) {
     found.error(
         Kind::NoDefaultRoute,
         subject.name(),
-        "no default route; the node's own connections to service addresses fail at once without one",
+        "no default route: connections from the node to service addresses fail at once",
         format!(
-            "configure a gateway; on an isolated network it may lead nowhere: ip route add default dev {interface} \
-             metric 9999"
+            "configure a gateway; on an isolated network it need not lead anywhere: ip route add default dev \
+             {interface} metric 9999"
         ),
     );
 }

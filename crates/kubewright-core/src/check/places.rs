@@ -18,8 +18,8 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
 fn obstacles(subject: &Subject, found: &mut Found) {
     for Obstacle { path, what } in &subject.facts.obstacles {
         let message = match what {
-            ObstacleKind::Link => "a symbolic link is where a directory belongs; links are not followed",
-            ObstacleKind::NotADirectory => "something else is where a directory belongs",
+            ObstacleKind::Link => "it is a symbolic link, but has to be a directory; links are not followed",
+            ObstacleKind::NotADirectory => "it is not a directory, but has to be one",
             ObstacleKind::Immutable | ObstacleKind::AppendOnly => continue,
         };
         let place = word(path, "DIRECTORY");
@@ -29,8 +29,8 @@ fn obstacles(subject: &Subject, found: &mut Found) {
             format!("{}: {message}", shown(path)),
             match what {
                 ObstacleKind::Link => format!(
-                    "replace it by a directory; to keep the content elsewhere, mount that place there: mount --bind TARGET \
-                     {place}, and a line in /etc/fstab"
+                    "replace it with a directory; to keep the content elsewhere, bind-mount it: mount --bind TARGET {place}, and a \
+                     line in /etc/fstab"
                 ),
                 _ => "move it away on the node, then run the same command again".to_owned(),
             },
@@ -81,7 +81,7 @@ fn swap(cluster: &Cluster, subject: &Subject, found: &mut Found) {
         Kind::SwapReturns,
         subject.name(),
         format!(
-            "swap is turned on at each boot by {}; the kubelet does not start then",
+            "swap is turned on at each boot by {}; the kubelet does not start with swap",
             list(some.iter().map(|unit| shown(unit)))
         ),
         format!("systemctl mask --now {}", words.join(" ")),

@@ -156,7 +156,7 @@ fn taken(cluster: &Cluster, subject: &Subject, found: &mut Found) {
             Kind::PortInUse,
             subject.name(),
             format!(
-                "port {} ({}) is taken by {}",
+                "port {} ({}) is in use by {}",
                 port.number,
                 port.what,
                 owner(stranger)
@@ -185,7 +185,7 @@ fn is_process_of(component: &str, process: &str) -> bool {
 
 fn owner(listener: &Listener) -> String {
     match (listener.process.as_str(), listener.unit.as_str()) {
-        ("", "") => "a process that could not be found out".to_owned(),
+        ("", "") => "an unknown process".to_owned(),
         (process, "") => shown(process),
         ("", unit) => shown(unit),
         (process, unit) => format!("{} ({})", shown(process), shown(unit)),
@@ -261,7 +261,7 @@ fn unreachable(look: &Look, found: &mut Found) {
                 shown(cause)
             ),
             format!(
-                "let {addresses} connect to TCP {} of {} in the firewalls of the nodes and between them",
+                "allow TCP {} from {addresses} to {} in the firewalls of the nodes and between them",
                 list(&ports),
                 target.address
             ),

@@ -9,45 +9,48 @@ const HEAD: &str = "\
 
 `kubewright check` changes nothing. Every finding names the node, the cause and the fix; its id, in brackets at the
 end, does not change between releases. Errors end the command with exit code 3, and `apply` refuses to begin with one
-on machines that are not a cluster yet; warnings alone end it with 0. With `-o json` each finding is one object with
+on machines that are not part of a cluster yet; with warnings only it ends with 0. With `-o json` each finding is one object with
 `id`, `severity`, `node`, `message` and `fix`, inside a `CheckReport` of version `kubewright/v1alpha1`.
 
-On a node that belongs to the cluster already, what kubewright put there is no finding.
+On a node that belongs to the cluster already, what kubewright put there is not a finding.
 
-Connections between nodes are tried for every TCP port another node will need. Where the component does not run yet,
-the agent listens on its port for the length of the check. UDP is not tried, because nothing would answer: with
-`network.cni: flannel`, UDP 8472 (VXLAN) has to be open between all nodes; `kubewright smoke` proves it afterwards.
+Every node opens a TCP connection to every port of the other nodes that it will need. Where the component does not run
+yet, the agent listens on its port during the check. UDP is not tested, because nothing would answer: with
+`network.cni: flannel`, UDP 8472 (VXLAN) must be open between all nodes; `kubewright smoke` tests it afterwards.
 
-## What can go wrong, and what tells of it
+## What can go wrong, and which finding reports it
 
-| what is wrong | told by |
+| what is wrong | result |
 | --- | --- |
-| a node is down, or its SSH server | `node-unreachable`; control planes are needed, [workers can be left out](cli.md) |
-| its host key is unknown or changed | `node-unreachable` with both fingerprints; nothing was sent |
+| a node is down, or its SSH server | `node-unreachable`; control planes are needed, [workers can be skipped](cli.md) |
+| its host key is unknown or changed | `node-unreachable` with both fingerprints; kubewright did not log in |
 | login or sudo is refused, sudo wants a password or a terminal, a password has expired | `node-unreachable` with the line for sudoers or ssh; no password is ever tried, so nothing is locked |
-| sudo's lecture | nothing: it does no harm |
-| a banner, a message of the day, start files that print, another login shell (fish, csh), any umask, `noexec` on /tmp | nothing: they do no harm, and a banner is not taken for an error |
-| a login that runs something else: a forced command, `nologin`, a restricted shell, \"please log in as …\"; start files that wait or print without end | `node-unreachable`, with what it printed |
-| `noexec`, no room or a wrong owner where the agent is put | `node-unreachable` |
-| MaxSessions, MaxStartups, no agent forwarding, a key with a passphrase | one session per connection and one connection per node, so the first does no harm; the others end as `node-unreachable` |
-| text of a node that is hostile or without end | it is escaped and cut; frames too large end as `node-unreachable` |
-| full disk, no inodes, read-only or `noexec` file system | `disk-space`, `inodes`, `read-only`, `no-exec`; one that fills up meanwhile leaves the old version running |
-| a damaged or wrong download, a hostile archive | not known here: `plan` and `apply` verify before use (`artifact-rejected`) |
-| a program that was replaced, an edited unit or file | not looked for here: [drift](drift.md) and `plan` |
-| a wrong clock, or none that keeps it | `clock-offset`, `time-not-synchronized` |
-| one machine under two names, a clone | `duplicate-machine-id`, `duplicate-hostname`, `duplicate-address`, `duplicate-mac`, `duplicate-product-uuid`; two equal addresses in the file are its own mistake |
-| an address that a machine outside the cluster has, too | cannot be known from the nodes; connections that break show as `unreachable-port` |
-| swap, also such that comes back | `swap-on`, `swap-returns` |
+| sudo's lecture | no effect |
+| a banner, a message of the day, start files that print, another login shell (fish, csh), any umask, `noexec` on /tmp | no effect |
+| the login shell runs another program: a forced command, `nologin`, a restricted shell, \"please log in as …\"; start files that wait or print without end | `node-unreachable`, with what it printed |
+| `noexec`, no free space or a wrong owner in the agent's directory | `node-unreachable` |
+| MaxSessions of the SSH server | no effect: one session per node |
+| MaxStartups of the SSH server is reached | `node-unreachable` |
+| agent forwarding is off | no effect: kubewright does not use it |
+| a key with a passphrase, and no ssh-agent | `node-unreachable`: login refused |
+| hostile or endless output of a node | escaped and cut; frames that are too large end as `node-unreachable` |
+| full disk, no inodes, read-only or `noexec` file system | `disk-space`, `inodes`, `read-only`, `no-exec`; if one fills up during a run, the old version keeps running |
+| a damaged or wrong download, a hostile archive | not checked here: `apply` verifies before use (`artifact-rejected`) |
+| a binary that was replaced, an edited unit or file | not checked here: [drift](drift.md) and `plan` |
+| a wrong clock, or no time service | `clock-offset`, `time-not-synchronized` |
+| one machine under two names, a clone | `duplicate-machine-id`, `duplicate-hostname`, `duplicate-address`, `duplicate-mac`, `duplicate-product-uuid`; two equal addresses in cluster.yaml are an error of the file |
+| a machine outside the cluster has the same address | cannot be seen from the nodes; broken connections show as `unreachable-port` |
+| swap, also if a unit turns it on again at boot | `swap-on`, `swap-returns` |
 | cgroups, an old kernel or nft, missing programs | `cgroup-v1`, `cgroup-controllers`, `kernel`, `nft-version`, `missing-command` |
-| a kernel without a module that is needed, or one that may not be loaded | `kernel-module` |
-| forwarding off, other kernel settings | nothing: `apply` sets them; `kernel-setting` where it cannot, `kernel-setting-undone` where it would not last |
-| the stub of systemd-resolved in /etc/resolv.conf | nothing: the kubelet is given the list of real servers |
-| another installer's traces, its rules and interfaces, a taken port | `leftovers`, `port-in-use` with the process and its unit |
-| a firewall | `unreachable-port` for TCP between nodes; for UDP and what pods send, `kubewright smoke` |
+| a needed kernel module is missing or cannot be loaded | `kernel-module` |
+| forwarding off, other sysctls | `apply` sets them; `kernel-setting` where it cannot, `kernel-setting-undone` where a file would undo it at boot |
+| the stub of systemd-resolved in /etc/resolv.conf | no effect: the kubelet gets the list of real servers |
+| traces of another installer, its rules and interfaces, a port in use | `leftovers`, `port-in-use` with the process and its unit |
+| a firewall | `unreachable-port` for TCP between nodes; UDP and pod traffic: `kubewright smoke` |
 | a link or a file where a directory belongs | `blocked`; where a file belongs: rule `nothing-lost` of `plan` |
 | an immutable or append-only attribute | `immutable` |
-| strange names in cluster.yaml | refused when the file is read |
-| strange names of files on a node | nothing: no name reaches a shell, and what is shown is escaped |
+| invalid names in cluster.yaml | an error of the file |
+| strange file names on a node | no effect: no name reaches a shell, and output is escaped |
 ";
 
 /// Returns the page as Markdown.

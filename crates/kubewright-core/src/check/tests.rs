@@ -1,4 +1,4 @@
-//! Every kind of finding on machines that are otherwise right, and what a stranger reads then.
+//! Every kind of finding on machines that are otherwise right, and what a user reads then.
 
 mod converged;
 mod hostile;

@@ -7,7 +7,7 @@ use super::network::is_pod_interface;
 use super::text::shown;
 use super::{Found, Kind, Look, Subject};
 
-/// Numbers that firmware has when nobody gave the machine one, without dashes; others are known by their monotony.
+/// UUIDs of firmware that was not given one, without dashes; others are known by their monotony.
 const PLACEHOLDERS: [&str; 4] = [
     // An example that firmware authors copied.
     "123456781234567890abcddeefaabbcc",
@@ -19,7 +19,7 @@ const PLACEHOLDERS: [&str; 4] = [
 
 pub(super) fn judge(look: &Look, found: &mut Found) {
     let all: Vec<&Subject> = look.subjects.iter().collect();
-    // Two addresses of one machine are told once.
+    // Two addresses of one machine are reported once.
     let machines = sharing(&all, |subject| Some(subject.facts.machine_id.as_str()));
     machine_ids(&machines, found);
     let single: Vec<&Subject> = all
@@ -63,7 +63,7 @@ fn machine_ids(machines: &BTreeMap<&str, Vec<&Subject>>, found: &mut Found) {
                 Kind::DuplicateMachineId,
                 subject.name(),
                 format!(
-                    "the same machine id {} as {}",
+                    "has the same machine id {} as {}",
                     shown(id),
                     others(subjects, subject)
                 ),
@@ -81,7 +81,7 @@ fn hostnames(single: &[&Subject], found: &mut Found) {
                 Kind::DuplicateHostname,
                 subject.name(),
                 format!(
-                    "the same host name {} as {}",
+                    "has the same host name {} as {}",
                     shown(name),
                     others(&subjects, subject)
                 ),
@@ -91,7 +91,7 @@ fn hostnames(single: &[&Subject], found: &mut Found) {
     }
 }
 
-/// An address that cluster.yaml gives to one node and another one has, too: whoever answers first gets the packets.
+/// An address that cluster.yaml gives to one node and another one has, too: the one that answers first gets the packets.
 fn addresses(single: &[&Subject], found: &mut Found) {
     for subject in single {
         let interfaces = subject.facts.addresses.iter();
@@ -142,13 +142,12 @@ fn hardware(single: &[&Subject], found: &mut Found) {
                 Kind::DuplicateMac,
                 subject.name(),
                 format!(
-                    "{} has the hardware address {} as {} on the same network: they receive each other's packets",
+                    "{} has the same MAC address {} as {} on the same network: they receive each other's packets",
                     shown(interface),
                     shown(&mac),
                     others(&near, subject)
                 ),
-                "give the clone's network card another address (in the hypervisor's settings of the machine), and \
-                 reboot it",
+                "give the clone's network card another MAC address in the hypervisor, and reboot the clone",
             );
         }
     }
@@ -191,13 +190,12 @@ fn product_uuids(single: &[&Subject], found: &mut Found) {
                 Kind::DuplicateProductUuid,
                 subject.name(),
                 format!(
-                    "the same number in the firmware ({}) as {}: drivers for storage and clouds, which know machines by \
-                     it, will take them for one",
+                    "has the same SMBIOS product UUID ({}) as {}; some CSI drivers and cloud controllers identify machines by it",
                     shown(&uuid),
                     others(&subjects, subject)
                 ),
-                "give the clone a number of its own in the hypervisor (such as `uuid` in libvirt or `uuid.bios` in \
-                 VMware), and boot it again",
+                "give the clone its own UUID in the hypervisor (such as `uuid` in libvirt or `uuid.bios` in VMware), and boot \
+                 it again",
             );
         }
     }

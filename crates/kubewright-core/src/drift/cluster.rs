@@ -28,13 +28,13 @@ pub(super) fn of_node(seen: &Seen<'_>, node: &Node) -> Vec<Finding> {
                 found.push(finding(
                     Kind::NodeMissing,
                     &object,
-                    "the API has no such object".to_owned(),
+                    "it does not exist".to_owned(),
                 ));
             }
             _ if differs => found.push(finding(
                 Kind::NodeChanged,
                 &object,
-                "labels, taints or pod range differ".to_owned(),
+                "labels, taints or pod CIDR differ".to_owned(),
             )),
             _ => {}
         }
@@ -77,9 +77,9 @@ fn member_problems(seen: &Seen<'_>, node: &Node) -> Vec<String> {
     let mut problems = Vec::new();
     let name = node.name.as_str();
     match seen.observed.etcd.as_ref().map(|etcd| etcd.membership(node)) {
-        Some(Membership::Absent) => problems.push("is not in the list of members".to_owned()),
+        Some(Membership::Absent) => problems.push("is not in the member list".to_owned()),
         Some(Membership::Listed(member)) if !member.is_started() => {
-            problems.push("was added and has not started".to_owned());
+            problems.push("was added and never started".to_owned());
         }
         Some(Membership::Listed(member)) if member.is_learner => {
             problems.push("is a learner: it does not vote".to_owned());
@@ -100,7 +100,7 @@ fn member_problems(seen: &Seen<'_>, node: &Node) -> Vec<String> {
             let alarms = alarms.map(|alarm| format!("alarm {}", alarm.kind));
             let complaints: Vec<String> = alarms.chain(status.complaints.iter().cloned()).collect();
             if !complaints.is_empty() {
-                problems.push(format!("complains: {}", sentence(&list(&complaints))));
+                problems.push(format!("is unhealthy: {}", sentence(&list(&complaints))));
             }
         }
         None => {}
@@ -130,7 +130,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
         None => found.push(finding(
             Kind::ApiUnreachable,
             "the API",
-            "no API server answers: nothing in the cluster was compared",
+            "no API server answers: no object was compared",
             None,
         )),
         Some(api) => {
@@ -150,10 +150,10 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
                 found.push(finding(kind, name, message, diff.clone()));
             }
             for name in &api.orphaned {
-                found.push(finding(Kind::OrphanedObject, name, "is no longer wanted", None));
+                found.push(finding(Kind::OrphanedObject, name, "is orphaned", None));
             }
             for (name, holds) in &api.kept {
-                let message = format!("is no longer wanted, and is kept: it holds {}", sentence(holds));
+                let message = format!("is orphaned, but is kept because of {}", sentence(holds));
                 found.push(finding(Kind::OrphanedObject, name, &message, None));
             }
             for name in &api.deployments_unavailable {
@@ -161,7 +161,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
                 found.push(finding(
                     Kind::Unavailable,
                     &name,
-                    "has not all its replicas available",
+                    "has unavailable replicas",
                     None,
                 ));
             }
@@ -171,7 +171,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
         None => found.push(finding(
             Kind::EtcdUnreachable,
             "its members",
-            "no member could tell which members there are",
+            "member list unavailable",
             None,
         )),
         Some(etcd) => {
@@ -181,7 +181,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
                     name => name,
                 };
                 let message = format!(
-                    "is no control plane of cluster.yaml ({})",
+                    "matches no control plane in cluster.yaml ({})",
                     shown(&list(&member.peer_urls))
                 );
                 found.push(finding(Kind::EtcdMemberUnknown, name, &message, None));

@@ -27,11 +27,11 @@ pub(super) fn findings(seen: &Seen<'_>, node: &str) -> Vec<Finding> {
         return Vec::new();
     };
     if !is_built(seen, node) {
-        let lacks = count(observed.differences.len(), "thing");
+        let lacks = count(observed.differences.len(), "resource");
         return vec![finding(
             Kind::NotBuilt,
             "the machine",
-            format!("kubewright has not set it up: {lacks} to be made"),
+            format!("is not set up yet: {lacks} missing"),
             None,
         )];
     }
@@ -81,7 +81,7 @@ fn of_difference(state: Option<&NodeState>, difference: &Difference) -> Vec<Part
             one(changed(id.kind()), &message, None)
         }
         Change::Certificate { reason } => one(Kind::Certificate, &sentence(reason), None),
-        Change::Orphaned => one(Kind::Orphaned, "is no longer wanted", None),
+        Change::Orphaned => one(Kind::Orphaned, "is orphaned", None),
         Change::Blocked { reason } => one(Kind::InTheWay, &sentence(reason), None),
         Change::Unit {
             before,
@@ -117,7 +117,7 @@ fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Part
         }
         UnitFinding::Inputs {} => (
             Kind::ProcessStale,
-            "was started with other files than are on disk now".to_owned(),
+            "files it reads have changed since it was started".to_owned(),
             None,
         ),
         UnitFinding::Override { path, content } => {
@@ -133,13 +133,13 @@ fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Part
             let mut message = Vec::new();
             if !foreign.is_empty() {
                 message.push(format!(
-                    "runs with {} its file does not have",
+                    "runs with {} that its unit file does not have",
                     count(foreign.len(), "argument")
                 ));
             }
             if !lacking.is_empty() {
                 message.push(format!(
-                    "runs without {} its file has",
+                    "runs without {} of its unit file",
                     count(lacking.len(), "argument")
                 ));
             }
@@ -149,7 +149,7 @@ fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Part
         UnitFinding::Executable { path, running } => (
             Kind::ProcessExecutable,
             format!(
-                "executes {}, not the file that is at {} now",
+                "runs {}, which differs from {} on disk",
                 shown(running),
                 shown(path)
             ),

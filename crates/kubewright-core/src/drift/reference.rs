@@ -7,21 +7,21 @@ use super::Kind;
 const HEAD: &str = "\
 # What `kubewright drift` looks for
 
-`kubewright drift` compares what is there with cluster.yaml, on every machine, in the API and among etcd's members. It
-takes no lock and writes nothing. When nothing differs it prints `0 differences` and ends with exit code 0; otherwise it
-lists what differs, by node and kind, and ends with exit code 3. In a diff `-` is there now, and `+` is what
-`kubewright apply` makes of it. What only follows from a difference (a restart, say) is not listed.
+`kubewright drift` compares nodes, API objects and etcd members with cluster.yaml. It takes no lock and changes nothing;
+like every command that connects to a node, it installs the agent if this version of it is not there yet. Without a
+difference it prints `0 differences` and ends with exit code 0; otherwise it lists the differences by node and kind and
+ends with exit code 3. In a diff, `-` is the current state and `+` is what `kubewright apply` would write. Consequences
+of a difference (a restart, for example) are not listed.
 
-Files are told apart by size, modification and change time, inode and device, and read only when one of these is new; a
-digest is remembered by runs that hold the node's lock. `--verify` reads every file. One look costs about as much as
-`kubewright plan`, so it can run from a timer:
+A file is read only if its size, modification or change time, inode or device is new; digests are stored by runs that
+hold the node's lock. `--verify` reads every file. One run costs about as much as `kubewright plan`, so it can run from
+a timer:
 
     kubewright drift -f cluster.yaml -o json > drift.json || notify
 
-With `-o json` the answer is a `DriftReport` of version `kubewright/v1alpha1` with `schema` (the number of the form, now
-1; it changes when a field changes its meaning), `cluster`, `differences` (how many) and `findings`: each has `id` (below;
-ids do not change between releases), `node` (absent for what is the cluster's), `subject`, `message` and, where there is
-text to show, `diff`.
+With `-o json` the answer is a `DriftReport` of version `kubewright/v1alpha1` with `schema` (now 1; it changes when a field changes its meaning), `cluster`, `differences` (their number) and `findings`: each has
+`id` (below; ids do not change between releases), `node` (absent for cluster-wide findings), `subject`, `message` and,
+where there is text to show, `diff`.
 ";
 
 /// Returns the page as Markdown.
@@ -30,7 +30,7 @@ pub fn reference() -> String {
     for kind in Kind::ALL {
         let _ = write!(
             page,
-            "\n## {}\n\n{}\n\nMended by: {}\n",
+            "\n## {}\n\n{}\n\nFixed by: {}\n",
             kind.id(),
             kind.means(),
             kind.repaired()

@@ -186,7 +186,7 @@ fn reads_like_a_list_by_node_and_kind() {
     look.api()
         .objects
         .insert("ClusterRoleBinding kubewright:admins".to_owned(), None);
-    insta::assert_snapshot!(look.report().text(), @r##"
+    insta::assert_snapshot!(look.report().text(), @r"
     cp-1
       changed files [file-changed]
         /etc/demo: differs
@@ -212,7 +212,7 @@ fn reads_like_a_list_by_node_and_kind() {
           -[Service]
           -CPUQuota=1%
       processes with other arguments [process-arguments]
-        kubelet.service: runs with 1 argument its file does not have, and runs without 1 argument its file has
+        kubelet.service: runs with 1 argument that its unit file does not have, and runs without 1 argument of its unit file
           - --v=9
           + --v=2
 
@@ -223,7 +223,7 @@ fn reads_like_a_list_by_node_and_kind() {
         ClusterRoleBinding kubewright:admins: is missing
 
     10 differences on 3 nodes and in the cluster
-    "##);
+    ");
 }
 
 #[test]
@@ -359,18 +359,18 @@ fn etcd_members_are_compared() {
         messages(&look),
         [
             "etcd-member is a learner: it does not vote",
-            "etcd-member-unknown is no control plane of cluster.yaml (https://192.0.2.99:2380)"
+            "etcd-member-unknown matches no control plane in cluster.yaml (https://192.0.2.99:2380)"
         ]
     );
     look.etcd().members = Some(vec![member(1, "", "192.0.2.11", false)]);
-    assert_eq!(messages(&look), ["etcd-member was added and has not started"]);
+    assert_eq!(messages(&look), ["etcd-member was added and never started"]);
     look.etcd().members = Some(Vec::new());
     let silent = Err("connection refused".to_owned());
     look.etcd().own.insert("cp-1".to_owned(), silent);
     assert_eq!(
         messages(&look),
         [
-            "etcd-member is not in the list of members",
+            "etcd-member is not in the member list",
             "etcd-member does not answer: connection refused"
         ]
     );
@@ -391,9 +391,9 @@ fn etcd_members_are_compared() {
         messages(&look),
         [
             "etcd-member sees no leader".to_owned(),
-            "etcd-member complains: alarm NOSPACE, etcdserver: no leader".to_owned(),
+            "etcd-member is unhealthy: alarm NOSPACE, etcdserver: no leader".to_owned(),
             format!("running-version runs as 3.5.0, should be {}", look.release.etcd),
-            "etcd-unreachable no member could tell which members there are".to_owned()
+            "etcd-unreachable member list unavailable".to_owned()
         ]
     );
 }

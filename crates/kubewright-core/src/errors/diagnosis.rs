@@ -49,13 +49,13 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "disk-read-only",
         cause: "a file system of the node is mounted read-only, as the kernel does after a disk error",
-        next: "on NODE: dmesg | tail; repair or replace the disk, remount it, then run the same command again",
+        next: "on NODE: dmesg | tail; replace the disk if it is failing, remount it, then run the same command again",
         signs: &[&["read-only file system"]],
     },
     Diagnosis {
         id: "out-of-memory",
-        cause: "the kernel killed it because the node has no memory left",
-        next: "on NODE: free -m; give the machine more memory or less to do, then run the same command again",
+        cause: "the kernel killed the process because the node has no memory left",
+        next: "on NODE: free -m; give the machine more memory or fewer pods, then run the same command again",
         signs: &[
             &["oom-kill"],
             &["oom_kill"],
@@ -65,16 +65,16 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "port-taken",
-        cause: "another program listens on a port it needs",
-        next: "on NODE: ss -ltnp shows which program; stop it, then run the same command again (kubewright check looks \
+        cause: "another process listens on a port that this unit needs",
+        next: "on NODE: ss -ltnp shows which process; stop it, then run the same command again (kubewright check looks \
                for this before a first apply)",
         signs: &[&["address already in use"]],
     },
     Diagnosis {
         id: "unknown-argument",
-        cause: "it was given an argument or setting that this version does not know",
-        next: "correct extraArgs or extraConfig of this component under spec.components in cluster.yaml, then run the \
-               same command again",
+        cause: "an argument or setting is unknown to this version of the component",
+        next: "correct the component's extraArgs or extraConfig under spec.components in cluster.yaml, then run the same \
+               command again",
         signs: &[
             &["unknown flag"],
             &["unknown shorthand flag"],
@@ -86,14 +86,14 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "etcd-data-lost",
-        cause: "etcd's data is gone from the node, while the other members still know this one",
-        next: "restore /var/lib/etcd of NODE from its disk; do not start it as a new cluster (kubewright plan says what \
-               it would do)",
+        cause: "the etcd data of this node is gone, while the other members still list it as a member",
+        next: "if the old disk is readable, put its /var/lib/etcd back on NODE (never an older copy); do not start it as a \
+               new cluster. The other members keep the cluster running",
         signs: &[&["has already been bootstrapped"]],
     },
     Diagnosis {
         id: "etcd-other-cluster",
-        cause: "another etcd cluster answers at an address of this one, or the data directory is another cluster's",
+        cause: "another etcd cluster answers at an address of this one, or the data directory belongs to another cluster",
         next: "compare the addresses in cluster.yaml with the machines; on NODE: ls -l /var/lib/etcd",
         signs: &[
             &["cluster id mismatch"],
@@ -103,8 +103,9 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "etcd-member-removed",
-        cause: "this member was removed from the etcd cluster, and its data is of no more use",
-        next: "take NODE out of cluster.yaml; joining it again is not built yet",
+        cause: "this member was removed from the etcd cluster, and its data can no longer be used",
+        next: "keep NODE in cluster.yaml and its data where it is; this version of kubewright cannot join it again. The \
+               other members keep the cluster running",
         signs: &[
             &["permanently removed from the cluster"],
             &["member has been removed"],
@@ -112,9 +113,9 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "etcd-data-damaged",
-        cause: "etcd's data on this node is damaged",
-        next: "move /var/lib/etcd of NODE aside (do not delete it); the other members have the data as long as they are \
-               more than half",
+        cause: "the etcd data on this node is damaged",
+        next: "on NODE: systemctl stop etcd, and keep /var/lib/etcd (do not delete it). The other members have the same \
+               data; they keep the cluster running as long as they are more than half",
         signs: &[
             &["crc mismatch"],
             &["failed to find database snapshot file"],
@@ -125,7 +126,7 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "etcd-space",
-        cause: "etcd's database has reached its quota and takes no more writes",
+        cause: "the etcd database has reached its quota and accepts no more writes",
         next: "on NODE: etcdctl alarm list; compact and defragment, then etcdctl alarm disarm",
         signs: &[
             &["database space exceeded"],
@@ -135,8 +136,8 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "clock",
-        cause: "a certificate is not valid at the time a clock shows: a clock is wrong, or the certificate expired",
-        next: "on NODE: timedatectl; if the clock is right: kubewright plan shows which certificates it will renew",
+        cause: "a certificate is not valid at the time the clock shows: the clock is wrong, or the certificate expired",
+        next: "on NODE: timedatectl; if the clock is right: kubewright plan shows which certificates apply will renew",
         signs: &[
             &["certificate has expired"],
             &["certificate is not yet valid"],
@@ -145,8 +146,8 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "other-authority",
-        cause: "the other side's certificate comes from another authority: a machine or file of another cluster",
-        next: "kubewright check compares the authorities of all nodes (authority-mismatch)",
+        cause: "the peer's certificate is signed by another CA: a machine or file of another cluster",
+        next: "kubewright check compares the CA certificates of all nodes (authority-mismatch)",
         signs: &[
             &["certificate signed by unknown authority"],
             &["unknown certificate authority"],
@@ -155,8 +156,8 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "certificate-name",
-        cause: "a certificate does not name the address it is used at",
-        next: "kubewright plan shows which certificates it will issue again; compare the addresses in cluster.yaml",
+        cause: "a certificate does not contain the address it is used at",
+        next: "kubewright plan shows which certificates apply will issue again; compare the addresses in cluster.yaml",
         signs: &[
             &["certificate is valid for", "not"],
             &["doesn't contain any ip sans"],
@@ -165,7 +166,7 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "encryption-key",
         cause: "Secrets in etcd were encrypted with a key that this API server does not have",
-        next: "compare /etc/kubernetes/encryption.yaml of the control planes: sha256sum must say the same",
+        next: "on every control plane: sha256sum /etc/kubernetes/encryption.yaml must print the same",
         signs: &[
             &["no matching prefix found"],
             &["no matching key was found"],
@@ -174,9 +175,9 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "etcd-no-leader",
-        cause: "etcd has no leader: half of its members or more do not reach each other",
-        next: "kubewright status shows the members; see that TCP 2380 is open between the control planes and that etcd \
-               runs on them",
+        cause: "etcd has no leader: at least half of its members are down or cannot reach each other",
+        next: "kubewright status shows the members; check that etcd runs on the control planes and that TCP 2380 is open \
+               between them",
         signs: &[
             &["etcdserver: no leader"],
             &["raft no leader"],
@@ -189,7 +190,7 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "etcd-unreachable",
-        cause: "the etcd of this node does not answer",
+        cause: "the etcd member on this node does not answer",
         next: "on NODE: journalctl -u etcd -n 50",
         signs: &[
             &[":2379", "connection refused"],
@@ -214,12 +215,12 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "swap",
         cause: "swap is on, and the kubelet does not start with it",
-        next: "on NODE: swapoff -a; see what turns it on again (zram, a swap unit)",
+        next: "on NODE: swapoff -a; find what turns it on again (zram, a swap unit)",
         signs: &[&["running with swap on is not supported"]],
     },
     Diagnosis {
         id: "kernel-module",
-        cause: "the kernel lacks a module or feature it needs",
+        cause: "the kernel lacks a module or feature that the component needs",
         next: "on NODE: install the package with the kernel's extra modules, or boot the kernel whose modules are \
                installed (uname -r; ls /lib/modules)",
         signs: &[
@@ -243,13 +244,13 @@ const TABLE: [Diagnosis; 24] = [
     },
     Diagnosis {
         id: "permission",
-        cause: "it may not read or write something: an owner, a mode, or SELinux or AppArmor",
-        next: "on NODE: the line names the file; compare with kubewright plan, and see ausearch -m avc with SELinux",
+        cause: "permission denied: wrong owner or mode of a file, or SELinux or AppArmor",
+        next: "on NODE: the log line names the file; kubewright plan shows changed owners and modes; with SELinux: ausearch -m avc",
         signs: &[&["permission denied"], &["operation not permitted"]],
     },
     Diagnosis {
         id: "no-connection",
-        cause: "another node or service it needs does not take its connection",
+        cause: "another node or service does not accept the connection",
         next: "kubewright check tries every connection between the nodes (unreachable-port)",
         signs: &[
             &["no route to host"],

@@ -45,223 +45,223 @@ macro_rules! ids {
 
 ids! {
     InvalidRequest = "invalid-request", User:
-        "What was asked for cannot be done as it was asked.";
-        "The message says which flag, argument or key.";
+        "The command line asks for something that is not possible.";
+        "The message names the flag, argument or key.";
     FileUnreadable = "file-unreadable", User:
         "cluster.yaml, or another file named on the command line, cannot be read.";
         "Name the file with `--file`, or write one with `kubewright init`.";
     FileInvalid = "file-invalid", User:
-        "cluster.yaml has mistakes. All of them are shown, each with line, column, rule and remedy; the rules are listed below.";
-        "Correct what is marked. `kubewright schema` prints what the file may hold.";
+        "cluster.yaml has errors. All of them are shown, each with line, column, rule and hint; the rules are listed below.";
+        "Correct what is marked. `kubewright schema` prints every key and its allowed values.";
     FileExists = "file-exists", User:
-        "A file that would be written is there already; it is left as it is.";
-        "Write to another place, or move the file away.";
+        "The file to be written exists already. It was not changed.";
+        "Write to another path, or move the file away.";
     VersionUnknown = "version-unknown", User:
-        "The Kubernetes version is not in this program's catalogue.";
-        "`kubewright version` prints the versions it has.";
+        "This kubewright does not know the Kubernetes version.";
+        "`kubewright version` lists the versions it can install.";
     NotConfirmed = "not-confirmed", User:
         "The question was not answered with yes. Nothing was changed.";
-        "Run it again when you have read the plan.";
+        "Read the plan, then run the command again.";
     NobodyToAnswer = "nobody-to-answer", User:
-        "A question has to be answered, and standard input is not a terminal. Nothing was changed.";
-        "Run it in a terminal, or add `--yes` when you have read the plan.";
+        "Confirmation is required, but standard input is not a terminal. Nothing was changed.";
+        "Run the command in a terminal, or read the plan and add `--yes`.";
     PlanUnreadable = "plan-unreadable", User:
-        "A saved plan cannot be written or read, is damaged, or was written by another version.";
-        "Make it again: `kubewright plan --out FILE`.";
+        "A saved plan cannot be written or read, is damaged, or was written by another version of kubewright.";
+        "Create it again: `kubewright plan --out FILE`.";
     RunUnknown = "run-unknown", User:
-        "No run of the given id is in the operation log, or several begin with what was given.";
+        "No run in the operation log has this id, or several ids begin with it.";
         "`kubewright logs` lists the runs.";
     NoClusterYet = "no-cluster-yet", User:
-        "The command needs a cluster, and the machines are none yet.";
-        "`kubewright apply` makes it.";
+        "This command needs a cluster. The machines are not part of a cluster yet.";
+        "Create the cluster with `kubewright apply`.";
     ManifestInvalid = "manifest-invalid", User:
-        "A manifest named under `addons` cannot be read or used.";
-        "Correct the file, or its path: relative paths start at the directory of cluster.yaml.";
+        "A manifest under `addons` cannot be read or applied.";
+        "Correct the file or its path. Relative paths start at the directory of cluster.yaml.";
     ArtifactUnavailable = "artifact-unavailable", User:
-        "A program or image cannot be had from the source of artifacts.";
+        "A binary or image could not be downloaded from the artifact source.";
         "Check the network and HTTPS_PROXY, or use a mirror or a directory (`artifacts.source`).";
     ArtifactRejected = "artifact-rejected", User:
-        "A program or image is not what it should be: another digest, a damaged or hostile archive, a source nobody vouches for. It was not used.";
-        "Get it again; if that repeats, the source is broken or was tampered with.";
+        "Verification of a binary or image failed: wrong SHA-256, unsafe archive, or no trusted checksum. It was not used.";
+        "Download it again. If that repeats, the source is broken or was tampered with.";
     LocalFailure = "local-failure", User:
-        "Something on this computer does not work: a directory that cannot be written, a port on loopback.";
+        "Something on your workstation does not work, such as a directory that cannot be written.";
         "The message names the file or address.";
     CheckErrors = "check-errors", Findings:
-        "`kubewright check` found errors: an apply would not succeed. Each finding has an id of its own, see [checks](checks.md).";
-        "Fix what is marked as error, then check again.";
+        "`kubewright check` found errors: an apply would fail. Each finding has its own id, see [checks](checks.md).";
+        "Fix every finding marked as error, then check again.";
     ClusterUnhealthy = "cluster-unhealthy", Findings:
-        "A part of the cluster is not healthy.";
-        "The report names the parts; `kubewright check` looks at the machines.";
+        "A part of the cluster is unhealthy.";
+        "The report names the parts; `kubewright check` examines the machines.";
     SmokeFailed = "smoke-failed", Findings:
-        "Something that a working cluster does did not hold in the smoke test.";
-        "The report names each; the objects of the test are removed.";
+        "One or more smoke tests failed.";
+        "The report names each of them. The test objects are removed.";
     Drift = "drift", Findings:
-        "Nodes or the cluster's objects are not what cluster.yaml says. Each difference has an id of its own, see [drift](drift.md).";
-        "`kubewright apply` shows and repairs what it can; the report says what it cannot.";
+        "Nodes or cluster objects differ from cluster.yaml. Each difference has its own id, see [drift](drift.md).";
+        "`kubewright apply` shows what it fixes, and asks before it does; the report says what it cannot fix.";
     Found = "found", Findings:
-        "Something was found that is not as it should be.";
+        "A problem was found.";
         "The report names it.";
     Stopped = "stopped", Stopped:
-        "The run was stopped by an interrupt. What was done is done, locks are free, nothing is lost.";
-        "Run the same command again: it goes on where it stopped.";
+        "The run was interrupted. Finished steps are kept, no further step was started, all locks are released.";
+        "Run the same command again: it continues where it stopped.";
     StoppedPartWay = "stopped-part-way", Stopped:
-        "Some steps are done, one or more failed; each has its own id in the same output.";
+        "Some steps are done and one or more failed. Each failure has its own id in the same output.";
         "Fix what the failed steps name, then run the same command again.";
     NodeFailed = "node-failed", Node:
-        "A node could not do what it was asked to.";
-        "The message says what was being done and what the system answered; repair that, then run the same command again.";
+        "An operation on a node failed.";
+        "The message says what was being done and what the system answered. Fix that, then run the same command again.";
     NodeCommand = "node-command", Node:
-        "A program of the node's system ended with an error.";
-        "Run the command on the node as root to see more, then run the same kubewright command again.";
+        "A command on the node ended with an error.";
+        "Run that command on the node as root to see more, then run the same kubewright command again.";
     NodeNoSpace = "node-no-space", Node:
-        "A file system of the node is full, or its quota is used up. What was there before is unchanged and keeps running.";
-        "Free space or inodes on the file system named (`df -h`, `df -i`), then run the same command again.";
+        "A file system of the node is full, or its quota is used up. The previous files are unchanged and still in use.";
+        "Free space or inodes on the named file system (`df -h`, `df -i`), then run the same command again.";
     NodeReadOnly = "node-read-only", Node:
-        "A file system of the node is mounted read-only; after a disk error the kernel does that too.";
-        "Read `dmesg` on the node, remount it, then run the same command again.";
+        "A file system of the node is mounted read-only. The kernel also does this after a disk error.";
+        "Read `dmesg` on the node, remount the file system, then run the same command again.";
     NodeTimeout = "node-timeout", Node:
-        "The node did not answer in time; whether it was done is unknown until the next run looks.";
-        "See what the node is busy with, then run the same command again.";
+        "Timed out waiting for the node. The result of the operation is unknown; the next run checks it.";
+        "Check what keeps the node busy, then run the same command again.";
     UnitFailed = "unit-failed", Node:
-        "A systemd unit could not be started, or did not stay up. The last lines of its journal are in the error.";
-        "Follow the probable cause; `journalctl -u UNIT` on the node has the whole story.";
+        "A systemd unit could not be started, or did not stay up. The error shows the last lines of its journal.";
+        "Follow the probable cause. `journalctl -u UNIT` on the node shows everything.";
     WaitTimedOut = "wait-timed-out", Node:
-        "A condition on a node did not come true in time. The error says what was last seen.";
-        "See the log lines and the probable cause, then run the same command again: it waits again.";
+        "Timed out waiting for a condition on a node. The error shows the last state.";
+        "Read the log lines and the probable cause, then run the same command again: it waits again.";
     NodeConnection = "node-connection", Node:
-        "On the node, nothing takes connections at an address that should be served there.";
-        "See on the node whether the unit of that port runs.";
+        "Connection refused on the node: no process listens on the expected address.";
+        "Check on the node whether the unit that owns the port is running.";
     EtcdFailed = "etcd-failed", Etcd:
-        "etcd did not do what was asked.";
-        "`kubewright status` shows the members; `journalctl -u etcd` on a control plane.";
+        "An etcd request failed.";
+        "`kubewright status` shows the members; read `journalctl -u etcd` on a control plane.";
     ApiUnreachable = "api-unreachable", Api:
         "No API server of the cluster answers.";
-        "`kubewright status` shows which are down; `journalctl -u kube-apiserver` on a control plane.";
+        "`kubewright status` shows which ones are down; read `journalctl -u kube-apiserver` on a control plane.";
     ApiFailed = "api-failed", Api:
-        "The Kubernetes API refused a request, or failed at it.";
-        "The server's own words are in the error; `kubewright status` shows how it is.";
+        "The Kubernetes API rejected a request or could not complete it.";
+        "The error quotes the server's answer; `kubewright status` shows its health.";
     ApiWaitTimedOut = "api-wait-timed-out", Api:
-        "Something in the cluster did not become ready in time. The error says what was last seen.";
-        "Look at it with kubectl, then run the same command again: it waits again.";
+        "Timed out waiting for an object in the cluster to become ready. The error shows its last state.";
+        "Look at the object with kubectl, then run the same command again: it waits again.";
     SshFailed = "ssh-failed", Ssh:
-        "`ssh` ended with an error kubewright does not know, or the way to the node failed otherwise.";
+        "`ssh` ended with an error that kubewright does not recognize, or the connection failed in another way.";
         "Try `ssh` by hand with the same address and user.";
     SshMissing = "ssh-missing", Ssh:
-        "There is no `ssh` program on this computer's PATH.";
+        "There is no `ssh` program on the PATH of your workstation.";
         "Install an OpenSSH client.";
     SshSetting = "ssh-setting", Ssh:
-        "A setting under `ssh` in cluster.yaml, or a node's `hostKey`, cannot be used.";
+        "A setting under `ssh` in cluster.yaml, or the `hostKey` of a node, is invalid.";
         "Correct the key that the message names.";
     SshConfiguration = "ssh-configuration", Ssh:
         "`ssh` does not accept its configuration (ssh_config), or its files could not be written.";
-        "The message has ssh's words; `ssh -G ADDRESS` tests the configuration.";
+        "The message quotes ssh; `ssh -G ADDRESS` tests the configuration.";
     SshHostKeyUnknown = "ssh-host-key-unknown", Ssh:
-        "Nothing vouches for the node's host key: neither known_hosts nor `hostKey` in cluster.yaml. Nothing was sent.";
-        "Compare the fingerprint with the machine's console, then add the key to known_hosts or pin it as `hostKey`.";
+        "Host key verification failed: the key is not in known_hosts and not set as `hostKey` in cluster.yaml. kubewright did not log in.";
+        "Compare the fingerprint with the one on the machine's console, then add the key to known_hosts or set it as `hostKey`.";
     SshHostKeyChanged = "ssh-host-key-changed", Ssh:
-        "The node shows another host key than the known one: it was reinstalled, its address belongs to another machine now, or somebody is in between. Nothing was sent.";
-        "Only if you know why: remove the old key with `ssh-keygen -R ADDRESS` (or change `hostKey`), and add the new one.";
+        "Host key verification failed: the key has changed. The machine was reinstalled, its address belongs to another machine now, or the connection is intercepted. kubewright did not log in.";
+        "Only if you know why the key changed: remove the old one with `ssh-keygen -R ADDRESS` (or change `hostKey`), and add the new one.";
     SshLoginRefused = "ssh-login-refused", Ssh:
-        "The node accepts none of your keys.";
-        "Load your key into ssh-agent, or set `ssh.identityFile`; kubewright never types passwords.";
+        "Permission denied: the node accepts none of your keys.";
+        "Load your key into ssh-agent, or set `ssh.identityFile`. kubewright never types passwords.";
     SshNameNotResolved = "ssh-name-not-resolved", Ssh:
-        "The name of a node or jump host means nothing to this computer.";
+        "The name of a node or jump host cannot be resolved.";
         "Use an address, or give the name a `HostName` in ssh_config.";
     SshConnectionRefused = "ssh-connection-refused", Ssh:
         "The machine answers, but no SSH server listens on the port.";
         "Start the SSH server, or set `port` of the node.";
     SshNoAnswer = "ssh-no-answer", Ssh:
         "The machine does not answer: it is down, the address is wrong, or a firewall drops the packets.";
-        "See that the machine is up, its address right, and port 22 open.";
+        "Check that the machine is up, that its address is right, and that its SSH port is open.";
     SshClosedEarly = "ssh-closed-early", Ssh:
-        "The SSH server closed the connection before the login, as it does with too many connections at once (MaxStartups) or when it bans an address.";
-        "See the SSH server's log on the node, then run it again.";
+        "The SSH server closed the connection before the login, for example because of too many connections at once (MaxStartups) or because it banned your address.";
+        "Read the SSH server's log on the node, then run the command again.";
     SshNoise = "ssh-noise", Ssh:
-        "The login shell prints without end, or never reaches the command, so that the agent could not be started.";
-        "See what `ssh ADDRESS true` prints; start files such as .bashrc must not wait or print without end.";
+        "The login shell prints without end, or never runs the command, so the agent could not be started.";
+        "Look at what `ssh ADDRESS true` prints. Start files such as .bashrc must not wait or print without end.";
     SshOtherProgram = "ssh-other-program", Ssh:
-        "The login worked, but the node ran something else than kubewright's command: one forced by authorized_keys or sshd_config, a shell that runs no commands (`nologin`), a restricted one, or a message to log in as somebody else.";
+        "SSH login works, but the login shell ran another program instead of the command. Usual causes: a forced command (authorized_keys, ForceCommand), `nologin`, or a restricted shell.";
         "Log in as another user (`ssh.user`), give the user an ordinary shell, or remove the forced command.";
     ConnectionLost = "connection-lost", Ssh:
-        "The connection with a node ended in the middle. Whether what was running was done is unknown until the next run looks.";
-        "Run the same command again: it looks at the node again and goes on from there.";
+        "The connection to a node broke. The result of the running operation is unknown; the next run checks it.";
+        "Run the same command again: it reads the node again and continues.";
     ConnectionFenced = "connection-fenced", Ssh:
-        "This run was silent for so long, as a computer that slept is, that the node gave its lock free; another run may have changed the node since. Nothing more was changed by this one.";
-        "Run the same command again: it looks at the node again.";
+        "The connection was silent for so long (for example because your workstation slept) that the node released the lock. Another run may have changed the node since then. This run made no further changes.";
+        "Run the same command again: it reads the node again.";
     SudoPassword = "sudo-password", Ssh:
-        "The login works, but sudo wants a password, which kubewright never types.";
+        "The login works, but sudo asks for a password, and kubewright never types one.";
         "Allow sudo without a password: `USER ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/kubewright.";
     SudoTerminal = "sudo-terminal", Ssh:
-        "sudo wants a terminal (`requiretty`).";
+        "sudo requires a terminal (`requiretty`).";
         "`Defaults:USER !requiretty` in /etc/sudoers.d/kubewright.";
     SudoRefused = "sudo-refused", Ssh:
-        "The user may not use sudo, or not for everything.";
-        "Allow it in /etc/sudoers.d, or log in as another user.";
+        "The user may not use sudo, or only for some commands.";
+        "Allow all commands in /etc/sudoers.d, or log in as another user.";
     SudoMissing = "sudo-missing", Ssh:
-        "The user is not root, and there is no sudo on the node.";
+        "The user is not root, and sudo is not installed on the node.";
         "Install sudo, or log in as root.";
     NotRoot = "not-root", Ssh:
         "The user is not root, and `sudo: false` is set.";
         "Log in as root, or remove `sudo: false`.";
     AgentMissing = "agent-missing", User:
-        "This kubewright carries no agent for the node's processor.";
+        "This kubewright has no agent for the node's processor.";
         "Use a machine of a supported processor, or build kubewright with `cargo xtask dist`.";
     AgentPlace = "agent-place", Ssh:
-        "The agent cannot be kept on the node: /var/lib/kubewright/agent cannot be made or written, is not root's own, or forbids programs (`noexec`).";
-        "The message says which; repair that place on the node.";
+        "The agent cannot be installed: /var/lib/kubewright/agent cannot be created or written, is not owned by root, or is mounted `noexec`.";
+        "The message says which; fix that directory on the node.";
     AgentDamaged = "agent-damaged", Ssh:
-        "The agent arrived on the node damaged, and was not run.";
-        "Run it again; if it repeats, suspect the node's memory or disk.";
+        "The agent was damaged during the transfer, and was not run.";
+        "Run the command again. If it repeats, suspect the node's memory or disk.";
     NodeLocked = "node-locked", Refused:
-        "Somebody else is working on the node: the error says who, from where, and since when. Or a run has died and its agent did not finish the change at hand within 60 s: the error says what it is at, and when its controller was last heard.";
-        "Wait until they are done; the lock goes with their connection. After a run that died, run the command again: it waits once more.";
+        "The node is locked by another run (the error shows user, host and start time). If that run was killed, its agent did not finish its last operation within 60 s (the error shows the operation).";
+        "Wait until that run ends: the lock is released with its connection. If that run was killed, run your command again: it waits again.";
     ClusterLocked = "cluster-locked", Refused:
-        "Another run is changing the cluster and holds its lease, or this run lost it. The error says who, from where, and since when.";
-        "Wait until that run is done; a lease that nobody renews ends by itself.";
+        "Another run is changing the cluster and holds its Lease, or this run lost the Lease. The error shows user, host and start time.";
+        "Wait until that run ends. The Lease of a run that was killed expires by itself.";
     ChecksFailed = "checks-failed", Refused:
-        "A first apply looks before it begins, and found errors. Nothing was changed.";
-        "Fix what is marked as error; `kubewright check` looks again.";
+        "Preflight checks failed. Nothing was changed.";
+        "Fix every finding marked as error; `kubewright check` runs the checks again.";
     AuthoritiesDiffer = "authorities-differ", Refused:
-        "Control planes hold different values of what must be one, or a key and a certificate that do not belong together.";
-        "Find out which node is the stranger (compare /etc/kubernetes/pki), and reset that one with its own cluster.yaml.";
+        "A shared secret (CA key, service-account key, encryption key) differs between control planes, or a CA certificate and its key do not match.";
+        "Find out which node does not belong to this cluster (compare /etc/kubernetes/pki), and reset it with the cluster.yaml of its own cluster.";
     AuthoritiesMissing = "authorities-missing", Refused:
-        "The cluster was formed before, but no control plane that answers holds its keys.";
+        "The cluster exists, but no reachable control plane has its CA keys.";
         "Bring back a control plane that has them.";
     NodeIdentity = "node-identity", Refused:
-        "Safety rule: a node that belongs to another cluster, was set up under another name, or has the machine id of another node is not touched.";
-        "Check the addresses; reset a machine with the cluster.yaml of the cluster it belongs to; give a clone its own `/etc/machine-id`.";
+        "Safety rule: kubewright does not change a node that belongs to another cluster, was set up under another name, or has the machine id of another node.";
+        "Check the addresses. To take a machine over, reset it with the cluster.yaml of the cluster it belongs to. Give a clone its own `/etc/machine-id`.";
     RemoveBeforeAdd = "remove-before-add", Refused:
-        "Safety rule: a control plane without etcd data is not added to a cluster that was formed before; it would have to be joined as a new member.";
-        "Restore its `/var/lib/etcd`, or take the node out of cluster.yaml. Joining is not built yet.";
+        "Safety rule: a control plane without etcd data is not started in an existing cluster. It would have to join as a new member, which this version cannot do.";
+        "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise keep the node in cluster.yaml: the cluster runs on with the other members.";
     NothingLost = "nothing-lost", Refused:
-        "Safety rule: something on a node is in the way that kubewright did not put there, such as a directory where a file belongs; it is not removed.";
+        "Safety rule: kubewright does not remove what it did not create, such as a directory where a file belongs.";
         "Move it away on the node.";
     StalePlan = "stale-plan", Refused:
-        "Safety rule: a saved plan is applied only to exactly what it was made from. The error names what has changed since.";
-        "Make the plan again, read it, apply that one.";
+        "Safety rule: a saved plan is applied only if nothing has changed since it was made. The error lists the changes.";
+        "Create the plan again, read it, and apply that one.";
     LeftOutStep = "left-out-step", Refused:
-        "Safety rule: a part of a plan is not applied without the steps on other nodes it comes after.";
-        "Name those nodes too, or apply the whole plan.";
+        "Safety rule: the selected steps depend on steps on other nodes, which `--only` excludes.";
+        "Add those nodes to `--only`, or run without `--only`.";
     Quorum = "quorum", Refused:
-        "Safety rule: a control plane is not disturbed while another one is not well, or when too few voting members of etcd would be left that are known to be healthy; learners and members that cluster.yaml does not know are not. An alarm of etcd has to be ended first, too.";
-        "Fix the control plane, the member or the alarm that the error names first; `kubewright status` shows control planes and members, `kubewright drift` every member that is not as it should be.";
+        "Safety rule: kubewright does not restart a control plane while another one is unhealthy, or if etcd could lose quorum. Only voting members that are in cluster.yaml and answer count as healthy. etcd alarms have to be cleared first, too.";
+        "First fix the control plane, member or alarm that the error names. `kubewright status` shows control planes and members; `kubewright drift` shows what is wrong with each member.";
     FixedSetting = "fixed-setting", Refused:
-        "Safety rule: what a cluster is identified by (its name, domain, ranges and the like) cannot change under a running cluster. The error names the key and the reason.";
-        "Put the old value back; a cluster with the new one is a new cluster.";
+        "Safety rule: some settings (the cluster's name, domain, address ranges and others) are immutable. The error names the key and the reason.";
+        "Restore the old value. Another value needs a new cluster.";
     VersionStep = "version-step", Refused:
-        "Safety rule: Kubernetes is not moved between these versions; minors are not skipped, and nothing goes back.";
-        "The error says which version is possible.";
+        "Safety rule: Kubernetes is not moved between these versions. Minor versions are not skipped, and there are no downgrades.";
+        "The error names the version to use.";
     NodeRemoval = "node-removal", Refused:
-        "Safety rule: a node that the cluster has is not silently forgotten because cluster.yaml does not name it any more, and neither is a member of etcd.";
-        "Put the node back into cluster.yaml, or do what the error names.";
+        "Safety rule: a node (or etcd member) that still exists in the cluster cannot be removed only by deleting it from cluster.yaml.";
+        "Put the node back into cluster.yaml, or follow the hint of the error.";
     PodRanges = "pod-ranges", Refused:
-        "Safety rule: there are more nodes than parts of the pod range, which cannot grow under a running cluster.";
+        "Safety rule: `podCidr` has fewer subnets than the cluster has nodes, and it cannot be changed on an existing cluster.";
         "Use fewer nodes.";
     Refused = "refused", Refused:
-        "Refused for safety. Nothing was changed.";
-        "The message says why.";
+        "Refused by a safety rule. Nothing was changed.";
+        "The message names the reason.";
     Bug = "bug", Bug:
-        "kubewright itself is wrong.";
+        "Internal error: this is a bug in kubewright.";
         "Report it with the debug log that the error names.";
 }
 

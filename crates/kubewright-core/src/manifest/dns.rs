@@ -9,7 +9,7 @@ use crate::context::RenderContext;
 
 /// The deployment's name.
 const NAME: &str = "coredns";
-/// The service's name and the pods' label, as everybody expects them.
+/// The service's name and the pods' label, as other software expects them.
 const SERVICE: &str = "kube-dns";
 /// CoreDNS needs no root: pods may bind port 53 without (containerd's `enable_unprivileged_ports` is on).
 const USER_ID: u32 = 65532;

@@ -66,7 +66,7 @@ pub(super) fn manifests(context: &RenderContext) -> Vec<Value> {
     ]
 }
 
-/// Whoever may view a cluster may see its metrics.
+/// Users who may view a cluster may see its metrics.
 fn readers() -> Value {
     let rules = json!([{
         "apiGroups": ["metrics.k8s.io"],

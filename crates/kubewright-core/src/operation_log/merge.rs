@@ -31,7 +31,7 @@ pub fn merge(places: impl IntoIterator<Item = (String, Vec<Operation>)>) -> Vec<
     runs
 }
 
-/// Every place is told the same in the same order, so that more is a continuation of less.
+/// Every place gets the same records in the same order, so that more is a continuation of less.
 fn fullness(operation: &Operation) -> (bool, u64, u64) {
     let counts = operation.counts;
     let ended = counts.done + counts.failed + counts.skipped;

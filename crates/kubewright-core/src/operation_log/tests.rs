@@ -1,4 +1,4 @@
-//! Records are read whatever happened to whoever wrote them.
+//! Records are read whatever happened to their writer.
 
 use super::*;
 

@@ -185,7 +185,7 @@ written_as_word! {
         Calico = "calico",
         /// Cilium. Not yet.
         Cilium = "cilium",
-        /// None: pods stay pending until somebody installs one.
+        /// None: pods stay pending until one is installed.
         None = "none",
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Report {
     broken: BTreeSet<String>,
 }
 
-/// The most findings that are kept: more help nobody, and a hostile file could make millions.
+/// The most findings that are kept: more do not help, and a hostile file could make millions.
 const MOST_FINDINGS: usize = 1000;
 
 /// The deepest level whose places are remembered; findings below point at it. The checks look no deeper.

@@ -4,41 +4,41 @@
 pub const RULES: &[(&str, &str)] = &[
     (
         "invalid-yaml",
-        "the text is not YAML, or uses what cluster.yaml does not take (anchors, tags, tabs)",
+        "the text is not YAML, or uses anchors, tags or tabs, which cluster.yaml does not allow",
     ),
     ("empty-file", "the file is empty"),
     (
         "unknown-key",
-        "a key is not known; the nearest known one is named",
+        "unknown key; the message names the nearest known one",
     ),
-    ("duplicate-key", "a key stands twice in one map"),
-    ("missing-key", "a key that must be there is not"),
-    ("empty-value", "a value is empty where something must be said"),
+    ("duplicate-key", "a key appears twice in one map"),
+    ("missing-key", "a required key is missing"),
+    ("empty-value", "a required value is empty"),
     (
         "wrong-type",
-        "a value is of another type, such as a list instead of a text",
+        "a value has the wrong type, such as a list instead of a string",
     ),
-    ("unknown-word", "a value is none of the words that are allowed"),
+    ("unknown-word", "a value is not one of the allowed words"),
     (
         "invalid-value",
-        "a value is not what it has to be: an address, a name, a range, a number",
+        "a value is not a valid address, name, range or number",
     ),
     (
         "unknown-version",
-        "the Kubernetes version is not in the catalogue",
+        "this kubewright does not know the Kubernetes version",
     ),
     (
         "not-yet",
-        "something that is planned and not built: refused, or a warning where it only has no effect yet",
+        "not implemented yet: an error, or a warning where the value only has no effect yet",
     ),
     (
         "owned-argument",
         "an argument or setting of a component that kubewright decides",
     ),
     ("owned-label", "a node label that kubewright or the kubelet sets"),
-    ("duplicate-name", "two nodes or addons have one name"),
-    ("duplicate-address", "two nodes have one address"),
-    ("no-nodes", "there is no node"),
+    ("duplicate-name", "two nodes or addons have the same name"),
+    ("duplicate-address", "two nodes have the same address"),
+    ("no-nodes", "the file has no nodes"),
     ("no-control-plane", "no node is a control plane"),
     (
         "even-control-planes",
@@ -47,22 +47,19 @@ pub const RULES: &[(&str, &str)] = &[
     ("many-control-planes", "warning: more than seven control planes"),
     (
         "single-control-plane",
-        "warning: one control plane, so that nothing is highly available",
+        "warning: one control plane is not highly available",
     ),
-    ("no-workers", "warning: no node runs pods"),
-    (
-        "range-overlap",
-        "the pod range and the service range share addresses",
-    ),
+    ("no-workers", "warning: no node has the role `worker`"),
+    ("range-overlap", "the pod range and the service range overlap"),
     (
         "range-reserved",
-        "a range that has another meaning on the Internet or on every machine",
+        "a range that is used on the Internet or on every machine",
     ),
-    ("range-too-large", "a range larger than Kubernetes takes"),
+    ("range-too-large", "a range larger than Kubernetes allows"),
     ("range-too-small", "a range too small for the nodes or services"),
     (
         "address-in-range",
-        "a node's address lies in the pod or service range",
+        "a node's address is inside the pod or service range",
     ),
     (
         "endpoint-on-node",
@@ -74,11 +71,8 @@ pub const RULES: &[(&str, &str)] = &[
     ),
     (
         "no-proxy",
-        "warning: no kube-proxy, so that somebody else must forward services",
+        "warning: no kube-proxy; the network plug-in must forward service traffic",
     ),
     ("no-effect", "a value that has no effect because of another one"),
-    (
-        "plain-http",
-        "warning: a mirror over a connection that anybody can change",
-    ),
+    ("plain-http", "warning: a mirror without TLS"),
 ];

@@ -1,4 +1,4 @@
-//! How a dead link is told from a quiet one.
+//! How a dead connection is told from a quiet one.
 
 use std::time::Duration;
 

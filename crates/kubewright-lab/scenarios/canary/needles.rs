@@ -1,6 +1,6 @@
 //! What to search for: pieces of every secret, in the forms in which a program would leak them.
 //!
-//! A public key is part of its private key's encoding, so only those pieces are taken that nobody may ever see.
+//! A public key is part of its private key's encoding, so only those pieces are taken that must never be seen.
 
 use std::collections::BTreeMap;
 

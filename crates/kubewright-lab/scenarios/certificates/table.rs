@@ -48,7 +48,7 @@ pub(super) struct Subject {
 
 /// The authorities by the document's word for them.
 pub(super) fn authorities(document: &str) -> Result<BTreeMap<String, Authority>> {
-    let rows = rows(document, "Authorities")?;
+    let rows = rows(document, "CAs")?;
     let authority = |cells: &Vec<String>| -> Result<(String, Authority)> {
         let [word, common_name, certificate, key, ..] = cells.as_slice() else {
             bail!("a row of authorities has too few cells: {cells:?}");

@@ -106,7 +106,7 @@ fn remove_files(directory: &Path) -> Result<()> {
             _ => {}
         }
     }
-    // It fails when somebody else keeps something in there, as it should.
+    // It fails if another program keeps something in there, as it should.
     let _ = fs::remove_dir(directory);
     Ok(())
 }

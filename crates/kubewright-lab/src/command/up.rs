@@ -1,4 +1,4 @@
-//! `up`: blank machines, booted, reachable, and nobody else's.
+//! `up`: blank machines, booted and reachable, of this lab only.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Builds a project's programs from its Go module or C file, and checks that they say their true version.
 //!
 //! Every program is built by itself, so that each has its line of progress and memory holds one linker. The
-//! compilers run at low priority: a first build takes minutes and the computer is somebody's desk.
+//! compilers run at low priority: a first build takes minutes and the computer is in use meanwhile.
 
 use std::path::Path;
 use std::process::Command;

@@ -2,7 +2,7 @@
 //!
 //! Below the root, `components/<digest>` is what the product reads and `projects/<project>-<digest>-<source>`
 //! holds the results of one recipe, so that a changed recipe costs its own project only. Everything is made under
-//! a name that begins with `.partial-` and renamed when it is complete. Whoever makes something holds the lock,
+//! a name that begins with `.partial-` and renamed when it is complete. The process that makes something holds the lock,
 //! which the kernel releases even if its holder is killed. The whole cache can be deleted at any time.
 
 use std::ffi::OsStr;
@@ -57,7 +57,7 @@ impl Cache {
         self.root.join("projects").join(name)
     }
 
-    /// Waits until nobody else makes components, then removes what killed predecessors left half-made.
+    /// Waits until no other process makes components, then removes what killed predecessors left half-made.
     pub(crate) fn lock(&self, report: &dyn Fn(&str)) -> Result<Lock> {
         let directories = ["components", "projects"].map(|name| self.root.join(name));
         for directory in &directories {

@@ -68,7 +68,7 @@ impl Registry {
                 return Err(error).with_context(|| format!("lock {}", path.display()));
             }
         }
-        // A `down` may have removed the file between opening and locking it: then this lock is nobody's.
+        // A `down` may have removed the file between opening and locking it: then this lock protects nothing.
         let is_current =
             fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino()));
         Ok(is_current.then(|| LabLock::of(file)))

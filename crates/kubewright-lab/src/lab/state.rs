@@ -32,7 +32,7 @@ pub(crate) struct Lab {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
-    /// `up` has begun and not ended; when nobody holds the lab's lock it crashed here.
+    /// `up` has begun and not ended; if the lab's lock is free, it crashed here.
     Creating,
     /// All machines answered once.
     Up,

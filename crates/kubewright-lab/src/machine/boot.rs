@@ -60,7 +60,7 @@ fn without_colours(text: &str) -> String {
     })
 }
 
-/// The helper: enters the cgroups, leaves the session, starts systemd-nspawn and ends, so that nobody has to collect it.
+/// The helper: enters the cgroups, leaves the session, starts systemd-nspawn and ends, so that it leaves no zombie.
 pub(crate) fn run_helper(lab: &Lab, machine: &MachineName) -> Result<ExitCode> {
     let machine = Machine {
         lab,

@@ -21,7 +21,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Looks at a process; one that has ended, also when nobody has collected it yet, is none.
+    /// Looks at a process; a zombie counts as ended.
     pub(crate) fn look(pid: i32) -> Option<Self> {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }

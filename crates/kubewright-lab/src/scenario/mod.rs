@@ -1,6 +1,6 @@
 //! Scenarios: whole stories told with the built binaries on a lab of their own.
 //!
-//! A scenario brings its own machines up, under a name nobody else has, and always takes them down, unless `KEEP_LAB`
+//! A scenario brings its own machines up, under a unique name, and always takes them down, unless `KEEP_LAB`
 //! says otherwise. It uses `kubewright`, `kubectl` and this very program as a user would; what it finds out, a user
 //! could have found out. When a story fails, the machines' journals are kept beside its other files.
 
@@ -84,7 +84,7 @@ pub(crate) struct Place {
 enum Story {
     /// 3 + 2 from blank machines, smoke test, nothing to do the second time, reset and once more
     HaBootstrap,
-    /// The power of one control plane fails, then everybody's: the cluster comes back by itself
+    /// One control plane loses its power, then all machines do: the cluster comes back by itself
     PowerCut,
     /// Kills, cuts, full disks and second runs during a bootstrap: applying again finishes the job
     Faults,

@@ -20,10 +20,10 @@ use crate::ui::Ui;
 /// Arguments of `apply`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Apply exactly the plan that kubewright plan --out saved, or refuse and say what changed since
+    /// Apply exactly the plan that kubewright plan --out saved; refuse if anything has changed since
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// Apply to these nodes only, with what of the cluster's own steps they need
+    /// Limit the run to these nodes (cluster-wide steps they depend on are included)
     #[arg(long, value_name = "NODE,…", value_delimiter = ',', conflicts_with = "plan")]
     only: Vec<String>,
     #[command(flatten)]
@@ -46,12 +46,12 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     if made.steps.is_empty() {
         ui.say(&if all.steps.is_empty() {
             format!(
-                "cluster {} is as {} says",
+                "cluster {} matches {}",
                 opened.file.cluster.name,
                 flags.file.display()
             )
         } else {
-            format!("nothing is to be done on {}", arguments.only.join(", "))
+            format!("no changes on {}", arguments.only.join(", "))
         });
         return ui.result(
             &Summary::of(&Outcome::default(), &observation.run_context),
@@ -74,7 +74,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     }
     // A saved plan does not hold any more once part of it is done: the rest is planned again, for the same nodes.
     let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
-    let again = stopped::command("apply", &opened.file.path, only);
+    let again = stopped::command("apply", &opened.file.path, only, arguments.skipping);
     let outcome = perform(
         &made,
         &observation.run_context,
@@ -124,10 +124,10 @@ async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui)
     if report.findings.iter().any(is_error) {
         return Err(Failure::named(
             ErrorId::ChecksFailed,
-            "the machines are not ready for this cluster; nothing was changed",
+            "preflight checks failed; nothing was changed",
         )
         .findings(report.text(), &report.findings)
-        .hint("repair what is marked as error above; kubewright check looks again"));
+        .hint("fix every finding marked as error above; kubewright check runs the checks again"));
     }
     if !report.findings.is_empty() {
         ui.say(&report.text());
@@ -145,7 +145,7 @@ fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
         .map(|(id, seconds)| format!("{id} {seconds:.1} s"))
         .collect();
     format!(
-        "{} in {seconds:.1} s; longest: {}\nnext: kubewright smoke proves that it works, kubewright kubeconfig gives access",
+        "{} in {seconds:.1} s; longest: {}\nnext: kubewright kubeconfig gives access, kubewright smoke tests the cluster",
         text::summary(plan).trim_end(),
         slowest.join(", ")
     )

@@ -20,9 +20,9 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     if report.has_errors() {
         return Err(Failure::named(
             ErrorId::CheckErrors,
-            "kubewright apply would not succeed like this",
+            "kubewright apply would fail on these machines",
         )
-        .hint("repair what is marked as error above, then check again"));
+        .hint("fix every finding marked as error above, then check again"));
     }
     Ok(())
 }

@@ -55,11 +55,13 @@ pub(crate) fn read(flags: &GlobalFlags, ui: &Ui) -> Result<ClusterFile, Failure>
                 .iter()
                 .map(|finding| finding.render(&name))
                 .collect();
-            let count = kubewright_core::plan::text::count(errors.error_count(), "mistake");
+            let count = kubewright_core::plan::text::count(errors.error_count(), "error");
             Err(
                 Failure::named(ErrorId::FileInvalid, format!("{name} has {count}"))
                     .findings(text, &errors.findings)
-                    .hint("repair what is shown above; kubewright schema prints what the file may hold"),
+                    .hint(
+                        "fix what is shown above; kubewright schema prints every key and its allowed values",
+                    ),
             )
         }
     }

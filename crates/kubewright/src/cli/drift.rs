@@ -12,7 +12,7 @@ use crate::ui::Ui;
 /// Arguments of `drift`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Read every file, instead of trusting size, times and inode of those read before
+    /// Read every file again, even if its size, times and inode are unchanged
     #[arg(long)]
     verify: bool,
 }
@@ -27,8 +27,8 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         return Ok(());
     }
     Err(
-        Failure::named(ErrorId::Drift, "the cluster is not what cluster.yaml says").hint(
-            "kubewright plan shows what apply would do about it; kubewright apply does it (docs/reference/drift.md)",
+        Failure::named(ErrorId::Drift, "the cluster differs from cluster.yaml").hint(
+            "kubewright plan shows what apply would change; kubewright apply changes it (docs/reference/drift.md)",
         ),
     )
 }

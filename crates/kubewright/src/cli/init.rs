@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The cluster's name
     #[arg(long, default_value = "cluster")]
     name: String,
-    /// Take the machines from an Ansible inventory (kubespray's or dabealu's groups, INI or YAML)
+    /// Read the machines from an Ansible inventory (groups of kubespray or dabealu/k8s-ansible, INI or YAML)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["control_plane", "worker"])]
     from_inventory: Option<PathBuf>,
 }
@@ -54,9 +54,9 @@ pub(crate) fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result
             if error.kind() == std::io::ErrorKind::AlreadyExists {
                 failure
                     .id(ErrorId::FileExists)
-                    .hint("it is left as it is; move it away, or write another one with --file NAME")
+                    .hint("it was not changed; move it away, or write another one with --file NAME")
             } else {
-                failure.hint("choose another place with --file")
+                failure.hint("choose another path with --file")
             }
         })?;
     file.write_all(text.as_bytes()).map_err(|error| {

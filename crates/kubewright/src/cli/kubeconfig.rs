@@ -25,16 +25,16 @@ const API_PORT: u16 = 6443;
 /// Arguments of `kubeconfig`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Merge it into ~/.kube/config (or the first file of KUBECONFIG) instead of printing it
+    /// Merge it into the first file of KUBECONFIG (default: ~/.kube/config) instead of printing it
     #[arg(long)]
     merge: bool,
-    /// Issue it for a person of this name instead of the administrator
+    /// Issue it for this user name instead of the administrator
     #[arg(long, value_name = "NAME", requires = "group")]
     user: Option<String>,
-    /// A group of that person (repeat for several)
+    /// A group of that user (repeat for several)
     #[arg(long, value_name = "G", requires = "user")]
     group: Vec<String>,
-    /// How long it is valid, as in 8h or 30d
+    /// Validity, such as 45m, 8h or 30d (1m to 365d); it cannot be revoked before
     #[arg(long, default_value = "90d", value_parser = lifetime)]
     ttl: Duration,
 }
@@ -47,9 +47,9 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     if !look.observed.is_bootstrapped() {
         return Err(Failure::named(
             ErrorId::NoClusterYet,
-            format!("cluster {} is not there yet", cluster.name),
+            format!("cluster {} does not exist yet", cluster.name),
         )
-        .hint("build it first: kubewright apply"));
+        .hint("create it first: kubewright apply"));
     }
     let groups = if arguments.group.is_empty() {
         vec![ADMIN_GROUP.to_owned()]
@@ -141,7 +141,7 @@ impl Servers {
     fn advise(&self, access: &Access<'_>, ui: &Ui) {
         if let Some((used, spare)) = &self.used_and_spare {
             ui.say(&format!(
-                "cluster.yaml has no controlPlane.endpoint: kubectl asks {used}; when it is down, kubectl --context {}",
+                "cluster.yaml has no controlPlane.endpoint: kubectl connects to {used}; if it is down, use: kubectl --context {}",
                 access.context_through(spare)
             ));
         }
@@ -181,8 +181,13 @@ fn merge(path: &Path, access: &Access<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads `8h`, `30d`, `45m`.
-pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
+/// Reads the validity of a certificate: `8h`, `30d`, `45m`.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    duration_from(text, Duration::from_secs(60), "1m")
+}
+
+/// Reads a time of at least `shortest` (for people: `named`) and of at most a year.
+pub(super) fn duration_from(text: &str, shortest: Duration, named: &str) -> Result<Duration, String> {
     let problem = || format!("{text:?} is not a time such as 8h, 45m or 30d");
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))
@@ -194,9 +199,10 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, String> {
         "d" => 86400,
         _ => return Err(problem()),
     };
-    match number.checked_mul(seconds) {
-        Some(total @ 60..=31_536_000) => Ok(Duration::from_secs(total)),
-        _ => Err("choose between 1m and 365d".to_owned()),
+    const LONGEST: Duration = Duration::from_secs(365 * 86400);
+    match number.checked_mul(seconds).map(Duration::from_secs) {
+        Some(total) if (shortest..=LONGEST).contains(&total) => Ok(total),
+        _ => Err(format!("choose between {named} and 365d")),
     }
 }
 

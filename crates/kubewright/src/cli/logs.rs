@@ -22,9 +22,9 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand, Debug)]
 enum What {
-    /// Show every step of a run: how it ended, how long it took, where records of it are
+    /// Show every step of a run: result, duration, and where the run is recorded
     Show {
-        /// The run's id or its beginning
+        /// The run's id, or its first characters
         id: String,
     },
 }
@@ -45,7 +45,9 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     let id = arguments.what.as_ref().map(|What::Show { id }| id.as_str());
     let found = history::read(&opened.session, id).await;
     for (node, error) in &found.missing {
-        ui.say(&shown::line(&format!("{node} could not be asked: {error}")));
+        ui.say(&shown::line(&format!(
+            "cannot read the operation log of {node}: {error}"
+        )));
     }
     match id {
         Some(id) => show(&found, id, ui),
@@ -69,7 +71,7 @@ fn refuse_silence(found: &History) -> Result<(), Failure> {
     let nobody = found.asked.iter().all(|place| place == history::HERE);
     match found.missing.values().next() {
         Some(error) if found.operations.is_empty() && nobody => {
-            Err(session::failure(error).because("there are no records beside cluster.yaml either"))
+            Err(session::failure(error).because("there is no operation log beside cluster.yaml either"))
         }
         _ => Ok(()),
     }
@@ -92,7 +94,7 @@ fn rows(operations: &[Operation]) -> String {
         ];
         cells.map(|cell| shown::line(cell)).to_vec()
     };
-    let headings = ["ID", "BEGUN", "WHO", "FROM", "WHAT", "CHANGES", "OUTCOME"];
+    let headings = ["ID", "STARTED", "USER", "FROM", "COMMAND", "CHANGES", "RESULT"];
     table(&headings, &operations.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -103,8 +105,8 @@ fn show(found: &History, id: &str, ui: &Ui) -> Result<(), Failure> {
         [] => {
             refuse_silence(found)?;
             Err(
-                Failure::named(ErrorId::RunUnknown, format!("no run {id:?} is on record"))
-                    .hint("kubewright logs lists those that are"),
+                Failure::named(ErrorId::RunUnknown, format!("no run {id:?} in the operation log"))
+                    .hint("kubewright logs lists the runs"),
             )
         }
         several => {
@@ -113,9 +115,9 @@ fn show(found: &History, id: &str, ui: &Ui) -> Result<(), Failure> {
                 .map(|operation| shown::line(&operation.id))
                 .collect();
             Err(
-                Failure::named(ErrorId::RunUnknown, format!("several runs begin with {id:?}"))
+                Failure::named(ErrorId::RunUnknown, format!("several run ids begin with {id:?}"))
                     .because(ids.join(", "))
-                    .hint("give more letters of the one you mean"),
+                    .hint("type more characters of the id"),
             )
         }
     }
@@ -158,11 +160,13 @@ fn text(operation: &Operation) -> String {
         let _ = writeln!(text, "{name:<12} {}", shown::line(&value));
     }
     if operation.is_newer() {
-        text.push_str("a newer kubewright wrote this; what this one does not know is not shown\n");
+        text.push_str(
+            "written by a newer kubewright; records that this version does not know are not shown\n",
+        );
     }
     text.push('\n');
     let rows: Vec<Vec<String>> = operation.steps.iter().map(row).collect();
-    text.push_str(&table(&["STEP", "OUTCOME", "SECONDS", "WHAT"], &rows));
+    text.push_str(&table(&["STEP", "RESULT", "SECONDS", "TITLE"], &rows));
     for step in &operation.steps {
         if let Some(StepOutcome::Failed { error, error_id }) = &step.outcome {
             let id = error_id.as_ref().map(|id| format!(" [{id}]")).unwrap_or_default();
@@ -178,9 +182,9 @@ fn row(step: &StepRecord) -> Vec<String> {
         Some(StepOutcome::Unchanged) => "unchanged".to_owned(),
         Some(StepOutcome::Changed { count }) => format!("changed {count}"),
         Some(StepOutcome::Failed { .. }) => "failed".to_owned(),
-        Some(StepOutcome::Skipped) => "not begun".to_owned(),
+        Some(StepOutcome::Skipped) => "not started".to_owned(),
         Some(StepOutcome::Unknown) => "ended".to_owned(),
-        None => "no end on record".to_owned(),
+        None => "no result recorded".to_owned(),
     };
     let seconds = match step.outcome {
         None | Some(StepOutcome::Skipped) => "-".to_owned(),
@@ -211,8 +215,8 @@ mod tests {
     #[test]
     fn lists_runs_in_columns() {
         insta::assert_snapshot!(rows(&[killed()]), @r"
-        ID            BEGUN                 WHO  FROM  WHAT   CHANGES  OUTCOME
-        0a1b2c3d4e5f  2026-01-02 03:04:05Z  ada  ws    apply  4        did not finish (1 of 3 steps done)
+        ID            STARTED               USER  FROM  COMMAND  CHANGES  RESULT
+        0a1b2c3d4e5f  2026-01-02 03:04:05Z  ada   ws    apply    4        did not finish (1 of 3 steps done)
         ");
     }
 
@@ -228,10 +232,10 @@ mod tests {
         outcome      did not finish (1 of 3 steps done)
         recorded     cp-1, here
 
-        STEP       OUTCOME           SECONDS  WHAT
-        cp-1/host  changed 4         1.2      prepare the host (4 changes)
-        cp-2/host  failed            0.0
-        cp-1/etcd  no end on record  -        etcd (3 \u{1b}[2J changes)
+        STEP       RESULT              SECONDS  TITLE
+        cp-1/host  changed 4           1.2      prepare the host (4 changes)
+        cp-2/host  failed              0.0
+        cp-1/etcd  no result recorded  -        etcd (3 \u{1b}[2J changes)
         cp-2/host: write /etc/x: no space left
         ");
     }

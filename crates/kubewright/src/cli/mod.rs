@@ -24,6 +24,9 @@ mod token;
 mod undo;
 mod version;
 
+#[cfg(test)]
+mod documents;
+
 use std::process::ExitCode;
 
 pub(crate) use run::question::Person;
@@ -35,10 +38,10 @@ use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
-/// Builds and keeps highly available Kubernetes clusters on Linux machines, over SSH.
+/// Builds and maintains highly available Kubernetes clusters on Linux machines, over SSH.
 ///
-/// Describe the cluster in cluster.yaml (kubewright init writes one), look at the plan, apply it. Whatever
-/// interrupts a run, running it again finishes the job.
+/// Describe the cluster in cluster.yaml (kubewright init writes one), read the plan, apply it. After an interruption,
+/// run the same command again: it continues where it stopped.
 #[derive(Parser, Debug)]
 #[command(name = "kubewright", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -55,33 +58,33 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 configuration or user error, 2 u
 enum Command {
     /// Write a commented cluster.yaml for your machines
     Init(init::Arguments),
-    /// Look for what would make apply fail; changes nothing
+    /// Run preflight checks on the machines; changes nothing
     Check(check::Arguments),
-    /// Show every change apply would make, and why; changes nothing
+    /// Show every change that apply would make, and why; changes nothing
     Plan(plan::Arguments),
-    /// Make the cluster what cluster.yaml says
+    /// Create or change the cluster to match cluster.yaml
     Apply(apply::Arguments),
-    /// Show nodes, API servers, etcd members, versions and certificates at a glance
+    /// Show nodes, API servers, etcd members, versions and certificates
     Status(status::Arguments),
-    /// Show what differs from cluster.yaml on machines and in the API; changes nothing
+    /// Show what differs from cluster.yaml on the nodes and in the API; changes nothing
     Drift(drift::Arguments),
-    /// Print or merge an admin kubeconfig, or one for a person
+    /// Print or merge a kubeconfig for the administrator or for another user
     Kubeconfig(kubeconfig::Arguments),
-    /// Print a service-account token for a dashboard or a robot
+    /// Create a service account if needed and print a short-lived token for it
     Token(token::Arguments),
-    /// Prove that the cluster works
+    /// Run smoke tests in a temporary namespace; also kills one API proxy to test its restart
     Smoke(smoke::Arguments),
-    /// Show who changed the cluster, when and with what outcome
+    /// Show who changed the cluster, when, and with which result
     Logs(logs::Arguments),
-    /// Put back what the last unfinished run changed on one node
+    /// Roll back the last unfinished run on one node
     Undo(undo::Arguments),
-    /// Take the cluster down and leave the machines reusable
+    /// Delete the cluster with all its data, and leave the machines reusable
     Reset(reset::Arguments),
     /// Print the shell completion script
     Completion(completion::Arguments),
     /// Print the JSON schema of cluster.yaml
     Schema,
-    /// Print the versions of kubewright and of what it installs
+    /// Print the versions of kubewright and of the components it installs
     Version,
 }
 

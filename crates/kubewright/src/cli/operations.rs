@@ -114,9 +114,9 @@ fn tell(run: &str, found: Option<&Operation>, nodes: &[&str]) -> String {
     };
     let how = match operation.ending {
         None => "did not finish",
-        Some(Ending::Stopped) => "was stopped",
-        Some(Ending::Failed) => "failed part-way",
-        Some(Ending::Done | Ending::Unknown) => "ended without telling every node",
+        Some(Ending::Stopped) => "was interrupted",
+        Some(Ending::Failed) => "stopped part-way",
+        Some(Ending::Done | Ending::Unknown) => "ended, but not on every node",
     };
     let steps = match operation.counts.done {
         1 => "1 step was done".to_owned(),
@@ -172,7 +172,7 @@ mod tests {
         );
         assert_eq!(
             tell("0a1b", Some(&operation(Some(Ending::Failed))), &["cp-1"]),
-            "run 0a1b of ada@ws at 2026-01-02 03:04:05Z failed part-way: 5 steps were done; continuing"
+            "run 0a1b of ada@ws at 2026-01-02 03:04:05Z stopped part-way: 5 steps were done; continuing"
         );
         assert_eq!(
             tell("0a1b\u{1b}[2J", None, &["cp-1", "w-1"]),

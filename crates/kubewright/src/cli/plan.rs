@@ -18,13 +18,13 @@ use crate::ui::Ui;
 /// Arguments of `plan`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Show what a blank set of machines would get, without talking to any
+    /// Plan for empty machines, without connecting to any
     #[arg(long)]
     pub(crate) offline: bool,
     /// Save the plan, for kubewright apply --plan FILE
     #[arg(long, value_name = "FILE", conflicts_with = "offline")]
     out: Option<PathBuf>,
-    /// Plan for these nodes only, and for what of the cluster's own steps they need
+    /// Limit the plan to these nodes (cluster-wide steps they depend on are included)
     #[arg(long, value_name = "NODE,…", value_delimiter = ',')]
     only: Vec<String>,
     #[command(flatten)]
@@ -34,12 +34,8 @@ pub(crate) struct Arguments {
 /// Plans for machines nobody has looked at.
 pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let cluster = cluster_file::read(flags, ui)?.cluster;
-    let release = catalogue::release(&cluster.kubernetes).ok_or_else(|| {
-        Failure::named(
-            ErrorId::VersionUnknown,
-            "this Kubernetes version is not in the catalogue",
-        )
-    })?;
+    let release = catalogue::release(&cluster.kubernetes)
+        .ok_or_else(|| Failure::named(ErrorId::VersionUnknown, "unknown Kubernetes version"))?;
     let blank =
         offline::blank(&cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
     let plan = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed)
@@ -73,7 +69,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     let made_from = observation.made_from(&opened.session);
     saved_plan::write(path, &SavedPlan::new(plan, made_from, making))?;
     ui.say(&format!(
-        "saved in {0}; kubewright apply --plan {0} applies exactly this",
+        "saved in {0}; to apply exactly this plan, run: kubewright apply --plan {0}",
         path.display()
     ));
     Ok(())
@@ -99,7 +95,7 @@ pub(crate) fn only(plan: Plan, names: &[String], cluster: &Cluster) -> Result<Pl
     if let Some(unknown) = names.iter().find(known) {
         let known: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
         return Err(Failure::new(Kind::User, format!("there is no node {unknown:?}"))
-            .hint(format!("nodes of the cluster are: {}", known.join(", "))));
+            .hint(format!("the nodes are: {}", known.join(", "))));
     }
     let nodes: BTreeSet<String> = names.iter().cloned().collect();
     restrict(&plan, &nodes).map_err(|refusal| session::failure(&refusal.into()))

@@ -5,8 +5,9 @@ use kubewright_core::plan::{plan_reset, text};
 use std::sync::Arc;
 
 use super::run::perform;
+use super::run::question::declined;
 use super::{session, stopped};
-use crate::failure::{ErrorId, Failure};
+use crate::failure::Failure;
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
 
@@ -24,17 +25,17 @@ pub(crate) async fn run(_arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) ->
     let run_context = Arc::new(look.into_run_context(&opened.session));
     if !flags.yes {
         ui.say(&format!(
-            "cluster {} is taken down: etcd's data, all Secrets, all pods and their local data on {} are lost. \
-             Volumes mounted from elsewhere are not entered.",
+            "This deletes cluster {}: the etcd data with all Kubernetes objects and Secrets, and all pods with their local \
+             data on {}. It cannot be undone. Mounted volumes are not entered.",
             cluster.name,
             text::count(cluster.nodes.len(), "node"),
         ));
-        if !ui.confirm("Take it down?")? {
-            return Err(Failure::named(ErrorId::NotConfirmed, "nothing was changed").hint("you answered no"));
+        if !ui.confirm("Delete the cluster?")? {
+            return Err(declined());
         }
     }
-    let again = stopped::command("reset", &opened.file.path, &[]);
+    let again = stopped::command("reset", &opened.file.path, &[], session::Skipping::default());
     let outcome = perform(&plan, &run_context, &observed, &opened, &again, ui).await?;
-    ui.say("the machines can be used again: kubewright apply builds a new cluster on them");
+    ui.say("the machines can be used again; kubewright apply creates a new cluster on them");
     ui.result(&outcome.changed, || text::count(outcome.changed, "change"))
 }

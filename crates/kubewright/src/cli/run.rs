@@ -36,7 +36,7 @@ pub(crate) async fn perform(
             // A holder that may be alive is watched for as long as its lease lasts.
             opened.progress.event(&Event::Node {
                 node: "cluster".to_owned(),
-                doing: "making sure that no other run changes it".to_owned(),
+                doing: "checking that no other run changes it".to_owned(),
             });
         }
         let claimed = run_context

@@ -18,7 +18,7 @@ pub(crate) fn write(path: &Path, saved: &SavedPlan) -> Result<(), Failure> {
             format!("write the plan to {}", path.display()),
         )
         .because(error.to_string())
-        .hint("name a file in a directory you may write to: kubewright plan --out FILE")
+        .hint("choose a file in a directory that you may write to: kubewright plan --out FILE")
     };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = parent.unwrap_or(Path::new("."));
@@ -53,15 +53,15 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan, Failure> {
     let text = text.map_err(|error| {
         reading()
             .because(error.to_string())
-            .hint("write one: kubewright plan --out FILE")
+            .hint("create one: kubewright plan --out FILE")
     })?;
     SavedPlan::from_text(&text).map_err(|error| {
         let hint = match &error {
             UnreadablePlan::OtherSchema { by, .. } => {
-                format!("apply it with kubewright {by}, or make it again: kubewright plan --out FILE")
+                format!("apply it with kubewright {by}, or create it again: kubewright plan --out FILE")
             }
             UnreadablePlan::Foreign { .. } | UnreadablePlan::Damaged { .. } => {
-                "make it again: kubewright plan --out FILE".to_owned()
+                "create it again: kubewright plan --out FILE".to_owned()
             }
         };
         reading().because(error.to_string()).hint(hint)
@@ -129,22 +129,22 @@ mod tests {
         insta::assert_snapshot!(said, @r"
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: expected ident at line 1 column 2
-          hint: make it again: kubewright plan --out FILE
+          hint: create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: it does not say what it is
-          hint: make it again: kubewright plan --out FILE
+          hint: create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is not a plan of kubewright: it is what plan -o json prints; plan --out writes one that can be applied
-          hint: make it again: kubewright plan --out FILE
+          hint: create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it has form 9 (written by kubewright 0.1.0), this kubewright reads form 1
-          hint: apply it with kubewright 0.1.0, or make it again: kubewright plan --out FILE
+          hint: apply it with kubewright 0.1.0, or create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: EOF while parsing a string at line 15 column 19
-          hint: make it again: kubewright plan --out FILE
+          hint: create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: its digest does not fit its content
-          hint: make it again: kubewright plan --out FILE
+          hint: create it again: kubewright plan --out FILE
         ");
     }
 }

@@ -33,11 +33,11 @@ pub(crate) struct Opened {
 }
 
 /// What a planning command does about nodes that do not answer.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Skipping {
-    /// Leave out workers that cannot be reached; control planes cannot be left out
+    /// Skip workers that do not answer; control planes cannot be skipped
     #[arg(long)]
-    skip_unreachable_workers: bool,
+    pub(crate) skip_unreachable_workers: bool,
 }
 
 impl From<Skipping> for UnreachablePolicy {
@@ -53,7 +53,7 @@ impl From<Skipping> for UnreachablePolicy {
 /// Tells which nodes are left out, and why.
 pub(crate) fn tell_absent(observed: &Observed, ui: &Ui) {
     for (node, why) in &observed.unreachable {
-        ui.say(&format!("{node} is left out: {}", sentence(why)));
+        ui.say(&format!("{node} is skipped: {}", sentence(why)));
     }
 }
 

@@ -1,8 +1,8 @@
-//! What a run does when it is asked to end: first it finishes the steps at hand, then it ends at once.
+//! What a run does on a signal: at the first it finishes the running steps, at the second it ends immediately.
 //!
 //! An interrupt (Ctrl-C), a request to end and a terminal that went away are the same to it. Under `nohup`, where the
 //! terminal going away is ignored from the beginning, it stays ignored. Whatever ends the program, the nodes' agents
-//! finish the change at hand, free their locks and go: the same command continues.
+//! finish the current change, free their locks and go: the same command continues.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ pub(super) async fn watch(stop: watch::Sender<bool>, progress: Arc<Progress>, ui
         return;
     };
     signals.next().await;
-    progress.say("stopping: the steps at hand are finished, no other is begun; once more ends it at once");
+    progress.say("stopping: waiting for the running steps to finish; press Ctrl-C again to exit immediately");
     let _ = stop.send(true);
     signals.next().await;
     progress.finish();
-    let failure = Failure::named(ErrorId::Stopped, "stopped at once")
-        .because("whether the changes at hand were made is unknown until the next look")
-        .hint(format!("nothing is lost; continue with: {again}"));
+    let failure = Failure::named(ErrorId::Stopped, "stopped immediately")
+        .because("the result of the running steps is unknown; the next run checks it")
+        .hint(format!("to continue, run: {again}"));
     ui.failure(&failure);
-    // An order: whoever still works for this run is not asked, and nothing of ours outlives the pipes to the nodes.
+    // An order: agents that still work for this run are not asked, and nothing of ours outlives the pipes to the nodes.
     #[allow(clippy::exit)]
     std::process::exit(i32::from(failure.exit_code()));
 }
@@ -64,7 +64,7 @@ impl Signals {
     }
 }
 
-/// Whether whoever started the program had it ignore SIGHUP, as `nohup` does.
+/// Whether the program was started with SIGHUP ignored, as by `nohup`.
 fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores_hangup(&status)

@@ -19,10 +19,10 @@ use crate::ui::Ui;
 /// Arguments of `smoke`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// The image of the pods: agnhost, or one with the same commands as the lab's probe
+    /// The image of the test pods: agnhost, or an image with the commands of the lab's probe
     #[arg(long, value_name = "REFERENCE")]
     image: Option<String>,
-    /// How long the pods may take to run, pulling their image included, in seconds
+    /// Seconds to wait for the test pods to run, including the image pull
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     timeout: u64,
 }
@@ -71,7 +71,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     let failed = results.iter().filter(|check| !check.ok).count();
     ui.result(&results, || {
         format!(
-            "{} of {} hold",
+            "{} of {} passed",
             results.len() - failed,
             count(results.len(), "check")
         )
@@ -80,9 +80,9 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         return Err(opened.with_log(
             Failure::named(
                 ErrorId::SmokeFailed,
-                format!("{} did not hold", count(failed, "check")),
+                format!("{} failed", count(failed, "smoke test")),
             )
-            .hint("kubewright status shows the nodes; kubectl get events -A what the cluster says"),
+            .hint("kubewright status shows the nodes; kubectl get events -A shows the cluster's events"),
         ));
     }
     Ok(())

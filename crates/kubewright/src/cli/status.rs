@@ -17,7 +17,7 @@ use crate::ui::{Ui, table};
 /// Arguments of `status`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Look again every few seconds until interrupted
+    /// Refresh every few seconds until interrupted
     #[arg(long)]
     watch: bool,
 }
@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
                 return Ok(());
             }
             return Err(
-                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is not healthy").hint(
+                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is unhealthy").hint(
                     "kubewright plan shows what differs from cluster.yaml, kubewright apply repairs it",
                 ),
             );
@@ -92,17 +92,17 @@ fn text(status: &ClusterStatus) -> String {
     text.push_str(&table(&headings, &rows));
     for node in &status.nodes {
         if let Some(why) = &node.unreachable {
-            let _ = writeln!(text, "{} cannot be reached: {}", node.name, sentence(why));
+            let _ = writeln!(text, "{} is unreachable: {}", node.name, sentence(why));
         }
     }
     text.push_str(&etcd_line(status));
     if let Some((node, certificate)) = status.next_to_end() {
         let _ = writeln!(
             text,
-            "certificates: the first to end is {} on {node}, {} ({})",
+            "certificates: {} ({}): {} on {node}",
+            expiry(certificate.days_left),
+            certificate.not_after.split('T').next().unwrap_or_default(),
             certificate.path,
-            days(certificate.days_left),
-            certificate.not_after.split('T').next().unwrap_or_default()
         );
     }
     if !status.unknown_nodes.is_empty() {
@@ -111,13 +111,22 @@ fn text(status: &ClusterStatus) -> String {
     text
 }
 
-/// How long until something ends.
+/// How long until a certificate expires.
 fn days(left: i64) -> String {
     match left {
-        ..0 => "ended".to_owned(),
+        ..0 => "expired".to_owned(),
         0 => "today".to_owned(),
         1 => "1 day".to_owned(),
         more => format!("{more} days"),
+    }
+}
+
+/// When the certificate that expires first does so.
+fn expiry(days_left: i64) -> String {
+    match days_left {
+        ..0 => "expired".to_owned(),
+        0 => "next expiry today".to_owned(),
+        more => format!("next expiry in {}", days(more)),
     }
 }
 
@@ -134,7 +143,7 @@ fn etcd_line(status: &ClusterStatus) -> String {
         .collect();
     let versions: Vec<&str> = versions.into_iter().collect();
     match status.etcd_members.len() {
-        0 => "etcd: no member tells which members there are\n".to_owned(),
+        0 => "etcd: member list unavailable\n".to_owned(),
         all => format!(
             "etcd: {voting} of {all} members vote, version {}\n",
             versions.join(" and ")

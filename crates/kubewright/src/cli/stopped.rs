@@ -6,7 +6,7 @@ use std::path::Path;
 use kubewright_control::execute::{Outcome, StepFailure};
 use kubewright_core::plan::{Place, Plan, text};
 
-use super::session;
+use super::session::{self, Skipping};
 use crate::failure::{ErrorId, Failure};
 
 /// More nodes than this are counted instead of named.
@@ -15,7 +15,7 @@ const NAMED_NODES: usize = 6;
 /// A run that did not finish, as a failure with exit code 10.
 pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&str>) -> Failure {
     let (situation, reason) = if outcome.was_stopped && outcome.failed.is_empty() {
-        (ErrorId::Stopped, "stopped as asked")
+        (ErrorId::Stopped, "stopped on request")
     } else {
         (ErrorId::StoppedPartWay, "stopped part-way")
     };
@@ -27,9 +27,9 @@ pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&
     let mut head = progress(outcome, plan)
         .into_iter()
         .fold(Failure::named(situation, head), Failure::detail)
-        .hint(format!("nothing is lost; continue with: {again}"));
+        .hint(format!("to continue, run: {again}"));
     if let Some(run) = run {
-        head = head.hint(format!("every step of it: kubewright logs show {run}"));
+        head = head.hint(format!("to see every step, run: kubewright logs show {run}"));
     }
     let mut failures = outcome.failed.iter();
     let Some(first) = failures.next() else { return head };
@@ -40,12 +40,15 @@ pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&
     failures.map(own).fold(first, Failure::and).and(head)
 }
 
-/// The command that does the rest: the same verb, for the same file and nodes.
-pub(crate) fn command(verb: &str, file: &Path, only: &[String]) -> String {
+/// The command that does the rest: the same verb, for the same file and nodes, with the same nodes skipped.
+pub(crate) fn command(verb: &str, file: &Path, only: &[String], skipping: Skipping) -> String {
     let mut command = format!("kubewright {verb} --file {}", quoted(&file.display().to_string()));
     if !only.is_empty() {
         command.push_str(" --only ");
         command.push_str(&quoted(&only.join(",")));
+    }
+    if skipping.skip_unreachable_workers {
+        command.push_str(" --skip-unreachable-workers");
     }
     command
 }
@@ -76,7 +79,7 @@ fn progress(outcome: &Outcome, plan: &Plan) -> Vec<String> {
     }
     let mut lines: Vec<(Vec<&str>, String)> = Vec::new();
     for (place, [done, failed, left]) in nodes {
-        let parts = [("done", done), ("failed", failed), ("not begun", left)];
+        let parts = [("done", done), ("failed", failed), ("not started", left)];
         let parts: Vec<String> = parts
             .iter()
             .filter(|(_, steps)| !steps.is_empty())
@@ -163,6 +166,9 @@ mod tests {
             "apply",
             Path::new("my cluster.yaml"),
             &["cp-1".to_owned(), "w-1".to_owned()],
+            Skipping {
+                skip_unreachable_workers: true,
+            },
         );
         let failure = stopped(&outcome, &plan, &again, Some("0a1b"));
         assert_eq!(failure.exit_code(), 10);
@@ -171,11 +177,11 @@ mod tests {
           step: cp-1/etcd: etcd
           because: no space left
         error: stopped part-way: 3 of 6 steps are done [stopped-part-way]
-          cp-1: done host; failed etcd; not begun node
+          cp-1: done host; failed etcd; not started node
           w-1, w-2: done host
-          cluster: not begun nodes
-          hint: nothing is lost; continue with: kubewright apply --file 'my cluster.yaml' --only cp-1,w-1
-          hint: every step of it: kubewright logs show 0a1b
+          cluster: not started nodes
+          hint: to continue, run: kubewright apply --file 'my cluster.yaml' --only cp-1,w-1 --skip-unreachable-workers
+          hint: to see every step, run: kubewright logs show 0a1b
         ");
     }
 
@@ -187,13 +193,13 @@ mod tests {
             was_stopped: true,
             ..Outcome::default()
         };
-        let again = command("reset", Path::new("cluster.yaml"), &[]);
+        let again = command("reset", Path::new("cluster.yaml"), &[], Skipping::default());
         let failure = stopped(&outcome, &plan, &again, None);
         insta::assert_snapshot!(failure.render(), @r"
-        error: stopped as asked: 1 of 2 steps are done [stopped]
-          cp-1: not begun reset
+        error: stopped on request: 1 of 2 steps are done [stopped]
+          cp-1: not started reset
           w-1: done reset
-          hint: nothing is lost; continue with: kubewright reset --file cluster.yaml
+          hint: to continue, run: kubewright reset --file cluster.yaml
         ");
     }
 }

@@ -6,6 +6,7 @@ use kubewright_control::kube::token::{TokenOptions, issue_token};
 use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
 
+use super::kubeconfig::duration_from;
 use super::session;
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
@@ -14,7 +15,7 @@ use crate::ui::Ui;
 /// Arguments of `token`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// The service account's name; it is made when it does not exist
+    /// The service account's name; it is created if it does not exist
     name: String,
     /// Its namespace
     #[arg(long, default_value = "kube-system")]
@@ -22,9 +23,14 @@ pub(crate) struct Arguments {
     /// Bind the account to cluster-admin
     #[arg(long)]
     cluster_admin: bool,
-    /// How long the token is valid, as in 8h
-    #[arg(long, default_value = "8h", value_parser = super::kubeconfig::lifetime)]
+    /// Validity, such as 30m or 8h (10m to 365d)
+    #[arg(long, default_value = "8h", value_parser = lifetime)]
     ttl: Duration,
+}
+
+/// Reads the validity of a token; the API server issues none for less than ten minutes.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    duration_from(text, Duration::from_secs(600), "10m")
 }
 
 /// Issues and prints the token.
@@ -47,4 +53,15 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         .map_err(|error| Failure::from_error(Kind::Api, &error))?;
     ui.secret(&token.token);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lifetime;
+
+    #[test]
+    fn a_token_for_less_than_the_api_server_issues_is_a_usage_error() {
+        assert_eq!(lifetime("9m").unwrap_err(), "choose between 10m and 365d");
+        assert_eq!(lifetime("10m").unwrap().as_secs(), 600);
+    }
 }

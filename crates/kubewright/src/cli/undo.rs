@@ -13,6 +13,7 @@ use kubewright_core::plan::{StepId, StepKind, text};
 use kubewright_core::shown;
 
 use super::operations::{directory, time};
+use super::run::question::declined;
 use super::session;
 use crate::failure::{Failure, Kind};
 use crate::settings::GlobalFlags;
@@ -21,7 +22,7 @@ use crate::ui::Ui;
 /// Arguments of `undo`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// The node whose last unfinished run is undone
+    /// The node to roll back
     #[arg(long, value_name = "NAME")]
     node: String,
 }
@@ -44,13 +45,13 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     opened.progress.finish();
     let node = node.map_err(failed)?;
     let would = node.undo(true).await.map_err(|error| failed(error.into()))?;
-    ui.say(&tell(&would, name, "would be"));
+    ui.say(&tell(&would, name, "can roll back"));
     if would.restored.is_empty() {
         node.goodbye().await;
         return ui.result(&would, || "0 changes".to_owned());
     }
-    if !flags.yes && !ui.confirm(&format!("Put this back on {name}?"))? {
-        return Err(Failure::new(Kind::User, "nothing was changed").hint("you answered no"));
+    if !flags.yes && !ui.confirm(&format!("Roll this back on {name}?"))? {
+        return Err(declined());
     }
     let mut begun = begun(&opened.session, "undo", opened.file.path.display().to_string());
     (begun.steps, begun.changes) = (1, would.restored.len() as u64);
@@ -85,9 +86,9 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
             log.finish(Ending::Done, changed).await;
             node.goodbye().await;
             if undone != would {
-                ui.say(&tell(&undone, name, "was"));
+                ui.say(&tell(&undone, name, "rolled back"));
             }
-            ui.say("next: kubewright plan shows what differs from cluster.yaml now");
+            ui.say("next: kubewright plan shows what differs from cluster.yaml");
             ui.result(&undone, || text::count(changed, "change"))
         }
         Err(error) => {
@@ -99,18 +100,18 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
                 error: error.to_string(),
             });
             log.finish(Ending::Failed, 0).await;
-            let again = super::stopped::command("undo", &opened.file.path, &[]);
+            let again = super::stopped::command("undo", &opened.file.path, &[], session::Skipping::default());
             Err(failed(error)
                 .stopping()
-                .hint(format!("continue with: {again} --node {name}")))
+                .hint(format!("to continue, run: {again} --node {name}")))
         }
     }
 }
 
-/// What is put back and what is not.
+/// What is rolled back and what is not.
 fn tell(undone: &Undone, node: &str, verb: &str) -> String {
     let mut told = format!(
-        "run {} of {} at {} on {node}: {} {verb} put back\n",
+        "run {} of {} at {} on {node}: {verb} {}\n",
         undone.run,
         undone.operator,
         time(undone.begun.saturating_mul(1000)),
@@ -120,7 +121,7 @@ fn tell(undone: &Undone, node: &str, verb: &str) -> String {
         let _ = writeln!(told, "  {}", shown::line(resource.as_str()));
     }
     if !undone.left.is_empty() {
-        let _ = writeln!(told, "these stay as the run left them:");
+        let _ = writeln!(told, "these cannot be rolled back:");
     }
     for left in &undone.left {
         let _ = writeln!(
@@ -154,11 +155,11 @@ mod tests {
                 why: "images stay in the runtime's store".to_owned(),
             }],
         };
-        insta::assert_snapshot!(tell(&undone, "cp-1", "would be"), @r"
-        run 5f0c of ada@ws at 2026-01-02 03:04:05Z on cp-1: 2 resources would be put back
+        insta::assert_snapshot!(tell(&undone, "cp-1", "can roll back"), @r"
+        run 5f0c of ada@ws at 2026-01-02 03:04:05Z on cp-1: can roll back 2 resources
           file:/etc/a
           unit:etcd.service
-        these stay as the run left them:
+        these cannot be rolled back:
           image:pause:1: images stay in the runtime's store
         ");
     }

@@ -119,9 +119,9 @@ impl Ui {
         if !io::stdin().is_terminal() {
             return Err(Failure::named(
                 ErrorId::NobodyToAnswer,
-                format!("{question} nobody is there to answer"),
+                "confirmation required, but standard input is not a terminal",
             )
-            .hint("run it in a terminal, or add --yes when you have read the plan"));
+            .hint("run the command in a terminal; or read the plan (kubewright plan) and add --yes"));
         }
         let _ = write!(io::stderr().lock(), "{question} ");
         let mut answer = String::new();

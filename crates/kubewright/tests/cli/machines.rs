@@ -47,7 +47,7 @@ fn a_shell_that_grants_few_descriptors_does_not_stand_in_the_way() {
     let (code, _, error) = machines.run_after("ulimit -n 24", &["plan", "--quiet"]);
     assert_eq!(code, 1, "{error}");
     assert!(error.contains("because: too many files are open"), "{error}");
-    assert!(error.contains("every node takes four open files"), "{error}");
+    assert!(error.contains("every node needs four open files"), "{error}");
 }
 
 #[test]
@@ -78,10 +78,10 @@ fn a_host_key_that_changed() {
     machines.says("192.0.2.13", &text, 255);
     insta::assert_snapshot!(apply(&machines), @r"
     error: node cp-3: connect to ada@192.0.2.13 [ssh-host-key-changed]
-      because: the host key of 192.0.2.13 is not the known one, so nothing was sent
-      because: known is SHA256:nLeuDjb6PdTUUUMcCRAiBZ0MrxcOCFuhiyJN7pCjC8k (~/.ssh/known_hosts line 1)
-      because: it shows SHA256:wtde5iXSPPnWoo5eBZD/h7HOHUvWsS77zCdkbhW14yk
-      hint: if you do not know why, somebody may be between you and it: do not go on. If the machine was reinstalled: `ssh-keygen -f ~/.ssh/known_hosts -R 192.0.2.13`, then `ssh ada@192.0.2.13` once by hand, and compare the fingerprint with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the machine's console
+      because: host key verification failed for 192.0.2.13: the key has changed
+      because: expected: SHA256:nLeuDjb6PdTUUUMcCRAiBZ0MrxcOCFuhiyJN7pCjC8k (~/.ssh/known_hosts line 1)
+      because: received: SHA256:wtde5iXSPPnWoo5eBZD/h7HOHUvWsS77zCdkbhW14yk
+      hint: if you do not know why the key changed, the connection may be intercepted: stop here. If the machine was reinstalled: `ssh-keygen -f ~/.ssh/known_hosts -R 192.0.2.13`, then `ssh ada@192.0.2.13` once by hand, and compare the fingerprint with the output of `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's console
       hint: the full log is LOG
     exit code 13
     ");
@@ -95,8 +95,8 @@ fn a_host_key_nobody_knows() {
     machines.says("192.0.2.13", text, 255);
     insta::assert_snapshot!(apply(&machines), @r"
     error: node cp-3: connect to ada@192.0.2.13 [ssh-host-key-unknown]
-      because: the host key of 192.0.2.13 is not known, so nothing was sent
-      hint: compare what `ssh-keyscan 192.0.2.13 | ssh-keygen -lf -` says here with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the machine's console; if they agree: `ssh-keyscan 192.0.2.13 >> ~/.ssh/known_hosts`, or pin the key as `hostKey` of node cp-3 in cluster.yaml
+      because: host key verification failed for 192.0.2.13: the key is not known
+      hint: compare the output of `ssh-keyscan 192.0.2.13 | ssh-keygen -lf -` here with that of `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's console; if they are equal: `ssh-keyscan 192.0.2.13 >> ~/.ssh/known_hosts`, or set `hostKey` of node cp-3 in cluster.yaml
       hint: the full log is LOG
     exit code 13
     ");
@@ -108,8 +108,8 @@ fn sudo_that_wants_a_password() {
     machines.says("192.0.2.21", "sudo: a password is required\n", 1);
     insta::assert_snapshot!(apply(&machines), @r"
     error: node w-1: connect to ada@192.0.2.21 [sudo-password]
-      because: sudo wants a password
-      hint: kubewright never types passwords; on w-1, allow sudo without one: `echo 'ada ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/kubewright` as root; to go on without workers that cannot be reached, add --skip-unreachable-workers
+      because: sudo asks for a password
+      hint: kubewright never types passwords; on w-1, allow sudo without one, as root: `echo 'ada ALL=(ALL) NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`; to go on without workers that cannot be reached, add --skip-unreachable-workers
       hint: the full log is LOG
     exit code 13
     ");
@@ -121,8 +121,8 @@ fn a_login_that_runs_something_else() {
     machines.says("192.0.2.21", "This account is currently not available.\n", 1);
     insta::assert_snapshot!(apply(&machines), @r"
     error: node w-1: connect to ada@192.0.2.21 [ssh-other-program]
-      because: the login runs something else than it is told to; it says: This account is currently not available.
-      hint: `ssh ada@192.0.2.21 echo works` must print works: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1; to go on without workers that cannot be reached, add --skip-unreachable-workers
+      because: the login shell ran another program instead of the command; output: This account is currently not available.
+      hint: `ssh ada@192.0.2.21 echo works` must print `works`: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1; to go on without workers that cannot be reached, add --skip-unreachable-workers
       hint: the full log is LOG
     exit code 13
     ");
@@ -140,12 +140,12 @@ fn a_kernel_that_was_upgraded_and_not_booted() {
         }
     });
     insta::assert_snapshot!(check(&machines), @r"
-    error: w-1: br_netfilter, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone, there are those of 6.1.0-20-amd64 [kernel-module]
+    error: w-1: br_netfilter, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone; those of 6.1.0-20-amd64 are installed [kernel-module]
       fix: the kernel was upgraded: reboot the node
 
     1 error on 1 of 4 nodes
-    error: kubewright apply would not succeed like this [check-errors]
-      hint: repair what is marked as error above, then check again
+    error: kubewright apply would fail on these machines [check-errors]
+      hint: fix every finding marked as error above, then check again
     exit code 3
     ");
 }
@@ -161,12 +161,12 @@ fn a_port_that_is_taken() {
         });
     });
     insta::assert_snapshot!(check(&machines), @r"
-    error: cp-1: port 6443 (the API server) is taken by nginx (nginx.service) [port-in-use]
+    error: cp-1: port 6443 (the API server) is in use by nginx (nginx.service) [port-in-use]
       fix: systemctl disable --now nginx.service, or move it to another port
 
     1 error on 1 of 4 nodes
-    error: kubewright apply would not succeed like this [check-errors]
-      hint: repair what is marked as error above, then check again
+    error: kubewright apply would fail on these machines [check-errors]
+      hint: fix every finding marked as error above, then check again
     exit code 3
     ");
 }
@@ -177,12 +177,12 @@ fn a_clock_that_is_ten_minutes_off() {
     machines.clock("192.0.2.12", 600_500);
     machines.facts("192.0.2.12", |facts| facts.clock_synchronized = Some(false));
     insta::assert_snapshot!(check(&machines), @r"
-    error: cp-2: the clock is 10 min ahead of this computer's; certificates made here would not be accepted there [clock-offset]
-      fix: no time service keeps it: install chrony or systemd-timesyncd, then: timedatectl set-ntp true
+    error: cp-2: the clock is 10 min ahead of that of your workstation; certificates issued now would not be accepted there [clock-offset]
+      fix: install chrony or systemd-timesyncd, then: timedatectl set-ntp true
 
     1 error on 1 of 4 nodes
-    error: kubewright apply would not succeed like this [check-errors]
-      hint: repair what is marked as error above, then check again
+    error: kubewright apply would fail on these machines [check-errors]
+      hint: fix every finding marked as error above, then check again
     exit code 3
     ");
 }
@@ -200,8 +200,8 @@ fn a_disk_that_is_full() {
       fix: free space on /, or mount a larger file system at one of these directories
 
     1 error on 1 of 4 nodes
-    error: kubewright apply would not succeed like this [check-errors]
-      hint: repair what is marked as error above, then check again
+    error: kubewright apply would fail on these machines [check-errors]
+      hint: fix every finding marked as error above, then check again
     exit code 3
     ");
 }
@@ -211,12 +211,12 @@ fn a_first_apply_refuses_what_check_finds_before_it_changes_anything() {
     let machines = Machines::new();
     machines.clock("192.0.2.12", 600_500);
     insta::assert_snapshot!(apply(&machines), @r"
-    error: cp-2: the clock is 10 min ahead of this computer's; certificates made here would not be accepted there [clock-offset]
+    error: cp-2: the clock is 10 min ahead of that of your workstation; certificates issued now would not be accepted there [clock-offset]
       fix: timedatectl set-ntp true (with chrony: chronyc makestep), then check again
 
     1 error on 1 of 4 nodes
-    error: the machines are not ready for this cluster; nothing was changed [checks-failed]
-      hint: repair what is marked as error above; kubewright check looks again
+    error: preflight checks failed; nothing was changed [checks-failed]
+      hint: fix every finding marked as error above; kubewright check runs the checks again
     exit code 20
     ");
     assert_eq!(

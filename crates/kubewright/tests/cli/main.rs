@@ -108,7 +108,7 @@ fn init_writes_a_file_that_plans_and_never_overwrites_one() {
     assert!(out.trim_end().ends_with("changes on 4 nodes"), "{out}");
     let (code, _, error) = said(&world.run(&init));
     assert_eq!(code, 1);
-    assert!(error.contains("it is left as it is"), "{error}");
+    assert!(error.contains("it was not changed"), "{error}");
 }
 
 #[test]

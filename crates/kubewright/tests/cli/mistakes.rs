@@ -40,8 +40,8 @@ fn an_unknown_key() {
      5 |   kuberentes: 1.36.3
        |   ^^^^^^^^^^
        = did you mean `kubernetes`?
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -53,8 +53,8 @@ fn a_key_that_stands_twice() {
      6 |   network: { podCidr: 10.244.0.0/16, podCidr: 10.245.0.0/16, serviceCidr: 10.96.0.0/16 }
        |                                      ^^^^^^^
        = it is already on line 6; keep one of them
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -66,8 +66,8 @@ fn indentation_by_tabs() {
      5 |  kubernetes: 1.36.3
        |  ^
        = replace it with spaces
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -79,8 +79,8 @@ fn a_name_where_an_address_belongs() {
      11 |     - { name: w-1, address: worker.example.org, roles: [worker] }
         |                             ^^^^^^^^^^^^^^^^^^
         = write the address itself: etcd, certificates and routes need it, and it must not change
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -89,12 +89,12 @@ fn a_name_where_an_address_belongs() {
 fn an_even_number_of_control_planes() {
     let third = "    - { name: cp-3, address: 192.0.2.13, roles: [control-plane] }\n";
     insta::assert_snapshot!(with(third, ""), @r"
-    error: cluster.yaml:9:49: 2 control planes: an even number survives no more losses than one fewer [even-control-planes]
+    error: cluster.yaml:9:49: 2 control planes tolerate no more failures than 1 [even-control-planes]
      9 |     - { name: cp-2, address: 192.0.2.12, roles: [control-plane] }
        |                                                 ^
-       = use 1 or 3; etcd needs more than half of them alive
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+       = use 1 or 3: etcd needs more than half of them
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -106,8 +106,8 @@ fn two_nodes_with_one_address() {
      9 |     - { name: cp-2, address: 192.0.2.11, roles: [control-plane] }
        |                              ^^^^^^^^^^
        = cp-1 on line 8 has it already; every node needs its own
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -119,8 +119,8 @@ fn ranges_that_overlap() {
      6 |   network: { podCidr: 10.244.0.0/16, serviceCidr: 10.244.64.0/18 }
        |                                                   ^^^^^^^^^^^^^^
        = choose ranges that share no address, such as `10.244.0.0/16` and `10.96.0.0/16`
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -132,8 +132,8 @@ fn a_version_nobody_offers() {
      5 |   kubernetes: 1.29.4
        |               ^^^^^^
        = the supported minors are 1.36 (newest 1.36.4), 1.35 (newest 1.35.8), 1.34 (newest 1.34.11)
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -145,8 +145,8 @@ fn a_network_plug_in_that_is_not_built_yet() {
      6 |   network: { cni: calico, podCidr: 10.244.0.0/16, serviceCidr: 10.96.0.0/16 }
        |                   ^^^^^^
        = use `flannel` or `bridge`, or `none` and install it yourself through `addons`
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }
@@ -159,8 +159,8 @@ fn an_argument_that_kubewright_owns() {
      7 |   components: { kube-apiserver: { extraArgs: { anonymous-auth: true } } }
        |                                                ^^^^^^^^^^^^^^
        = remove it
-    error: cluster.yaml has 1 mistake [file-invalid]
-      hint: repair what is shown above; kubewright schema prints what the file may hold
+    error: cluster.yaml has 1 error [file-invalid]
+      hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1
     ");
 }

@@ -114,13 +114,13 @@ fn stopped_by(signal: &str, machines: &Machines, begun: [usize; 4]) -> String {
     let mut run = Run::start(machines);
     wait_for_changes(machines, begun);
     run.signal(signal);
-    run.wait_for("stopping: the steps at hand are finished");
+    run.wait_for("stopping: waiting for the running steps to finish");
     machines.go_on();
     let (code, said) = run.end();
     assert_eq!(code, Some(10), "{said}");
-    assert!(said.contains("stopped as asked: "), "{said}");
+    assert!(said.contains("stopped on request: "), "{said}");
     assert!(
-        said.contains("continue with: kubewright apply --file cluster.yaml"),
+        said.contains("to continue, run: kubewright apply --file cluster.yaml"),
         "{said}"
     );
     // No other step was begun, and nobody is left on the machines.
@@ -147,15 +147,15 @@ fn the_second_signal_ends_it_at_once_and_a_further_run_continues() {
     let mut run = Run::start(&machines);
     wait_for_changes(&machines, FIRST);
     run.signal("INT");
-    run.wait_for("stopping: the steps at hand are finished");
+    run.wait_for("stopping: waiting for the running steps to finish");
     run.signal("TERM");
     // The machines are still busy, and nobody waits for them.
     let (code, said) = run.end();
     assert!(!machines.are_free());
     assert_eq!(code, Some(10), "{said}");
-    assert!(said.contains("error: stopped at once [stopped]"), "{said}");
+    assert!(said.contains("error: stopped immediately [stopped]"), "{said}");
     assert!(
-        said.contains("continue with: kubewright apply --file cluster.yaml"),
+        said.contains("to continue, run: kubewright apply --file cluster.yaml"),
         "{said}"
     );
     machines.go_on();

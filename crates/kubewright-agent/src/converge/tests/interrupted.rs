@@ -97,7 +97,7 @@ fn stops_between_two_changes_when_the_controller_has_gone() {
     let mut bench = Bench::new();
     bench.controller.gone_after = Some(4);
     let error = bench.converge_all().unwrap_err();
-    assert_eq!(error.cause, "the controller has gone");
+    assert_eq!(error.cause, "the controller has disconnected");
     assert_eq!(bench.controller.done.len(), 4);
     assert!(bench.system.has("/etc/demo/config"));
     assert!(!bench.system.has("/etc/demo/current"));

@@ -1,9 +1,9 @@
-//! Files of somebody else that change what a unit of ours is: drop-ins, and unit files that go before ours.
+//! Files of others that change what a unit of ours is: drop-ins, and unit files that go before ours.
 //!
 //! systemd reads them from many directories, <https://www.freedesktop.org/software/systemd/man/systemd.unit.html>. They
 //! are looked for on disk, so that one that systemd has not read yet is found as well. What applies to all services
 //! (`service.d`) belongs to the machine and is left alone, and so is what generators make again at each boot. What a
-//! package brought (below `/usr`) is not removed either: it is in the way, and somebody has to decide.
+//! package brought (below `/usr`) is not removed either: it is in the way, and the operator has to decide.
 
 use kubewright_core::journal::Undo;
 use kubewright_core::observed::UnitFinding;

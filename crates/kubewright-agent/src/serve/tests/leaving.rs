@@ -84,7 +84,7 @@ fn a_controller_that_falls_silent_loses_the_lock_and_changes_nothing_any_more() 
         matches!(last, Some(FromAgent::GaveUp { silent_seconds: 15.. })),
         "{last:?}"
     );
-    // The last word is said before the change at hand is finished.
+    // The last word is said before the current change is finished.
     let mut second = Talk::wanting(&system, "run-2", true, Duration::from_secs(60));
     let mut answer = second.hear();
     while matches!(answer, Some(FromAgent::Waiting { .. })) {

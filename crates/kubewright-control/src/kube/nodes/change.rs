@@ -1,7 +1,7 @@
 //! What has to change on one Node object: values in, a patch out.
 //!
 //! A label or taint is kubewright's when it is wanted now or is written in the object's own memory of what was set
-//! before; everything else belongs to somebody else and is not touched.
+//! before; everything else belongs to others and is not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,7 @@ pub(super) fn between(
         lines.push("  remember which labels and taints are kubewright's".to_owned());
     }
     let mut metadata = Map::new();
-    // Taints are replaced as a whole: never over somebody else's change.
+    // Taints are replaced as a whole: never over another client's change.
     metadata.insert("resourceVersion".to_owned(), json!(live.resource_version()));
     for (field, value) in [("labels", labels), ("annotations", annotations)] {
         if !value.is_empty() {

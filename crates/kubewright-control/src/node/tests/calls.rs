@@ -71,7 +71,7 @@ async fn tells_who_holds_the_lock() {
     let error = Node::connect(&transport, &introduction()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: bob@laptop is working on it (run run-0) since 2026-01-02T03:04:05Z (its controller was last heard 2 s ago)"
+        "node n1: locked by run run-0 of bob@laptop since 2026-01-02T03:04:05Z (that run was last heard 2 s ago)"
     );
     let reader = Introduction {
         lock: false,

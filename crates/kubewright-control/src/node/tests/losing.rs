@@ -27,13 +27,13 @@ async fn open_calls_end_with_an_unknown_outcome_when_the_agent_goes() {
     let error = node.facts().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: gather facts: connection lost (the agent has gone); whether it was done is unknown"
+        "node n1: gather facts: connection lost (the agent has gone); the result is unknown"
     );
     assert!(node.is_lost());
     let error = node.facts().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: gather facts: connection lost (the agent has gone); it was not begun"
+        "node n1: gather facts: connection lost (the agent has gone); it was not started"
     );
 }
 
@@ -47,7 +47,7 @@ async fn a_link_that_died_without_a_word_is_noticed() {
     let error = node.facts().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: gather facts: connection lost (nothing heard for 1 s); whether it was done is unknown"
+        "node n1: gather facts: connection lost (nothing heard for 1 s); the result is unknown"
     );
 }
 
@@ -100,11 +100,11 @@ async fn an_agent_that_gave_this_side_up_is_asked_nothing_more() {
     let error = node.mark_bootstrapped().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: mark etcd as bootstrapped: the connection was given up after 15 s of silence, and another run may have \
-         changed the node since; whether it was done is unknown"
+        "node n1: mark etcd as bootstrapped: connection timed out after 15 s without data; the result is unknown; another \
+         run may have changed the node since"
     );
     let error = node.mark_bootstrapped().await.unwrap_err();
-    assert!(error.to_string().ends_with("it was not begun"), "{error}");
+    assert!(error.to_string().contains("it was not started"), "{error}");
 }
 
 #[tokio::test]
@@ -168,11 +168,10 @@ fn an_answer_that_is_late_tells_what_the_node_was_at_and_that_the_outcome_is_unk
     };
     assert_eq!(
         late(Some("unit:kubelet.service")).to_string(),
-        "node n1: converge: no answer within 1200 s; the last it was at is unit:kubelet.service; whether it was done is \
-         unknown"
+        "node n1: converge: no answer within 1200 s; last reported: unit:kubelet.service; the result is unknown"
     );
     assert_eq!(
         late(None).to_string(),
-        "node n1: converge: no answer within 1200 s; whether it was done is unknown"
+        "node n1: converge: no answer within 1200 s; the result is unknown"
     );
 }

@@ -52,8 +52,8 @@ async fn a_lock_whose_controller_has_gone_is_waited_for_and_the_operator_is_told
     let (lock_wait, mut told) = lock_wait(&watch::Sender::new(false));
     let connecting =
         tokio::spawn(async move { Node::connect_waiting(&transport, &introduction(), lock_wait).await });
-    for doing in ["kube-apiserver.service", "what it had begun"] {
-        let waiting = "waiting for the agent of run run-0, whose controller has gone, to finish";
+    for doing in ["kube-apiserver.service", "its last operation"] {
+        let waiting = "waiting for run run-0, which has disconnected, to finish";
         assert_eq!(told.recv().await.unwrap(), format!("{waiting} {doing}"));
         go_on.send(()).unwrap();
     }
@@ -81,14 +81,14 @@ async fn a_lock_that_was_waited_for_in_vain_tells_what_was_last_seen_and_what_to
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "node n1: the agent of run run-0 (bob@laptop), whose controller has gone, has not finished \
-         kube-apiserver.service (waited 0 s; its controller was last heard 70 s ago, the agent knows that it has gone)"
+        "node n1: locked by run run-0 of bob@laptop, which has disconnected and has not finished kube-apiserver.service \
+         (waited 0 s; that run was last heard 70 s ago, its connection is closed)"
     );
     let own = crate::error::Error::from(error);
     assert_eq!(own.id, ErrorId::NodeLocked);
     assert_eq!(
         own.hint.unwrap(),
-        "run the command again, it waits once more; systemctl list-jobs on n1 shows what is slow there"
+        "run the command again: it waits again; systemctl list-jobs on n1 shows what is slow there"
     );
 }
 

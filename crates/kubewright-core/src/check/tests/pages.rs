@@ -1,9 +1,10 @@
-//! The reference page is what the list of kinds says.
+//! The reference page is what the list of kinds says, and pages about ports have all of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::{Kind, reference};
+use super::super::{Kind, Reach, needed_ports, reference};
+use super::Scene;
 
 /// Set to write the pages instead of comparing them.
 const UPDATE: &str = "UPDATE_REFERENCE";
@@ -22,6 +23,32 @@ fn the_reference_page_is_up_to_date() {
         present == page,
         "docs/reference/checks.md is stale: {UPDATE}=1 cargo test -p kubewright-core check"
     );
+}
+
+#[test]
+fn the_pages_about_ports_name_every_port() {
+    let page = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs")
+            .join(path);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let (all, firewall) = (page("reference/ports-and-paths.md"), page("how-to/firewall.md"));
+    let scene = Scene::blank();
+    for port in scene
+        .cluster
+        .nodes
+        .iter()
+        .flat_map(|node| needed_ports(&scene.cluster, node))
+    {
+        let named = format!("{}/tcp", port.number);
+        assert!(all.contains(&named), "ports-and-paths.md has no {named}");
+        let is_open = port.reach != Reach::Itself;
+        assert!(
+            !is_open || firewall.contains(&named),
+            "firewall.md has no {named}"
+        );
+    }
 }
 
 #[test]

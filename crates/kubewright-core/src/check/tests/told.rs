@@ -50,10 +50,10 @@ fn a_taken_port_is_told_so_that_anyone_can_act() {
     listen(&mut scene, "cp-3", 6443, "haproxy", "haproxy.service");
     listen(&mut scene, "cp-2", 6443, "python3", "session-4.scope");
     insta::assert_snapshot!(scene.text(), @"
-    error: cp-1, cp-3: port 6443 (the API server) is taken by haproxy (haproxy.service) [port-in-use]
+    error: cp-1, cp-3: port 6443 (the API server) is in use by haproxy (haproxy.service) [port-in-use]
       fix: systemctl disable --now haproxy.service, or move it to another port
 
-    error: cp-2: port 6443 (the API server) is taken by python3 (session-4.scope) [port-in-use]
+    error: cp-2: port 6443 (the API server) is in use by python3 (session-4.scope) [port-in-use]
       fix: find it with: ss -ltnp 'sport = :6443', and stop it
 
     3 errors on 3 of 5 nodes
@@ -66,8 +66,8 @@ fn a_clock_ten_minutes_off_is_told_so_that_anyone_can_act() {
     clock(&mut scene, "cp-2", -600_000);
     scene.facts("cp-2").clock_synchronized = Some(false);
     insta::assert_snapshot!(scene.text(), @"
-    error: cp-2: the clock is 10 min behind this computer's; certificates made here would not be accepted there [clock-offset]
-      fix: no time service keeps it: install chrony or systemd-timesyncd, then: timedatectl set-ntp true
+    error: cp-2: the clock is 10 min behind that of your workstation; certificates issued now would not be accepted there [clock-offset]
+      fix: install chrony or systemd-timesyncd, then: timedatectl set-ntp true
 
     1 error on 1 of 5 nodes
     ");
@@ -87,7 +87,7 @@ fn a_full_disk_is_told_so_that_anyone_can_act() {
     error: w-1: /var/lib/containerd has 120 MiB free, 1 GiB are needed for /var/lib/containerd [disk-space]
       fix: free space on /var/lib/containerd, or mount a larger file system at one of these directories
 
-    error: w-2: / will have 13.6 GiB free of 100 GiB; below 15 % (15 GiB) for /var/lib/containerd the kubelet evicts pods [disk-space]
+    error: w-2: / will have 13.6 GiB of 100 GiB free; the kubelet evicts pods below 15 % (15 GiB) for /var/lib/containerd [disk-space]
       fix: free space on /, or mount a larger file system at /var/lib/containerd, or set evictionHard under components.kubelet.extraConfig in cluster.yaml
 
     2 errors on 2 of 5 nodes
@@ -135,10 +135,10 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
       fix: kubeadm reset --force && rm -rf /etc/kubernetes /etc/cni/net.d, and remove its packages (kubeadm, kubelet)
 
     error: cp-3: TCP 2379 (etcd's clients), 2380 (etcd's peers) cannot be reached from cp-1, cp-2: no route to host [unreachable-port]
-      fix: let 192.0.2.11, 192.0.2.12 connect to TCP 2379, 2380 of 192.0.2.13 in the firewalls of the nodes and between them
+      fix: allow TCP 2379, 2380 from 192.0.2.11, 192.0.2.12 to 192.0.2.13 in the firewalls of the nodes and between them
 
     error: cp-3: TCP 6443 (the API server) cannot be reached from cp-1, cp-2, w-1, w-2: no route to host [unreachable-port]
-      fix: let 192.0.2.11, 192.0.2.12, 192.0.2.21, 192.0.2.22 connect to TCP 6443 of 192.0.2.13 in the firewalls of the nodes and between them
+      fix: allow TCP 6443 from 192.0.2.11, 192.0.2.12, 192.0.2.21, 192.0.2.22 to 192.0.2.13 in the firewalls of the nodes and between them
 
     error: cp-1, cp-2, cp-3, w-1, w-2: not installed: modprobe, nft [missing-command]
       fix: apt-get install kmod nftables
@@ -146,7 +146,7 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
     warning: cp-1, cp-2, cp-3, w-1, w-2: swap is on (/swapfile); the kubelet does not start with it [swap-on]
       fix: none needed: apply turns it off and comments it out in /etc/fstab
 
-    warning: cp-1: the clock is 0.30 s ahead of that of cp-3; etcd and leader leases want control planes within 0.20 s [clock-offset]
+    warning: cp-1: the clock is 0.30 s ahead of that of cp-3; etcd and leader leases need control planes within 0.20 s [clock-offset]
       fix: timedatectl set-ntp true (with chrony: chronyc makestep), then check again
 
     9 errors and 6 warnings on 5 of 5 nodes
@@ -182,25 +182,25 @@ fn what_the_kernel_lacks_is_told_so_that_anyone_can_act() {
     later(&mut scene, "net.ipv4.ip_forward", "0");
     later(&mut scene, "kernel.panic", "0");
     insta::assert_snapshot!(scene.text(), @"
-    error: cp-1: br_netfilter, nf_conntrack, nf_tables, overlay, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone, there are those of 6.1.0-20-amd64 [kernel-module]
+    error: cp-1: br_netfilter, nf_conntrack, nf_tables, overlay, vxlan cannot be loaded: the modules of the running kernel 6.1.0-18-amd64 are gone; those of 6.1.0-20-amd64 are installed [kernel-module]
       fix: the kernel was upgraded: reboot the node
 
     error: w-1: nf_tables (for kube-proxy with nftables) is not loaded, and a container cannot load it [kernel-module]
-      fix: on the computer that runs the container: modprobe nf_tables
+      fix: on the host of the container: modprobe nf_tables
 
     error: w-1: the kernel 6.1.0-18-amd64 has no br_netfilter (for flannel, which does not start without it), vxlan (for flannel) [kernel-module]
       fix: apt-get install linux-modules-extra-6.1.0-18-amd64, or boot a kernel that has it
 
-    error: w-2: overlay (for containerd, for the file systems of containers) cannot be loaded: /etc/modprobe.d/cis.conf says so [kernel-module]
+    error: w-2: overlay (for containerd, for the file systems of containers) cannot be loaded: /etc/modprobe.d/cis.conf blocks it [kernel-module]
       fix: remove the line that begins with `install overlay` from /etc/modprobe.d/cis.conf
 
     error: w-2: vxlan (for flannel) is not loaded, and kernel.modules_disabled = 1 forbids loading it until the next boot [kernel-module]
-      fix: have it loaded before that is set: echo vxlan >> /etc/modules-load.d/kubernetes.conf, then reboot
+      fix: load it at boot, before that is set: echo vxlan >> /etc/modules-load.d/kubernetes.conf, then reboot
 
-    error: w-1: /etc/sysctl.d/99-sysctl.conf sets kernel.panic = 0 after kubewright's file: from the next boot on the kubelet does not start [kernel-setting-undone]
+    error: w-1: /etc/sysctl.d/99-sysctl.conf sets kernel.panic = 0 after kubewright's file: after the next boot, the kubelet does not start [kernel-setting-undone]
       fix: remove that line from /etc/sysctl.d/99-sysctl.conf, or set it to 10
 
-    error: w-1: /etc/sysctl.d/99-sysctl.conf sets net.ipv4.ip_forward = 0 after kubewright's file: from the next boot on pods lose their connections [kernel-setting-undone]
+    error: w-1: /etc/sysctl.d/99-sysctl.conf sets net.ipv4.ip_forward = 0 after kubewright's file: after the next boot, pods lose their connections [kernel-setting-undone]
       fix: remove that line from /etc/sysctl.d/99-sysctl.conf, or set it to 1
 
     7 errors on 3 of 5 nodes
@@ -219,23 +219,23 @@ fn what_cannot_be_written_is_told_so_that_anyone_can_act() {
     scene.facts("w-1").swap_units = vec!["dev-zram0.swap".to_owned(), "zramswap.service".to_owned()];
     scene.facts("w-2").links = one_mac(&mut scene, "w-1", 24);
     insta::assert_snapshot!(scene.text(), @"
-    error: w-1: eth0 has the hardware address 52:54:00:00:00:03 as w-2 on the same network: they receive each other's packets [duplicate-mac]
-      fix: give the clone's network card another address (in the hypervisor's settings of the machine), and reboot it
+    error: w-1: eth0 has the same MAC address 52:54:00:00:00:03 as w-2 on the same network: they receive each other's packets [duplicate-mac]
+      fix: give the clone's network card another MAC address in the hypervisor, and reboot the clone
 
-    error: w-2: eth0 has the hardware address 52:54:00:00:00:03 as w-1 on the same network: they receive each other's packets [duplicate-mac]
-      fix: give the clone's network card another address (in the hypervisor's settings of the machine), and reboot it
+    error: w-2: eth0 has the same MAC address 52:54:00:00:00:03 as w-1 on the same network: they receive each other's packets [duplicate-mac]
+      fix: give the clone's network card another MAC address in the hypervisor, and reboot the clone
 
-    error: w-1: /etc/kubernetes: something else is where a directory belongs [blocked]
+    error: w-1: /etc/kubernetes: it is not a directory, but has to be one [blocked]
       fix: move it away on the node, then run the same command again
 
-    error: w-1: /var/lib/etcd: a symbolic link is where a directory belongs; links are not followed [blocked]
-      fix: replace it by a directory; to keep the content elsewhere, mount that place there: mount --bind TARGET /var/lib/etcd, and a line in /etc/fstab
+    error: w-1: /var/lib/etcd: it is a symbolic link, but has to be a directory; links are not followed [blocked]
+      fix: replace it with a directory; to keep the content elsewhere, bind-mount it: mount --bind TARGET /var/lib/etcd, and a line in /etc/fstab
 
-    error: w-1: swap is turned on at each boot by dev-zram0.swap, zramswap.service; the kubelet does not start then [swap-returns]
+    error: w-1: swap is turned on at each boot by dev-zram0.swap, zramswap.service; the kubelet does not start with swap [swap-returns]
       fix: systemctl mask --now dev-zram0.swap zramswap.service
 
-    error: w-1: / is mounted noexec; the programs in /usr/local/bin cannot be run there [no-exec]
-      fix: mount -o remount,exec /, and take noexec out of its line in /etc/fstab
+    error: w-1: / is mounted noexec; the binaries in /usr/local/bin cannot be run there [no-exec]
+      fix: mount -o remount,exec /, and remove noexec from its line in /etc/fstab
 
     error: w-1: append-only and cannot be changed: /var/log; reboot [immutable]
       fix: chattr -a PATH

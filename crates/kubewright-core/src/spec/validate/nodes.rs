@@ -62,10 +62,11 @@ fn check_numbers(cluster: &Cluster, report: &mut Report) {
             .iter()
             .rposition(Node::is_control_plane)
             .unwrap_or(0);
-        let message =
-            format!("{control_planes} control planes: an even number survives no more losses than one fewer");
+        let message = format!(
+            "{control_planes} control planes: an even number tolerates no more failures than one less"
+        );
         let hint = format!(
-            "use {} or {}; etcd needs more than half of them alive",
+            "use {} or {}: etcd needs more than half of them",
             control_planes - 1,
             control_planes + 1
         );
@@ -77,7 +78,7 @@ fn check_numbers(cluster: &Cluster, report: &mut Report) {
             hint,
         );
     } else if control_planes == 1 {
-        let hint = "if it is lost, so is the API until it is back; use three for high availability";
+        let hint = "without it there is no API; use three for high availability";
         report.warning(
             "single-control-plane",
             NODES,

@@ -127,7 +127,7 @@ fn artifacts(cluster: &Cluster, report: &mut Report) {
             PATH,
             Target::Value,
             "the mirror is read without TLS",
-            "what the catalogue has no digest for is only as trustworthy as the network; use https",
+            "downloads without a pinned digest are refused without TLS; use https",
         ),
         None => {}
     }
@@ -177,7 +177,7 @@ fn addons(cluster: &Cluster, report: &mut Report) {
             Addon::Catalogue(name) => {
                 let message = format!("add-on `{}` is not yet in the catalogue", shorten(name));
                 let hint =
-                    "install it from its manifests: `{ name: NAME, manifests: [file, directory or URL] }`";
+                    "install it from its manifests: `{ name: NAME, manifests: [file or directory] }`";
                 report.error("not-yet", &path, Target::Value, message, hint);
                 name.as_str()
             }
@@ -208,14 +208,14 @@ fn check_manifests(path: &str, name: &str, manifests: &[ManifestSource], report:
             &list,
             Target::Key,
             message,
-            "list at least one file, directory or URL",
+            "list at least one file or directory",
         );
     }
     for (index, manifest) in manifests.iter().enumerate() {
         let place = item(&list, index);
         let problem = match manifest.url() {
             Some(url) if !url.starts_with("https://") && !is_loopback(url) => {
-                Some("is read without TLS, and anybody on the way could change what runs in your cluster")
+                Some("is read without TLS, so an attacker could change what runs in your cluster")
             }
             Some(url) => url_problem(url).filter(|problem| !problem.contains("query")),
             None if manifest.0.trim().is_empty() => Some("is empty"),
@@ -229,7 +229,7 @@ fn check_manifests(path: &str, name: &str, manifests: &[ManifestSource], report:
                 &place,
                 Target::Value,
                 message,
-                "write a path or an https URL",
+                "write a path; download the file beside cluster.yaml",
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The parser's complaints in the words of somebody who edits a cluster file.
+//! The parser's complaints in the words of a user who edits a cluster file.
 
 use serde_saphyr::granit_parser::ErrorKind;
 

@@ -12,6 +12,18 @@ use crate::failure::{ErrorId, Failure};
 /// What can be answered.
 const ANSWERS: &str = "[yes / no / explain / only NODE,…]";
 
+/// What the answers do.
+const HELP: &str = "\
+yes            apply the plan above
+no             cancel; nothing changes
+explain        show the reason, impact and dependencies of each step
+only cp-1,w-2  limit the plan to these nodes (`only` alone: show the whole plan again)";
+
+/// The answer to a question was not yes.
+pub(crate) fn declined() -> Failure {
+    Failure::named(ErrorId::NotConfirmed, "nothing was changed").hint("the answer was not yes")
+}
+
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
@@ -65,13 +77,11 @@ impl Question<'_> {
             let question = format!("Apply this to cluster {}? {ANSWERS}", self.cluster.name);
             match Answer::of(&person.ask(&question)?) {
                 Answer::Yes => return Ok(chosen),
-                Answer::No => {
-                    return Err(Failure::named(ErrorId::NotConfirmed, "nothing was changed").hint("you answered no"));
-                }
+                Answer::No => return Err(declined()),
                 Answer::Explain => person.show(&(self.explain)(&chosen)),
                 Answer::Only(names) => match plan::only(all.clone(), &names, self.cluster) {
                     Ok(part) if part.steps.is_empty() => {
-                        person.show(&format!("nothing is to be done on {}", names.join(", ")));
+                        person.show(&format!("no changes on {}", names.join(", ")));
                     }
                     Ok(part) => {
                         chosen = part;
@@ -79,11 +89,7 @@ impl Question<'_> {
                     }
                     Err(failure) => person.show(&failure.render()),
                 },
-                Answer::Unclear => person.show(
-                    "yes applies what is shown above, no leaves everything as it is, explain tells of every step \
-                     why it is done, what it disturbs and what it waits for, only cp-1,w-2 restricts the plan to \
-                     these nodes (only alone: the whole plan again)",
-                ),
+                Answer::Unclear => person.show(HELP),
             }
         }
     }
@@ -165,8 +171,10 @@ spec:
 
     #[test]
     fn no_changes_nothing() {
-        assert!(answer(&["no"]).0.is_err());
-        assert!(answer(&[""]).0.is_err());
+        for line in ["no", ""] {
+            let said = answer(&[line]).0.unwrap_err().render();
+            assert!(said.contains("[not-confirmed]"), "{said}");
+        }
     }
 
     #[test]

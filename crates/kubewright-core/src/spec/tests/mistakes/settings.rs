@@ -130,7 +130,7 @@ fn what_is_not_built_yet_is_refused_by_name() {
     error: cluster.yaml:11:12: add-on `dashboard` is not yet in the catalogue [not-yet]
      11 |   addons: [dashboard]
         |            ^^^^^^^^^
-        = install it from its manifests: `{ name: NAME, manifests: [file, directory or URL] }`
+        = install it from its manifests: `{ name: NAME, manifests: [file or directory] }`
 
     error: cluster.yaml:14:10: network plug-in `cilium` is not yet supported [not-yet]
      14 |     cni: cilium
@@ -201,12 +201,12 @@ fn additions_that_cannot_have_an_effect_are_refused() {
     error: cluster.yaml:12:39: add-on `x` has no manifests [empty-value]
      12 |   addons: [metrics-server, { name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.…
         |                                       ^^^^^^^^^
-        = list at least one file, directory or URL
+        = list at least one file or directory
 
-    error: cluster.yaml:12:79: manifest `http://example.org/y.yaml` is read without TLS, and anybody on the way could change what runs in your cluster [invalid-value]
+    error: cluster.yaml:12:79: manifest `http://example.org/y.yaml` is read without TLS, so an attacker could change what runs in your cluster [invalid-value]
      12 | … name: x, manifests: [] }, { name: y, manifests: ['http://example.org/y.yaml'] }]
         |                                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-        = write a path or an https URL
+        = write a path; download the file beside cluster.yaml
 
     warning: cluster.yaml:14:12: no service proxy: network plug-in `flannel` does not do its work [no-proxy]
      14 |     proxy: none
@@ -264,7 +264,7 @@ spec:
     warning: cluster.yaml:6:3: only one control plane [single-control-plane]
      6 |   nodes: [{ name: one, address: 192.0.2.1, roles: [control-plane] }]
        |   ^^^^^
-       = if it is lost, so is the API until it is back; use three for high availability
+       = without it there is no API; use three for high availability
 
     warning: cluster.yaml:6:3: no node has the role `worker` [no-workers]
      6 |   nodes: [{ name: one, address: 192.0.2.1, roles: [control-plane] }]
