@@ -6,6 +6,8 @@ mod dist;
 mod fuzz;
 mod mutants;
 
+use std::path::{Path, PathBuf};
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -20,7 +22,7 @@ enum Command {
     /// Measure how long things take
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Check that crates depend on each other only as ARCHITECTURE.md allows
+    /// Check that crates and their rooms use each other only as ARCHITECTURE.md allows
     Boundaries,
     /// Build the static agent and the kubewright that carries it; prints where they are
     Dist,
@@ -37,6 +39,8 @@ enum Command {
         /// Which breakages (default: all)
         names: Vec<String>,
     },
+    /// Draw crates and rooms anew in ARCHITECTURE.md
+    Picture,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -45,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Command::Boundaries => boundaries::check(),
         Command::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Command::Mutants { names } => mutants::run(&names),
+        Command::Picture => boundaries::draw(),
         Command::Dist => dist::build().map(|built| {
             say(&format!("kubewright {}", built.program.display()));
             say(&format!(
@@ -60,4 +65,20 @@ fn main() -> anyhow::Result<()> {
 #[allow(clippy::print_stdout)]
 pub(crate) fn say(text: &str) {
     println!("{text}");
+}
+
+/// The repository's root.
+pub(crate) fn repository() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}
+
+/// Where a crate of ours is.
+pub(crate) fn directory_of(krate: &str) -> PathBuf {
+    let below_crates = repository().join("crates").join(krate);
+    if below_crates.exists() {
+        below_crates
+    } else {
+        repository().join(krate)
+    }
 }

@@ -4,6 +4,7 @@
 //! commit it. A file that no case renders is an error, too.
 
 #![allow(clippy::unwrap_used)] // what a test stands on may fail it
+#![allow(clippy::disallowed_methods)] // goldens are files
 
 #[path = "golden/context.rs"]
 mod context;

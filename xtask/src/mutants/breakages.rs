@@ -68,9 +68,9 @@ pub(super) const BREAKAGES: [Breakage; 12] = [
     // Control planes that serve are changed in turns.
     Breakage {
         name: "control-planes-at-once",
-        path: "crates/kubewright-core/src/plan/control_planes.rs",
-        right: "        if self.observed.api.is_none() && !self.observed.is_bootstrapped() {\n",
-        wrong: "        if self.observed.api.is_none() || self.observed.is_bootstrapped() {\n",
+        path: "crates/kubewright-core/src/plan/apply.rs",
+        right: "    if observed.api.is_none() && !observed.is_bootstrapped() {\n",
+        wrong: "    if observed.api.is_none() || observed.is_bootstrapped() {\n",
     },
     // A unit runs with what is on disk, whatever came between.
     Breakage {

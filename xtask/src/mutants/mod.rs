@@ -5,12 +5,19 @@
 
 mod breakages;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 
 use breakages::{BREAKAGES, Breakage};
+
+/// How long a simulation may take, compilation aside: ten times what a sound one does. One that is longer hangs, and a
+/// hang tells nobody what is wrong.
+const LIMIT_SECONDS: &str = "300";
+/// The exit code of `timeout` when time is up.
+const TIME_IS_UP: i32 = 124;
 
 /// Breaks the named things, or all of them, and tells which were noticed.
 pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
@@ -30,12 +37,17 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
     ensure!(!chosen.is_empty(), "no such breakage: {names:?}");
     let mut missed = Vec::new();
     for breakage in &chosen {
+        let began = Instant::now();
         let told = copy.noticed(breakage)?;
         if told.is_none() {
             missed.push(breakage.name);
         }
         let told = told.map_or("MISSED".to_owned(), |how| format!("noticed by: {how}"));
-        crate::say(&format!("{}: {told}", breakage.name));
+        crate::say(&format!(
+            "{}: {told} ({} s)",
+            breakage.name,
+            began.elapsed().as_secs()
+        ));
     }
     if !missed.is_empty() {
         bail!("the simulation does not notice {missed:?}");
@@ -57,9 +69,7 @@ impl Copy {
             root: work.join("tree"),
             build: work.join("build"),
         };
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("find the repository")?;
+        let repository = crate::repository();
         let listed = Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(repository)
@@ -105,7 +115,7 @@ impl Copy {
         let ended = self.simulate();
         self.put(breakage.path, original.as_bytes())?;
         let ended = ended.with_context(|| breakage.name)?;
-        if ended.status.success() {
+        if ended.status.success() || ended.status.code() == Some(TIME_IS_UP) {
             return Ok(None);
         }
         let said = text(&ended);
@@ -118,9 +128,10 @@ impl Copy {
     }
 
     fn simulate(&self) -> anyhow::Result<Output> {
-        let cargo = |more: &[&str]| {
-            let mut command = Command::new(env!("CARGO"));
+        let cargo = |limit: &str, more: &[&str]| {
+            let mut command = Command::new("timeout");
             command
+                .args(["--kill-after=10", limit, env!("CARGO")])
                 .args(["test", "--package", "kubewright-control", "--locked", "--quiet"])
                 .args(["--test", "simulation"])
                 .args(more)
@@ -129,9 +140,9 @@ impl Copy {
                 .output()
                 .context("run cargo")
         };
-        let built = cargo(&["--no-run"])?;
+        let built = cargo("0", &["--no-run"])?;
         ensure!(built.status.success(), "it does not compile:\n{}", text(&built));
-        cargo(&["--", "quick"])
+        cargo(LIMIT_SECONDS, &["--", "quick"])
     }
 }
 
@@ -139,4 +150,18 @@ fn text(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_breakage_finds_its_lines() {
+        for breakage in BREAKAGES {
+            let text = std::fs::read_to_string(crate::repository().join(breakage.path)).unwrap();
+            let found = text.matches(breakage.right).count();
+            assert_eq!(found, 1, "{} in {}", breakage.name, breakage.path);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Which versions there are, and what goes with each Kubernetes version.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::artifact::{Artifact, ArtifactFile, Checksum, Format, Image, Platform};
@@ -10,7 +10,7 @@ use crate::spec::{Cni, ProxyMode, Version};
 const MINORS: [(u32, u32); 3] = [(36, 4), (35, 8), (34, 11)];
 
 /// Upstream's sums by artifact, architecture and version: they are asked for with every file of every node.
-static DIGESTS: LazyLock<HashMap<[&str; 3], &str>> = LazyLock::new(|| {
+static DIGESTS: LazyLock<BTreeMap<[&str; 3], &str>> = LazyLock::new(|| {
     let lines = include_str!("digests.txt").lines();
     lines
         .filter_map(|line| {
