@@ -183,8 +183,8 @@ impl ClusterApi for KubernetesApi {
             seen.nodes_to_register = nodes.into_iter().map(|difference| difference.name).collect();
             let dns = dns.map_err(|error| Error::caused(Kind::Api, "read the deployments", &error))?;
             seen.deployments_unavailable = dns.into_keys().collect();
-            let orphaned = orphaned
-                .map_err(|error| Error::caused(Kind::Api, "list orphaned objects", &error))?;
+            let orphaned =
+                orphaned.map_err(|error| Error::caused(Kind::Api, "list orphaned objects", &error))?;
             seen.orphaned = orphaned.deletable.into_keys().collect();
             seen.kept = orphaned.kept;
             Ok(Some(seen))

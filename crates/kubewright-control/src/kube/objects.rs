@@ -421,10 +421,7 @@ mod tests {
     #[test]
     fn the_same_object_twice_is_refused() {
         let error = items(&[config_map("a"), config_map("a")]).err().unwrap();
-        assert_eq!(
-            error.to_string(),
-            "ConfigMap a appears twice; remove one of them"
-        );
+        assert_eq!(error.to_string(), "ConfigMap a appears twice; remove one of them");
     }
 
     #[test]

@@ -176,8 +176,7 @@ fn addons(cluster: &Cluster, report: &mut Report) {
             }
             Addon::Catalogue(name) => {
                 let message = format!("add-on `{}` is not yet in the catalogue", shorten(name));
-                let hint =
-                    "install it from its manifests: `{ name: NAME, manifests: [file or directory] }`";
+                let hint = "install it from its manifests: `{ name: NAME, manifests: [file or directory] }`";
                 report.error("not-yet", &path, Target::Value, message, hint);
                 name.as_str()
             }
