@@ -13,6 +13,8 @@ mod sweep;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
+use kubewright_core::carrier::unit_name;
+use kubewright_core::component::{self, kubelet};
 use kubewright_core::journal::{Event, Undo};
 use kubewright_core::observed::Marker;
 use kubewright_core::resource::{NodeState, ResourceId};
@@ -26,23 +28,13 @@ use crate::resource::{self, unit};
 use crate::tree::Look;
 use crate::{bootstrapped, journal, ledger, mounts, operations};
 
-/// Directories whose content belongs to the cluster, no matter which program wrote it. They themselves stay when they are mount points.
-const DATA: [&str; 14] = [
-    "/var/lib/etcd",
-    "/var/lib/kubelet",
-    "/var/lib/containerd",
-    "/var/lib/cni",
-    "/var/lib/kubewright-proxy",
-    "/var/log/pods",
-    "/var/log/containers",
-    "/var/log/kubernetes",
-    "/run/containerd",
-    "/run/flannel",
-    "/run/kubewright",
-    "/etc/cni",
-    "/etc/kubewright",
-    "/etc/kubernetes",
-];
+/// Directories whose content belongs to the cluster, no matter which program wrote it. They themselves stay when they are
+/// mount points. Components are taken from the last to the first, whose directory has the node's marker.
+fn data() -> impl Iterator<Item = &'static str> {
+    let components = component::ALL.iter().rev();
+    components.flat_map(|component| component.traces.directories.iter().copied())
+}
+
 /// Where runs note what they are about to do, before they do anything.
 const NOTES: [&str; 2] = [operations::DIRECTORY, journal::DIRECTORY];
 /// First words of the unit files kubewright writes: how its units are found when the ledger was lost.
@@ -77,7 +69,7 @@ pub fn reset(
     network::clean(node.system.as_ref());
     removed.extend(remove_owned(node)?);
     let mut left = Vec::new();
-    for path in DATA {
+    for path in data() {
         let mounts = mounts::read(node.system.as_ref());
         if sweep::contents(&node.tree, &mounts, path, &BTreeSet::new(), &mut left)? > 0 {
             removed.insert(ResourceId::new("directory", path));
@@ -153,7 +145,7 @@ fn stop_units(node: &mut Node) -> Result<Vec<String>, NodeError> {
     names.extend(our_unit_files(node)?);
     let kubelet: Vec<_> = names
         .iter()
-        .filter(|name| *name == "kubelet.service")
+        .filter(|name| **name == unit_name(kubelet::NAME))
         .cloned()
         .collect();
     let names: Vec<_> = names.into_iter().collect();

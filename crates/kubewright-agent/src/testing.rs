@@ -361,11 +361,12 @@ fn failed(text: &str) -> Output {
 
 impl System for TestSystem {
     fn http_status(&self, url: &str, _ca_file: Option<&str>) -> Option<Result<u16, String>> {
-        use kubewright_core::plan::{API_READY, ETCD_HEALTH};
+        use kubewright_core::component::{apiserver, etcd};
         let answer = self.simulated().answers.get(url).copied();
         // Other servers are real ones, which a test keeps.
-        [API_READY, ETCD_HEALTH]
-            .contains(&url)
+        [apiserver::PROBE, etcd::PROBE]
+            .iter()
+            .any(|probe| probe.url() == url)
             .then(|| answer.ok_or_else(|| "connection refused".to_owned()))
     }
 

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
 use kubewright_core::check::{
-    Clock, Measured, Probe, Reach, Report, Silent, Unreachable, findings, needed_ports, probes,
+    Clock, Measured, Probe, Report, Silent, Unreachable, findings, needed_ports, probes,
 };
+use kubewright_core::component::Reach;
 use kubewright_core::observed::{Facts, Observed, ObservedNode};
 use kubewright_core::spec::Cluster;
 
@@ -201,8 +202,8 @@ async fn listen(cluster: &Cluster, name: &str, node: &Node, watch: Watch<'_>) ->
     watch(name, "listening on the needed ports");
     let ports = needed_ports(cluster, spec)
         .into_iter()
-        .filter(|port| port.reach != Reach::Itself)
-        .map(|port| port.number)
+        .filter(|needed| needed.port.reach != Reach::Itself)
+        .map(|needed| needed.port.number)
         .collect();
     node.listen(spec.address, ports).await
 }

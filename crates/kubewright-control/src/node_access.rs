@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
+use kubewright_core::carrier::unit_name;
+use kubewright_core::component::{api_proxy, etcd};
 use kubewright_core::errors::ErrorId;
 use kubewright_core::resource::AuthorityName;
 use kubewright_core::spec::Cluster;
@@ -17,11 +19,6 @@ use crate::etcd::EtcdClient;
 use crate::node::{Forward, Node};
 use crate::smoke::{NodeAccess, Stream};
 
-/// The node-local proxy's unit.
-const PROXY_UNIT: &str = "kubewright-api-proxy.service";
-/// Where the node-local proxy answers for the API.
-const PROXY_READY: &str = "https://127.0.0.1:7443/readyz";
-const ETCD_ADDRESS: &str = "127.0.0.1:2379";
 /// A credential for as long as one command needs it; it exists in memory only.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(3600);
 const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -58,9 +55,14 @@ impl Nodes {
     /// # Errors
     /// When the way or the identity cannot be made; whether etcd answers shows later.
     pub async fn etcd(&self, name: &str) -> Result<(EtcdClient, Forward), Error> {
-        let way = self.node(name)?.forward(ETCD_ADDRESS).await.map_err(|error| {
-            Error::caused(Kind::User, "listen on the loopback interface", &error).id(ErrorId::LocalFailure)
-        })?;
+        let way = self
+            .node(name)?
+            .forward(&etcd::LOCAL.to_string())
+            .await
+            .map_err(|error| {
+                Error::caused(Kind::User, "listen on the loopback interface", &error)
+                    .id(ErrorId::LocalFailure)
+            })?;
         let credentials = self.authorities.issue_client_of(
             AuthorityName::Etcd,
             "kubewright",
@@ -113,7 +115,7 @@ impl NodeAccess for Nodes {
     fn kill_proxy<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let node = self.node(node).map_err(|error| error.to_string())?;
-            node.crash_unit(PROXY_UNIT)
+            node.crash_unit(&unit_name(api_proxy::NAME))
                 .await
                 .map_err(|error| error.to_string())
         })
@@ -122,13 +124,7 @@ impl NodeAccess for Nodes {
     fn proxy_answers<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let node = self.node(node).map_err(|error| error.to_string())?;
-            let ca_file = Some(AuthorityName::Kubernetes.certificate_path().to_owned());
-            let condition = NodeCondition::HttpOk {
-                url: PROXY_READY.to_owned(),
-                ca_file,
-                unit: Some(PROXY_UNIT.to_owned()),
-            };
-            node.wait(condition, PROXY_TIMEOUT)
+            node.wait(NodeCondition::serves(&api_proxy::DESCRIPTION), PROXY_TIMEOUT)
                 .await
                 .map_err(|error| error.to_string())
         })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kubewright_core::component::apiserver;
 use kubewright_core::observed::{EtcdMember, Facts, ObservedEtcd};
 use kubewright_core::shown::shown;
 use kubewright_core::wire::NodeCondition;
@@ -209,8 +210,8 @@ async fn api_server(observation: &Observation, name: &str) -> String {
         return "unreachable".to_owned();
     };
     let condition = NodeCondition::HttpOk {
-        url: "https://127.0.0.1:6443/readyz".to_owned(),
-        ca_file: Some("/etc/kubernetes/pki/ca.crt".to_owned()),
+        url: apiserver::PROBE.url(),
+        ca_file: apiserver::PROBE.ca_file().map(str::to_owned),
         unit: None,
     };
     match node.wait(condition, TIMEOUT).await {

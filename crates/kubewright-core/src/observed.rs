@@ -16,6 +16,7 @@ pub use self::etcd::{EtcdAlarm, EtcdMember, EtcdStatus, Membership, ObservedEtcd
 pub use self::machine::{LaterSetting, Link, ModuleState, Obstacle, ObstacleKind, Setting};
 
 use crate::resource::ResourceId;
+use crate::spec::Cluster;
 
 /// What the agent tells about its node in one go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +195,18 @@ pub struct FixedSettings {
     pub service_cidr: String,
     /// `spec.network.cni`.
     pub cni: String,
+}
+
+impl FixedSettings {
+    /// Returns the settings of a cluster that its nodes remember.
+    pub fn of(cluster: &Cluster) -> Self {
+        Self {
+            domain: cluster.network.domain.to_string(),
+            pod_cidr: cluster.network.pod_cidr.to_string(),
+            service_cidr: cluster.network.service_cidr.to_string(),
+            cni: cluster.network.cni.to_string(),
+        }
+    }
 }
 
 impl Marker {

@@ -4,7 +4,7 @@
 //! certificates, digests of shared secrets, and which bytes the artifacts' names stand for. Nothing here decides
 //! whether a change is allowed; that is the plan's.
 
-use crate::carrier::systemd;
+use crate::carrier;
 use crate::component::{self, Component, View};
 pub use crate::component::{AGENT_PATH, BINARY_DIRECTORY};
 pub use crate::context::{Artifacts, ImageArchive, NodePlatform, RenderContext, RenderError};
@@ -22,13 +22,13 @@ pub fn render(context: &RenderContext, node: &str) -> Result<NodeState, RenderEr
         authorities: view.authorities(),
         resources: Vec::new(),
     };
-    for (stage, resource) in systemd::resources(&components) {
+    for (stage, resource) in carrier::render(context.cluster.control_plane.mode, &components) {
         state.extend(stage, [resource]);
     }
     Ok(state)
 }
 
-/// Describes the components of one node: their ports and probes, for those who check a node before anything runs.
+/// Returns the components of one node, before a carrier runs them.
 ///
 /// # Errors
 /// [`RenderError`] when the context lacks something the node needs.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use context::{CASES, world};
 use kubewright_core::catalogue::Platform;
 use kubewright_core::check::PLACES;
+use kubewright_core::component::{AGENT_PATH, on_node};
 use kubewright_core::observed::Marker;
 use kubewright_core::render::{Artifacts, ImageArchive, RenderError, components, render};
 use kubewright_core::resource::{Blob, Digest, NodeState, Resource, Stage};
@@ -331,8 +332,8 @@ fn no_two_components_of_a_node_want_the_same_port() {
         let world = world(case);
         for node in &world.cluster.nodes {
             let mut ports = BTreeSet::new();
-            for component in components(&world.context(), node.name.as_str()).unwrap() {
-                for port in component.process.iter().flat_map(|process| &process.ports) {
+            for component in on_node(&world.cluster, node) {
+                for port in component.ports {
                     assert!(
                         ports.insert(port.number),
                         "{case}/{}: {} {}",
@@ -341,6 +342,31 @@ fn no_two_components_of_a_node_want_the_same_port() {
                         port.number
                     );
                 }
+            }
+        }
+    }
+}
+
+/// Downloads are computed from the descriptions; what nodes get is rendered.
+#[test]
+fn components_bring_the_programs_they_say() {
+    for (case, _) in CASES {
+        let world = world(case);
+        for node in &world.cluster.nodes {
+            for component in components(&world.context(), node.name.as_str()).unwrap() {
+                let all = component.reads.iter().chain(&component.rereads);
+                let rendered: BTreeSet<&str> = all
+                    .filter_map(|resource| match resource {
+                        Resource::Binary(binary) if binary.path != AGENT_PATH => Some(binary.name.as_str()),
+                        _ => None,
+                    })
+                    .collect();
+                let described: BTreeSet<&str> = component.description.binaries.iter().copied().collect();
+                assert_eq!(
+                    rendered, described,
+                    "{case}/{}: {}",
+                    node.name, component.description.name
+                );
             }
         }
     }

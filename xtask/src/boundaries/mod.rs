@@ -1,8 +1,9 @@
 //! Boundaries stand for invariants; this is what keeps them standing.
 //!
 //! `crates` compares crates with what cargo says, `rooms` the top-level modules inside each with their source,
-//! and `picture` draws both.
+//! and `picture` draws both. `carrier_words` keeps what only systemd's carrier knows with it.
 
+mod carrier_words;
 mod crates;
 mod graph;
 mod picture;
@@ -18,6 +19,7 @@ pub(crate) use picture::renew as draw;
 pub(crate) fn check() -> anyhow::Result<()> {
     let mut violations = crates::violations()?;
     violations.extend(rooms::violations()?);
+    violations.extend(carrier_words::violations()?);
     if picture::is_stale()? {
         violations.push("the picture in ARCHITECTURE.md is stale: cargo xtask picture".to_owned());
     }

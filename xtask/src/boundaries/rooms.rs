@@ -23,7 +23,7 @@ const CORE: &[&[&str]] = &[
 ];
 
 /// Uses in core that go upwards all the same. This list only ever gets shorter.
-const KNOWN_UPWARD: &[(&str, &str)] = &[("catalogue", "spec"), ("component", "plan")];
+const KNOWN_UPWARD: &[(&str, &str)] = &[("catalogue", "spec")];
 
 /// Circles that are there all the same. This list only ever gets shorter.
 const KNOWN_CIRCLES: &[(&str, &[&str])] = &[

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use kubewright_core::carrier::unit_name;
+use kubewright_core::component::{Probe, apiserver, etcd};
 use kubewright_core::observed::Health;
-use kubewright_core::plan::{API_READY, ETCD_HEALTH};
-use kubewright_core::resource::AuthorityName;
 
 use crate::resource::unit;
 use crate::system::{Command, System, ask};
@@ -23,20 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the etcd member is.
 pub(super) fn etcd(system: &dyn System, tree: &Tree) -> Health {
-    health(system, tree, "etcd.service", ETCD_HEALTH, None)
+    health(system, tree, etcd::NAME, etcd::PROBE)
 }
 
 /// How the API server is.
 pub(super) fn api_server(system: &dyn System, tree: &Tree) -> Health {
-    let authority = AuthorityName::Kubernetes.certificate_path();
-    health(system, tree, "kube-apiserver.service", API_READY, Some(authority))
+    health(system, tree, apiserver::NAME, apiserver::PROBE)
 }
 
-fn health(system: &dyn System, tree: &Tree, unit: &str, url: &str, authority: Option<&str>) -> Health {
+fn health(system: &dyn System, tree: &Tree, component: &str, probe: Probe) -> Health {
+    let unit = &unit_name(component);
     if !matches!(tree.look(&unit::path(unit)), Ok(Look::There(_))) {
         return Health::Down;
     }
-    if wait::status(system, url, authority, ANSWER) == Ok(200) {
+    if wait::status(system, &probe.url(), probe.ca_file(), ANSWER) == Ok(200) {
         return Health::Ready;
     }
     let status = unit::statuses(system, &[unit])

@@ -1,8 +1,12 @@
 //! Traces of other installers and runtimes that would get in the way. What kubewright put there itself is none.
+//!
+//! What tells of another kubelet, etcd or runtime is said by the components ([`Rival`]); installers are known here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use kubewright_core::carrier::unit_name;
+use kubewright_core::component::{self, Description, Rival, UnitTrace, etcd};
 use kubewright_core::observed::Leftover;
 use kubewright_core::resource::ResourceId;
 use serde_json::Value;
@@ -13,7 +17,7 @@ use crate::system::{Command, System};
 use crate::tree::{Look, Tree};
 
 /// Paths that tell of something else, and what of.
-const PATHS: [(&str, &str); 12] = [
+const PATHS: [(&str, &str); 10] = [
     ("/etc/kubernetes/admin.conf", "kubeadm"),
     ("/etc/kubernetes/pki/ca.crt", "kubeadm"),
     ("/etc/systemd/system/k3s.service", "k3s"),
@@ -24,32 +28,21 @@ const PATHS: [(&str, &str); 12] = [
     ("/var/snap/microk8s", "microk8s"),
     ("/usr/lib/systemd/system/kubelet.service", "a kubelet package"),
     ("/lib/systemd/system/kubelet.service", "a kubelet package"),
-    ("/etc/systemd/system/kubelet.service", "another kubelet"),
-    ("/etc/systemd/system/etcd.service", "another etcd"),
 ];
-/// What a kubelet keeps: one of ours would go on with the certificates and settings of another cluster.
-const KUBELETS: [&str; 2] = ["/var/lib/kubelet/config.yaml", "/var/lib/kubelet/pki"];
-/// Interfaces of pod networks, by the beginnings of their names. A bridge with another range's address is refused by the
-/// plug-in; the others take packets that are not theirs.
-const LINKS: [&str; 7] = [
-    "cni0",
-    "flannel.",
-    "cali",
-    "cilium_",
-    "kube-bridge",
-    "kube-ipvs0",
-    "weave",
-];
-/// Chains of packet filters that send packets for services and pods elsewhere, by the beginnings of their names.
-const CHAINS: [&str; 4] = ["KUBE-SERVICES", "KUBE-ROUTER", "CILIUM_", "cali-"];
+/// Interfaces of other pod networks, by the beginnings of their names: they take packets that are not theirs.
+const LINKS: [&str; 5] = ["cali", "cilium_", "kube-bridge", "kube-ipvs0", "weave"];
+/// Chains that send packets for services and pods elsewhere, by the beginnings of their names.
+const CHAINS: [&str; 3] = ["KUBE-ROUTER", "CILIUM_", "cali-"];
 /// How long a program may take to tell.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Units that fight over what the cluster needs when they run.
-const UNITS: [(&str, &str); 3] = [
-    ("docker.service", "docker"),
-    ("containerd.service", "another containerd"),
-    ("crio.service", "CRI-O"),
-];
+const UNITS: [(&str, &str); 2] = [("docker.service", "docker"), ("crio.service", "CRI-O")];
+
+/// The components that may be there already, and what tells of them.
+fn rivals() -> impl Iterator<Item = (&'static Description, Rival)> {
+    let all = component::ALL.iter();
+    all.filter_map(|component| Some((*component, component.rival?)))
+}
 
 /// Finds them. What a node of ours has as well counts if it belongs to no unit of ours: on one without a marker.
 pub(super) fn find(
@@ -71,6 +64,12 @@ pub(super) fn find(
             add(path, of);
         }
     }
+    for (component, rival) in rivals().filter(|(_, rival)| rival.unit == Some(UnitTrace::File)) {
+        let path = unit::path(&unit_name(component.name));
+        if !owns(ledger, &path) && matches!(tree.look(&path), Ok(Look::There(_))) {
+            add(&path, rival.of);
+        }
+    }
     let manifests = "/etc/kubernetes/manifests";
     for name in tree.list(manifests).unwrap_or_default() {
         let path = format!("{manifests}/{name}");
@@ -86,9 +85,11 @@ pub(super) fn find(
         }
     }
     if ledger.owned.is_empty() && !is_marked {
-        for path in KUBELETS {
-            if matches!(tree.look(path), Ok(Look::There(_))) {
-                add(path, "another kubelet");
+        for (_, rival) in rivals() {
+            for path in rival.paths {
+                if matches!(tree.look(path), Ok(Look::There(_))) {
+                    add(path, rival.of);
+                }
             }
         }
         for name in links(system) {
@@ -99,28 +100,36 @@ pub(super) fn find(
         }
     }
     if has_etcd_data && !is_marked {
-        add("/var/lib/etcd", "another etcd");
+        let of = etcd::DESCRIPTION.rival.map_or("", |rival| rival.of);
+        add(etcd::DATA_DIRECTORY, of);
     }
-    let running = running(system);
-    for (name, of) in UNITS {
-        let is_ours = ledger.owned.contains_key(&ResourceId::new("unit", name));
-        if !is_ours && running.iter().any(|running| running == name) {
-            add(name, of);
-        }
+    let mut units: Vec<(String, &str)> = UNITS.map(|(name, of)| (name.to_owned(), of)).into();
+    let components = rivals().filter(|(_, rival)| rival.unit == Some(UnitTrace::Running));
+    units.extend(components.map(|(component, rival)| (unit_name(component.name), rival.of)));
+    units.retain(|(name, _)| !ledger.owned.contains_key(&ResourceId::new("unit", name)));
+    for (name, of) in running(system, units) {
+        add(&name, of);
     }
     found
 }
 
 fn links(system: &dyn System) -> Vec<String> {
+    let beginnings: Vec<&str> = rivals()
+        .flat_map(|(_, rival)| rival.links)
+        .chain(&LINKS)
+        .copied()
+        .collect();
     let entries = std::fs::read_dir(system.path("/sys/class/net"))
         .into_iter()
         .flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names
-        .filter(|name| LINKS.iter().any(|beginning| name.starts_with(beginning)))
-        .collect();
+    let mut names: Vec<String> = names.filter(|name| begins(name, &beginnings)).collect();
     names.sort();
     names
+}
+
+fn begins(name: &str, beginnings: &[&str]) -> bool {
+    beginnings.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// Both kinds of tables are asked for only where they are in use already: asking loads them.
@@ -153,7 +162,12 @@ fn chains(system: &dyn System) -> Vec<String> {
             found.extend(chains.map(str::to_owned));
         }
     }
-    found.retain(|name| CHAINS.iter().any(|beginning| name.starts_with(beginning)));
+    let beginnings: Vec<&str> = rivals()
+        .flat_map(|(_, rival)| rival.chains)
+        .chain(&CHAINS)
+        .copied()
+        .collect();
+    found.retain(|name| begins(name, &beginnings));
     found.into_iter().collect()
 }
 
@@ -167,17 +181,17 @@ fn owns(ledger: &Ledger, path: &str) -> bool {
         })
 }
 
-fn running(system: &dyn System) -> Vec<String> {
-    let names = UNITS.map(|(name, _)| name);
+/// Those of the units that run.
+fn running<'a>(system: &dyn System, units: Vec<(String, &'a str)>) -> Vec<(String, &'a str)> {
     let mut arguments = vec!["is-active", "--"];
-    arguments.extend(names);
+    arguments.extend(units.iter().map(|(name, _)| name.as_str()));
     // Its exit code only says whether all of them are; its lines say which.
     let output = system.run(&Command::new("systemctl", &arguments));
     let lines = output.unwrap_or_default().stdout;
-    names
-        .iter()
+    units
+        .into_iter()
         .zip(lines.lines())
         .filter(|(_, state)| *state == "active")
-        .map(|(name, _)| (*name).to_owned())
+        .map(|(unit, _)| unit)
         .collect()
 }

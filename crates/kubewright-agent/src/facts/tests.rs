@@ -185,8 +185,8 @@ fn a_marker_that_cannot_be_understood_is_none() {
 
 #[test]
 fn etcd_and_the_api_server_say_themselves_how_they_are() {
+    use kubewright_core::component::{Probe, apiserver, etcd};
     use kubewright_core::observed::Health;
-    use kubewright_core::plan::{API_READY, ETCD_HEALTH};
 
     let system = TestSystem::new();
     let health = || {
@@ -200,16 +200,16 @@ fn etcd_and_the_api_server_say_themselves_how_they_are() {
             (unit.active, unit.since) = (active.to_owned(), since);
         }
     };
-    let answer = |url: &str, status| system.simulated().answers.insert(url.to_owned(), status);
+    let answer = |probe: Probe, status| system.simulated().answers.insert(probe.url(), status);
 
-    answer(ETCD_HEALTH, 200);
-    answer(API_READY, 200);
+    answer(etcd::PROBE, 200);
+    answer(apiserver::PROBE, 200);
     assert_eq!(health(), (Health::Down, Health::Down), "somebody else's servers");
     system.put("/etc/systemd/system/etcd.service", "[Service]\n");
     system.put("/etc/systemd/system/kube-apiserver.service", "[Service]\n");
     unit("active", None);
     assert_eq!(health(), (Health::Ready, Health::Ready));
-    answer(API_READY, 500);
+    answer(apiserver::PROBE, 500);
     assert_eq!(health(), (Health::Ready, Health::Down), "it has run for long");
     unit("active", Some(system.uptime()));
     assert_eq!(health(), (Health::Ready, Health::Starting));

@@ -3,37 +3,20 @@
 //! Each is only a leftover: that one of them cannot be removed (a program is not installed, another process was faster) does not
 //! keep a reset from ending. A reboot clears all of them.
 
+use kubewright_core::component;
 use serde_json::Value;
 
 use crate::system::{Command, System};
 
-/// Links of the network plug-ins.
-const LINKS: [&str; 6] = [
-    "cni0",
-    "flannel.1",
-    "flannel-v6.1",
-    "kube-bridge",
-    "kube-ipvs0",
-    "kube-dummy-if",
-];
-/// nftables' tables of kube-proxy, flannel, the plug-ins and kubewright's own.
-const TABLES: [&str; 7] = [
-    "kube-proxy",
-    "kubewright",
-    "flannel-ipv4",
-    "flannel-ipv6",
-    "cni_hostport",
-    "cni_plugins_masquerade",
-    "hostport",
-];
-/// iptables' chains of the same begin so.
-const CHAINS: [&str; 4] = ["KUBE-", "KUBEWRIGHT-", "FLANNEL-", "CNI-"];
+/// Links of network plug-ins and service proxies that are no component of ours.
+const LINKS: [&str; 3] = ["kube-bridge", "kube-ipvs0", "kube-dummy-if"];
 /// The number kubewright's own routes are marked with, as their origin.
 const ROUTE_PROTOCOL: &str = "75";
 
 /// Removes what is there.
 pub(super) fn clean(system: &dyn System) {
-    for link in LINKS {
+    let links = component::ALL.iter().flat_map(|component| component.traces.links);
+    for link in links.chain(&LINKS) {
         if system.path(&format!("/sys/class/net/{link}")).exists() {
             attempt(system, &Command::new("ip", &["link", "delete", link]));
         }
@@ -75,8 +58,9 @@ fn our_tables(json: &str) -> Vec<(String, String)> {
         .filter_map(|entry| {
             let table = &entry["table"];
             let (family, name) = (table["family"].as_str()?, table["name"].as_str()?);
-            TABLES
-                .contains(&name)
+            component::ALL
+                .iter()
+                .any(|component| component.traces.tables.contains(&name))
                 .then(|| (family.to_owned(), name.to_owned()))
         })
         .collect()
@@ -84,6 +68,11 @@ fn our_tables(json: &str) -> Vec<(String, String)> {
 
 /// A dump of `iptables-save` without our chains, their rules and the jumps to them; nothing when there are none.
 fn without_ours(rules: &str) -> Option<String> {
+    let chains = || {
+        component::ALL
+            .iter()
+            .flat_map(|component| component.traces.chains)
+    };
     let is_ours = |line: &str| {
         let named = line.strip_prefix(':').or_else(|| line.strip_prefix("-A "));
         let jumped = line
@@ -93,7 +82,7 @@ fn without_ours(rules: &str) -> Option<String> {
         [named, jumped]
             .into_iter()
             .flatten()
-            .any(|name| CHAINS.iter().any(|chain| name.starts_with(chain)))
+            .any(|name| chains().any(|chain| name.starts_with(chain)))
     };
     rules.lines().any(is_ours).then(|| {
         let kept = rules.lines().filter(|line| !is_ours(line));

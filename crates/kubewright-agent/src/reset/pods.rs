@@ -1,6 +1,6 @@
 //! Ending pods without a runtime: their processes are known by their cgroup, their mounts by where they are.
 //!
-//! BoxFuture containerd to stop each one would need it healthy, which a node that is reset often is not.
+//! Asking containerd to stop each one would need it healthy, which a node that is reset often is not.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use kubewright_core::carrier::log_command;
+use kubewright_core::component::containerd;
 use kubewright_core::observed::Change;
 use kubewright_core::resource::{Digest, Image};
 use kubewright_core::wire::NodeError;
@@ -61,7 +63,10 @@ pub(super) fn change(node: &mut Node, work: &mut Work<'_>, image: &Image) -> Res
     };
     if !is_running(node) {
         let error = fault(doing(), "containerd is not running");
-        return Err(hinted(error, "see `journalctl -u containerd` on the node"));
+        return Err(hinted(
+            error,
+            format!("see `{}` on the node", log_command(&[containerd::NAME])),
+        ));
     }
     let mut content = Content::new(work.peer.blob(blob.sha256)?, blob)?;
     let command = ctr(&["images", "import", "--digests=false", "-"]);

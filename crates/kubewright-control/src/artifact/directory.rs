@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use kubewright_core::catalogue::Platform;
+use kubewright_core::component;
 use kubewright_core::render::{Artifacts, ImageArchive};
 use kubewright_core::resource::{Blob, Digest};
 use serde::Deserialize;
@@ -74,7 +75,7 @@ pub(super) async fn resolve(
         Ok::<_, ArtifactError>(())
     };
     for platform in wanted.platforms.iter().copied() {
-        for name in wanted.binaries() {
+        for name in component::binaries(wanted.cluster) {
             let entry = find_binary(&manifest, wanted, directory, name, platform)?;
             entry_path(entry)?;
             binaries.insert((name.to_owned(), platform), entry.blob());

@@ -46,18 +46,6 @@ pub struct Wanted<'a> {
     pub fetching: Fetching,
 }
 
-impl Wanted<'_> {
-    /// The names of the binaries that some node needs.
-    fn binaries(&self) -> BTreeSet<&'static str> {
-        let network = &self.cluster.network;
-        let has_control_plane = self.cluster.control_planes().next().is_some();
-        let names = self
-            .release
-            .binaries(has_control_plane, network.cni, network.proxy);
-        names.into_iter().collect()
-    }
-}
-
 impl Store {
     /// Finds out which bytes the names of binaries and images stand for, fetching what is not there yet.
     pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Artifacts, ArtifactError> {

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use kubewright_core::catalogue::{self, Platform};
+use kubewright_core::component;
 use kubewright_core::resource::Digest;
 use kubewright_core::spec::Cluster;
 use serde_json::json;
@@ -42,7 +43,7 @@ impl Directory {
         fs::create_dir(directory.path().join("bin")).unwrap();
         let cluster = cluster(&json!("upstream"));
         let release = catalogue::release(&cluster.kubernetes).unwrap();
-        let binaries = release.binaries(true, cluster.network.cni, cluster.network.proxy);
+        let binaries = component::binaries(&cluster);
         let mut artifacts: Vec<serde_json::Value> = binaries
             .into_iter()
             .map(|name| {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::read::MultiGzDecoder;
 use kubewright_core::catalogue::{Artifact, Checksum, Format};
+use kubewright_core::component;
 use kubewright_core::render::Artifacts;
 use kubewright_core::resource::{Blob, Digest};
 use tokio::sync::Semaphore;
@@ -49,7 +50,7 @@ pub(super) async fn resolve(
         mirror: mirror.map(|url| url.trim_end_matches('/').to_owned()),
         fetching: wanted.fetching.clone(),
     };
-    let names = wanted.binaries();
+    let names = component::binaries(wanted.cluster);
     let at_once = Arc::new(Semaphore::new(AT_ONCE));
     let mut getting = JoinSet::new();
     for platform in wanted.platforms.iter().copied() {

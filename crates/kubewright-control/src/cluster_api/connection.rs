@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kube::Client;
+use kubewright_core::carrier::log_command;
+use kubewright_core::component::apiserver;
 use kubewright_core::resource::AuthorityName;
 use tokio::sync::Mutex;
 
@@ -14,8 +16,6 @@ use crate::error::{Error, ErrorId, Kind};
 use crate::kube::{connect, wait};
 use crate::node::{Forward, Node};
 
-/// Where every control plane's API server listens on its own node.
-const API_ADDRESS: &str = "127.0.0.1:6443";
 /// How long a control plane has to answer before the next one is asked.
 const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The identity of an invocation: it exists in memory only and ends by itself.
@@ -47,7 +47,7 @@ impl ApiConnection {
         let addresses = control_planes.iter();
         Self {
             addresses: addresses
-                .map(|name| (name.clone(), API_ADDRESS.to_owned()))
+                .map(|name| (name.clone(), apiserver::LOCAL.to_string()))
                 .collect(),
             control_planes,
             nodes,
@@ -78,9 +78,10 @@ impl ApiConnection {
             }
         }
         let error = Error::named(ErrorId::ApiUnreachable, "no API server answers");
-        Err(refusals.into_iter().fold(error, Error::because).hint(
-            "kubewright status shows which API servers run; journalctl -u kube-apiserver on a control plane shows why one does not",
-        ))
+        Err(refusals.into_iter().fold(error, Error::because).hint(format!(
+            "kubewright status shows which API servers run; {} on a control plane shows why one does not",
+            log_command(&[apiserver::NAME])
+        )))
     }
 
     /// Does something with the API that can be done twice: when the connection that carries it is lost, or it fails and
@@ -117,7 +118,7 @@ impl ApiConnection {
     async fn connect(&self, name: &str) -> Result<Connection, Error> {
         let unreachable = || Error::named(ErrorId::SshNoAnswer, "the node cannot be reached").on(name);
         let node = self.nodes.get(name).ok_or_else(unreachable)?;
-        let address = self.addresses.get(name).map_or(API_ADDRESS, String::as_str);
+        let address = self.addresses.get(name).ok_or_else(unreachable)?;
         let forward = node.forward(address).await.map_err(|error| {
             Error::caused(Kind::User, "listen on the loopback interface", &error).id(ErrorId::LocalFailure)
         })?;

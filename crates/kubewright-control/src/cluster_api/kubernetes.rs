@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kube::Client;
+use kubewright_core::component::apiserver;
 use kubewright_core::errors::ErrorId;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};
@@ -26,9 +27,6 @@ use crate::kube::objects::{self, ObjectChange};
 use crate::kube::{prune, wait};
 use crate::node::Node;
 use crate::run_lease::{LeaseHolder, LeaseTiming, RunLease};
-
-/// Where API servers listen.
-const API_PORT: u16 = 6443;
 
 /// The cluster's API.
 pub struct KubernetesApi {
@@ -107,7 +105,7 @@ impl ClusterApi for KubernetesApi {
                 node.facts
                     .listening
                     .iter()
-                    .any(|listener| listener.port == API_PORT)
+                    .any(|listener| listener.port == apiserver::PORT)
             })
         };
         let candidates: Vec<String> = self.way.control_planes.iter().filter(listens).cloned().collect();

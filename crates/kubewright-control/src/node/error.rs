@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kubewright_core::carrier::jobs_command;
 use kubewright_core::shown::sentence;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::{LockHolder, NodeError, Pulse};
@@ -184,7 +185,8 @@ impl NodeCallError {
                 sentence(&holder.run)
             )),
             Self::Locked { node, .. } => Some(format!(
-                "run the command again: it waits again; systemctl list-jobs on {node} shows what is slow there"
+                "run the command again: it waits again; {} on {node} shows what is slow there",
+                jobs_command()
             )),
             Self::Lost { node, .. } | Self::Fenced { node, .. } => Some(format!(
                 "run the command again: it reads {node} again and continues from there"

@@ -33,8 +33,8 @@ const CASES: [Case; 6] = [
         change: ETCD_ARGUMENT,
         meddle: |world| {
             make(world, |meddling| {
-                meddling.unknown_members.extend(["db-9".to_owned()])
-            })
+                meddling.unknown_members.extend(["db-9".to_owned()]);
+            });
         },
         refusal: Some(
             "etcd has a member \"db-9\" (https://db-9.invalid:2380) on no control plane of cluster.yaml",
@@ -45,8 +45,8 @@ const CASES: [Case; 6] = [
         change: API_ARGUMENT,
         meddle: |world| {
             make(world, |meddling| {
-                meddling.unknown_members.extend(["db-9".to_owned()])
-            })
+                meddling.unknown_members.extend(["db-9".to_owned()]);
+            });
         },
         refusal: None,
     },

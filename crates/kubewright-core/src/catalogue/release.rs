@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::artifact::{Artifact, ArtifactFile, Checksum, Format, Image, Platform};
-use crate::spec::{Cni, ProxyMode, Version};
+use crate::spec::Version;
 
 /// The Kubernetes minors on offer with their newest patch, newest first. All patches from 0 on are on offer.
 const MINORS: [(u32, u32); 3] = [(36, 4), (35, 8), (34, 11)];
@@ -221,47 +221,6 @@ impl Release {
             let file = artifact.files.iter().find(|file| file.name == name)?.clone();
             Some((artifact, file))
         })
-    }
-
-    /// Returns the names of the binaries a node needs, in a fixed order.
-    pub fn binaries(&self, is_control_plane: bool, cni: Cni, proxy: ProxyMode) -> Vec<&'static str> {
-        let mut names = vec![
-            "containerd",
-            "containerd-shim-runc-v2",
-            "ctr",
-            "runc",
-            "crictl",
-            "kubelet",
-        ];
-        if proxy != ProxyMode::None {
-            names.push("kube-proxy");
-        }
-        match cni {
-            Cni::Flannel => {
-                names.extend([
-                    "bridge",
-                    "host-local",
-                    "loopback",
-                    "portmap",
-                    "flannel",
-                    "flanneld",
-                ]);
-            }
-            Cni::Bridge => names.extend(["bridge", "host-local", "loopback", "portmap"]),
-            Cni::Calico | Cni::Cilium | Cni::None => names.push("loopback"),
-        }
-        if is_control_plane {
-            names.extend([
-                "etcd",
-                "etcdctl",
-                "etcdutl",
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kubectl",
-            ]);
-        }
-        names
     }
 
     /// Returns the images of the cluster's own objects, in a fixed order.

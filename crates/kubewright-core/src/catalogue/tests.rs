@@ -1,5 +1,6 @@
 use super::*;
-use crate::spec::{Cni, ProxyMode, Version};
+use crate::component;
+use crate::spec::Version;
 use std::fmt::Write as _;
 
 #[test]
@@ -51,27 +52,13 @@ fn sums_differ_between_artifacts() {
 }
 
 #[test]
-fn every_binary_a_node_needs_has_a_download() {
+fn every_program_of_a_component_has_a_download() {
     let release = release(&newest()).unwrap();
     for platform in Platform::ALL {
-        for cni in [Cni::Flannel, Cni::Bridge, Cni::None] {
-            for proxy in [ProxyMode::Nftables, ProxyMode::None] {
-                for name in release.binaries(true, cni, proxy) {
-                    assert!(release.binary(name, platform).is_some(), "{name} {platform}");
-                }
-            }
+        for name in component::ALL.iter().flat_map(|component| component.binaries) {
+            assert!(release.binary(name, platform).is_some(), "{name} {platform}");
         }
     }
-    assert!(
-        !release
-            .binaries(false, Cni::Flannel, ProxyMode::Nftables)
-            .contains(&"etcd")
-    );
-    assert!(
-        !release
-            .binaries(true, Cni::Bridge, ProxyMode::None)
-            .contains(&"kube-proxy")
-    );
 }
 
 #[test]

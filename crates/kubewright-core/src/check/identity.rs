@@ -2,33 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::installers::remedy;
 use super::text::{list, sentence, shown};
 use super::{Found, Kind, Look, Subject};
+use crate::carrier;
+use crate::component;
 use crate::observed::{Change, Leftover};
 use crate::resource::Digest;
 
-/// What a node of this cluster has by itself; other installers use the same places.
-const OWN_PLACES: [&str; 8] = [
-    "/etc/kubernetes",
-    "/etc/cni",
-    "/etc/containerd",
-    "/opt/cni",
-    "/var/lib/kubelet",
-    "/var/lib/etcd",
-    "/var/lib/containerd",
-    "/run/containerd",
-];
-const OWN_UNITS: [&str; 9] = [
-    "containerd",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kube-proxy",
-    "kubelet",
-    "flanneld",
-    "kubewright-",
-];
+/// What a node of this cluster has besides what its components fill by themselves.
+const OWN_PLACES: [&str; 2] = ["/etc/containerd", "/opt/cni"];
 
 pub(super) fn judge(look: &Look, found: &mut Found) {
     for (node, silent) in &look.measured.silent {
@@ -204,50 +187,22 @@ fn leftovers(subject: &Subject, found: &mut Found) {
             Kind::Leftovers,
             subject.name(),
             format!("traces of {}: {shown_what}{more}", shown(of)),
-            remover(of),
+            remedy(of),
         );
     }
 }
 
+/// Whether a node of this cluster has it by itself; other installers use the same places.
 fn is_own(leftover: &Leftover) -> bool {
-    let unit = leftover.what.strip_suffix(".service").unwrap_or_default();
-    OWN_PLACES.iter().any(|place| leftover.what.starts_with(place))
-        || OWN_UNITS
-            .iter()
-            .any(|own| unit == *own || (own.ends_with('-') && unit.starts_with(own)))
-}
-
-/// How each installer, by the agent's name for it, removes what it left.
-fn remover(of: &str) -> &'static str {
-    match of {
-        "kubeadm" => {
-            "kubeadm reset --force && rm -rf /etc/kubernetes /etc/cni/net.d, and remove its packages (kubeadm, kubelet)"
-        }
-        "a kubelet package" | "another kubelet" => {
-            "systemctl disable --now kubelet.service, remove the kubelet's package or unit file, and move its files away"
-        }
-        "another etcd" => {
-            "systemctl disable --now etcd.service, and move its unit file and /var/lib/etcd away"
-        }
-        "another network plug-in" => "move the files away; the kubelet would use the first of them",
-        "another pod network" => {
-            "remove the software that created these interfaces, then reboot the node or delete each: ip link delete NAME"
-        }
-        "another cluster's packet filter" => {
-            "remove the software that created these rules, then reboot the node to clear them"
-        }
-        "k3s" => "run /usr/local/bin/k3s-uninstall.sh (on agents: k3s-agent-uninstall.sh)",
-        "rke2" => "run /usr/local/bin/rke2-uninstall.sh",
-        "k0s" => "k0s stop && k0s reset",
-        "microk8s" => "snap remove --purge microk8s",
-        "docker" => {
-            "systemctl disable --now docker.socket docker.service containerd.service, and remove its packages \
-             (containers and images in /var/lib/docker stay)"
-        }
-        "another containerd" => "systemctl disable --now containerd.service, and remove its package",
-        "CRI-O" => "systemctl disable --now crio.service, and remove its package",
-        _ => "remove it with the tool that installed it; kubewright neither adopts nor deletes it",
-    }
+    let filled = component::ALL
+        .iter()
+        .flat_map(|component| component.traces.directories);
+    let is_own_unit =
+        carrier::component_of(&leftover.what).is_some_and(|name| component::named(name).is_some());
+    is_own_unit
+        || filled
+            .chain(&OWN_PLACES)
+            .any(|place| leftover.what.starts_with(place))
 }
 
 fn unfinished(subject: &Subject, found: &mut Found) {

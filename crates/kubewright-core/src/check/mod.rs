@@ -11,6 +11,7 @@
 mod clock;
 mod disk;
 mod identity;
+mod installers;
 mod kernel;
 mod kind;
 mod machine;
@@ -37,7 +38,7 @@ use serde::{Deserialize, Serialize};
 pub use kind::Kind;
 pub use measured::{Clock, Measured, Silent, Unreachable};
 pub use needs::{MODULES, PLACES, setting_keys};
-pub use ports::{NeededPort, Probe, Reach, needed_ports, probes};
+pub use ports::{NeededPort, Probe, needed_ports, probes};
 pub use reference::reference;
 pub use report::Report;
 pub use right::right_machine;

@@ -2,6 +2,7 @@
 
 use super::text::{list, shown, word};
 use super::{Found, Kind, Look, Subject};
+use crate::carrier::mask_command;
 use crate::observed::{Obstacle, ObstacleKind};
 use crate::spec::{Cluster, ComponentName};
 
@@ -84,6 +85,6 @@ fn swap(cluster: &Cluster, subject: &Subject, found: &mut Found) {
             "swap is turned on at each boot by {}; the kubelet does not start with swap",
             list(some.iter().map(|unit| shown(unit)))
         ),
-        format!("systemctl mask --now {}", words.join(" ")),
+        mask_command(&words),
     );
 }

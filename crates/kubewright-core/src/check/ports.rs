@@ -5,91 +5,36 @@ use std::net::IpAddr;
 
 use super::text::{list, names, shown, word};
 use super::{Found, Kind, Look, Severity, Subject, Unreachable};
+use crate::carrier;
+use crate::component::{self, Description, Port, Protocol, Reach};
 use crate::observed::Listener;
-use crate::spec::{Cluster, Cni, Node, ProxyMode};
+use crate::spec::{Cluster, Node};
 
 /// Metrics are read from every node by a pod on any; so many other nodes are tried from each worker, so that the
 /// number of connections grows with the nodes and not with their square.
 const METRICS_PEERS: usize = 16;
 
 /// A TCP port a component of a node listens on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct NeededPort {
-    /// The number.
-    pub number: u16,
-    /// What it is for.
-    pub what: &'static str,
-    /// The component that listens; its unit is `COMPONENT.service`.
-    pub component: &'static str,
-    /// Who connects to it from other nodes.
-    pub reach: Reach,
+    /// The component that listens.
+    pub component: &'static Description,
+    /// The port.
+    pub port: &'static Port,
 }
-
-/// Who connects to a port from other nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Nobody: it is on the loopback address, or only asked about by the node itself.
-    Itself,
-    /// The control planes.
-    ControlPlanes,
-    /// Every node.
-    Everybody,
-    /// The control planes, and every node for metrics.
-    ControlPlanesAndMetrics,
-}
-
-const fn port(number: u16, what: &'static str, component: &'static str, reach: Reach) -> NeededPort {
-    NeededPort {
-        number,
-        what,
-        component,
-        reach,
-    }
-}
-
-const CONTROL_PLANE: [NeededPort; 6] = [
-    port(2379, "etcd's clients", "etcd", Reach::ControlPlanes),
-    port(2380, "etcd's peers", "etcd", Reach::ControlPlanes),
-    port(2381, "etcd's metrics", "etcd", Reach::Itself),
-    port(6443, "the API server", "kube-apiserver", Reach::Everybody),
-    port(
-        10257,
-        "the controller manager",
-        "kube-controller-manager",
-        Reach::Itself,
-    ),
-    port(10259, "the scheduler", "kube-scheduler", Reach::Itself),
-];
-const EVERY_NODE: [NeededPort; 4] = [
-    port(7443, "the API proxy", "kubewright-api-proxy", Reach::Itself),
-    port(
-        7445,
-        "the API proxy's state",
-        "kubewright-api-proxy",
-        Reach::Itself,
-    ),
-    port(10248, "the kubelet's health", "kubelet", Reach::Itself),
-    port(10250, "the kubelet", "kubelet", Reach::ControlPlanesAndMetrics),
-];
-const KUBE_PROXY: [NeededPort; 2] = [
-    port(10249, "kube-proxy's metrics", "kube-proxy", Reach::Itself),
-    port(10256, "kube-proxy's health", "kube-proxy", Reach::Itself),
-];
-const FLANNEL: NeededPort = port(10244, "flannel's health", "flanneld", Reach::Itself);
 
 /// Returns the TCP ports of a node, ascending.
 pub fn needed_ports(cluster: &Cluster, node: &Node) -> Vec<NeededPort> {
-    let mut ports = EVERY_NODE.to_vec();
-    if node.is_control_plane() {
-        ports.extend(CONTROL_PLANE);
-    }
-    if cluster.network.proxy != ProxyMode::None {
-        ports.extend(KUBE_PROXY);
-    }
-    if cluster.network.cni == Cni::Flannel {
-        ports.push(FLANNEL);
-    }
-    ports.sort_by_key(|port| port.number);
+    let mut ports: Vec<NeededPort> = component::on_node(cluster, node)
+        .flat_map(|component| {
+            component
+                .ports
+                .iter()
+                .map(move |port| NeededPort { component, port })
+        })
+        .filter(|needed| needed.port.protocol == Protocol::Tcp)
+        .collect();
+    ports.sort_by_key(|needed| needed.port.number);
     ports
 }
 
@@ -113,7 +58,7 @@ pub fn probes(cluster: &Cluster) -> Vec<Probe> {
     for (from_index, from) in cluster.nodes.iter().enumerate() {
         for (to_index, to) in cluster.nodes.iter().enumerate() {
             let distance = (to_index + nodes - from_index) % nodes;
-            for port in needed_ports(cluster, to) {
+            for NeededPort { port, .. } in needed_ports(cluster, to) {
                 let is_needed = match port.reach {
                     Reach::Itself => false,
                     Reach::Everybody => true,
@@ -142,13 +87,13 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
 }
 
 fn taken(cluster: &Cluster, subject: &Subject, found: &mut Found) {
-    for port in needed_ports(cluster, subject.node) {
+    for NeededPort { component, port } in needed_ports(cluster, subject.node) {
         let stranger = subject
             .facts
             .listening
             .iter()
             .filter(|listener| listener.port == port.number)
-            .find(|listener| !is_ours(subject, &port, listener));
+            .find(|listener| !is_ours(subject, component, listener));
         let Some(stranger) = stranger else {
             continue;
         };
@@ -167,20 +112,19 @@ fn taken(cluster: &Cluster, subject: &Subject, found: &mut Found) {
 }
 
 /// On a node of this cluster its component may listen, and nobody else.
-fn is_ours(subject: &Subject, port: &NeededPort, listener: &Listener) -> bool {
-    let unit = listener.unit.strip_suffix(".service").unwrap_or(&listener.unit);
-    subject.is_own
-        && (unit == port.component || (unit.is_empty() && is_process_of(port.component, &listener.process)))
+fn is_ours(subject: &Subject, component: &Description, listener: &Listener) -> bool {
+    let is_its_process = if listener.unit.is_empty() {
+        is_process_of(component, &listener.process)
+    } else {
+        carrier::component_of(&listener.unit) == Some(component.name)
+    };
+    subject.is_own && is_its_process
 }
 
 /// Whether a process name, which the kernel cuts after 15 bytes, is a component's.
-fn is_process_of(component: &str, process: &str) -> bool {
-    let name = if component == "kubewright-api-proxy" {
-        "agent"
-    } else {
-        component
-    };
-    !process.is_empty() && name.get(..15).unwrap_or(name) == process.get(..15).unwrap_or(process)
+fn is_process_of(component: &Description, process: &str) -> bool {
+    let name = component.program.process_name().unwrap_or_default();
+    !process.is_empty() && name.get(..15).unwrap_or(&name) == process.get(..15).unwrap_or(process)
 }
 
 fn owner(listener: &Listener) -> String {
@@ -195,8 +139,8 @@ fn owner(listener: &Listener) -> String {
 fn stop(listener: &Listener) -> String {
     let is_session = listener.unit.starts_with("session-") || listener.unit.starts_with("user@");
     match word(&listener.unit, "") {
-        unit if unit.ends_with(".service") && !is_session => {
-            format!("systemctl disable --now {unit}, or move it to another port")
+        unit if carrier::component_of(unit).is_some() && !is_session => {
+            format!("{}, or move it to another port", carrier::disable_command(unit))
         }
         _ => format!("find it with: ss -ltnp 'sport = :{}', and stop it", listener.port),
     }
@@ -213,7 +157,7 @@ fn unreachable(look: &Look, found: &mut Found) {
             port,
             cause,
         } = failed;
-        let severity = severity(look.cluster, from, *port);
+        let severity = severity(look.cluster, from, to, *port);
         by_port
             .entry((to, *port, cause, severity))
             .or_default()
@@ -240,8 +184,8 @@ fn unreachable(look: &Look, found: &mut Found) {
         let described = ports.iter().map(|port| {
             let what = needed
                 .iter()
-                .find(|needed| needed.number == *port)
-                .map_or("", |needed| needed.what);
+                .find(|needed| needed.port.number == *port)
+                .map_or("", |needed| needed.port.what);
             format!("{port} ({what})")
         });
         let from: Vec<&str> = sources.iter().map(|node| node.name.as_str()).collect();
@@ -270,10 +214,12 @@ fn unreachable(look: &Look, found: &mut Found) {
 }
 
 /// What only metrics need does not keep a cluster from working.
-fn severity(cluster: &Cluster, from: &str, port: u16) -> Severity {
-    let is_metrics = EVERY_NODE
-        .iter()
-        .any(|needed| needed.number == port && needed.reach == Reach::ControlPlanesAndMetrics);
+fn severity(cluster: &Cluster, from: &str, to: &str, port: u16) -> Severity {
+    let needed = cluster.node(to).map(|node| needed_ports(cluster, node));
+    let is_metrics = needed
+        .into_iter()
+        .flatten()
+        .any(|needed| needed.port.number == port && needed.port.reach == Reach::ControlPlanesAndMetrics);
     let is_worker = cluster.node(from).is_some_and(|node| !node.is_control_plane());
     if is_metrics && is_worker {
         Severity::Warning

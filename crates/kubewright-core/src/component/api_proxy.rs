@@ -6,28 +6,56 @@
 
 use serde_json::json;
 
+use super::description::everywhere;
+use super::port::local;
 use super::view::{AGENT_PATH, View, directory, public_file, socket};
 use super::{
-    Command, Component, Confinement, Port, Probe, Process, Readiness, apiserver, client_certificate, to_json,
+    Account, Command, Component, Confinement, Description, Port, Probe, Process, Program, Readiness, Traces,
+    apiserver, client_certificate, to_json,
 };
 use crate::manifest::API_PROXY_GROUP;
-use crate::resource::{Access, AuthorityName, Resource, Stage, User};
+use crate::resource::{Access, AuthorityName, Resource, Stage};
 
-/// Where everything on a node reaches the API.
-pub const URL: &str = "https://127.0.0.1:7443";
-/// Where metrics and state of the proxy are read.
-pub const ADMIN_PORT: u16 = 7445;
-/// The component's and its unit's name.
+/// The component's name.
 pub const NAME: &str = "kubewright-api-proxy";
+/// Where it answers for the API.
+pub const PROBE: Probe = Probe::https(PORT, "/readyz");
 
 const USER: &str = "kubewright-proxy";
 const PORT: u16 = 7443;
+const ADMIN_PORT: u16 = 7445;
 const CONFIG_PATH: &str = "/etc/kubernetes/api-proxy.json";
 const STATE_DIRECTORY: &str = "/var/lib/kubewright-proxy";
 
+/// The proxy, on every node.
+pub const DESCRIPTION: Description = Description {
+    title: "the way to the API servers",
+    program: Program::Agent,
+    account: Some(Account {
+        name: USER,
+        home: STATE_DIRECTORY,
+    }),
+    ports: &[
+        Port::local(PORT, "the API proxy"),
+        Port::local(ADMIN_PORT, "the API proxy's state"),
+    ],
+    probe: Some(PROBE),
+    traces: Traces {
+        directories: &[STATE_DIRECTORY],
+        ..Traces::NONE
+    },
+    on_restart: |_| Some("the node connects to the API again".to_owned()),
+    ..Description::new(NAME, Stage::Runtime, everywhere)
+};
+
+/// Where everything on a node reaches the API.
+pub(super) fn url() -> String {
+    format!("https://{}", local(PORT))
+}
+
 /// The proxy of a node.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new(NAME, Stage::Runtime);
+    let mut component = Component::new(&DESCRIPTION);
     let mut certificate = client_certificate(
         "api-proxy",
         AuthorityName::Kubernetes,
@@ -42,8 +70,8 @@ pub fn component(view: &View) -> Component {
         .map(|node| socket(node.address, apiserver::PORT))
         .collect();
     let mut config = json!({
-        "listen": format!("127.0.0.1:{PORT}"),
-        "admin": format!("127.0.0.1:{ADMIN_PORT}"),
+        "listen": local(PORT),
+        "admin": local(ADMIN_PORT),
         "backends": backends,
         "caFile": AuthorityName::Kubernetes.certificate_path(),
         "serverName": "kubernetes",
@@ -54,10 +82,6 @@ pub fn component(view: &View) -> Component {
     if view.node.is_control_plane() {
         config["local"] = view.socket(apiserver::PORT).into();
     }
-    component.reads.push(Resource::User(User {
-        name: USER.to_owned(),
-        home: STATE_DIRECTORY.to_owned(),
-    }));
     component
         .reads
         .push(directory(STATE_DIRECTORY, Access::of(USER, 0o700)));
@@ -68,32 +92,14 @@ pub fn component(view: &View) -> Component {
     component.reads.push(public_file(CONFIG_PATH, to_json(&config)));
     component.rereads.push(Resource::Certificate(certificate));
 
-    let mut process = Process::new("the way to the API servers", Stage::Runtime);
-    process.program = Some(AGENT_PATH.to_owned());
+    let mut process = Process::new(&DESCRIPTION);
     process.words = vec!["api-proxy", "--config", CONFIG_PATH];
-    process.user = Some(USER);
-    process.readiness = Readiness::Notify { timeout_seconds: 30 };
+    process.systemd.readiness = Readiness::Notify { timeout_seconds: 30 };
     process.confinement = Confinement::Strict {
         writable: vec![STATE_DIRECTORY],
     };
     process.limits.open_files = Some(65536);
     process.limits.oom_score_adjust = Some(-900);
-    let address = Some([127, 0, 0, 1].into());
-    process.ports = vec![
-        Port {
-            name: "https",
-            number: PORT,
-            address,
-        },
-        Port {
-            name: "admin",
-            number: ADMIN_PORT,
-            address,
-        },
-    ];
-    process.probe = Some(Probe {
-        url: format!("{URL}/readyz"),
-    });
     component.process = Some(process);
     component
 }
@@ -103,7 +109,7 @@ pub(super) fn wait_for_api() -> Command {
     Command::new([
         AGENT_PATH,
         "wait-url",
-        "https://127.0.0.1:7443/readyz",
+        &PROBE.url(),
         "--ca",
         AuthorityName::Kubernetes.certificate_path(),
         "--timeout-seconds",

@@ -4,25 +4,31 @@
 //! requests). Anonymous requests reach the three health endpoints and nothing else; secrets are encrypted in etcd;
 //! requests are audited; pods are held to a Pod Security level where their namespace does not choose one.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
 
+use super::description::on_control_planes;
+use super::port::local;
 use super::trust::{authority_id, secret_id};
 use super::view::{View, directory, private_file};
 use super::{
-    Arguments, CIPHER_SUITES, Component, Confinement, Limits, Port, Probe, Process, Readiness,
-    client_certificate, etcd, serving_certificate, to_yaml,
+    Arguments, CIPHER_SUITES, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
+    Reach, Readiness, Traces, client_certificate, etcd, serving_certificate, to_yaml,
 };
 use crate::manifest::KUBELET_API_GROUP;
 use crate::pki::{ENCRYPTION_CONFIG_PATH, SERVICE_ACCOUNT_KEY_PATH, SERVICE_ACCOUNT_PUBLIC_PATH};
 use crate::resource::{Access, AuthorityName, Certificate, Resource, ResourceId, Stage, Start, Usage};
 use crate::spec::{Audit, ComponentName, SubjectAltName};
 
+/// The component's name.
+pub const NAME: &str = "kube-apiserver";
 /// The port API servers listen on.
 pub const PORT: u16 = 6443;
-/// The API server of the same node, for the controllers beside it.
-pub const LOCAL_URL: &str = "https://127.0.0.1:6443";
+/// Where it is reached on its own node.
+pub const LOCAL: SocketAddr = local(PORT);
+/// Where it tells that it is ready.
+pub const PROBE: Probe = Probe::https(PORT, "/readyz");
 
 const AUTHENTICATION_PATH: &str = "/etc/kubernetes/authentication.yaml";
 const ADMISSION_PATH: &str = "/etc/kubernetes/admission.yaml";
@@ -30,14 +36,37 @@ const AUDIT_POLICY_PATH: &str = "/etc/kubernetes/audit-policy.yaml";
 const LOG_DIRECTORY: &str = "/var/log/kubernetes";
 const AUDIT_LOG_PATH: &str = "/var/log/kubernetes/audit.log";
 
+/// The API server, on control planes.
+pub const DESCRIPTION: Description = Description {
+    title: "the Kubernetes API server",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME],
+    ports: &[Port::tcp(PORT, "the API server", Reach::Everybody)],
+    probe: Some(PROBE),
+    traces: Traces {
+        directories: &[LOG_DIRECTORY],
+        ..Traces::NONE
+    },
+    on_restart: |others| {
+        Some(match others {
+            0 => "the Kubernetes API is unavailable for some seconds; pods keep running".to_owned(),
+            _ => format!("its API server is away for a few seconds, the other {others} answer"),
+        })
+    },
+    ..Description::new(NAME, Stage::ControlPlane, on_control_planes)
+};
+
+/// The API server of the same node, for the controllers beside it.
+pub(super) fn local_url() -> String {
+    format!("https://{LOCAL}")
+}
+
 /// The API server of a control plane.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new("kube-apiserver", Stage::ControlPlane);
+    let mut component = Component::new(&DESCRIPTION);
     let certificates = Certificates::new(view);
     let process = process(view, &certificates);
-    component
-        .reads
-        .push(Resource::Binary(view.binary("kube-apiserver")));
+    component.reads.push(Resource::Binary(view.binary(NAME)));
     component
         .reads
         .push(private_file(AUTHENTICATION_PATH, to_yaml(&authentication())));
@@ -144,12 +173,11 @@ fn serving(view: &View) -> Certificate {
 }
 
 fn process(view: &View, certificates: &Certificates) -> Process {
-    let mut process = Process::new("the Kubernetes API server", Stage::ControlPlane);
-    process.program = Some(view.binary("kube-apiserver").path);
+    let mut process = Process::new(&DESCRIPTION);
     process.arguments = arguments(view, certificates);
-    process.readiness = Readiness::Notify { timeout_seconds: 300 };
-    process.start = Start::Ask;
-    process.starts_after = vec!["etcd"];
+    process.systemd.readiness = Readiness::Notify { timeout_seconds: 300 };
+    process.systemd.start = Start::Ask;
+    process.starts_after = vec![etcd::NAME];
     process.confinement = Confinement::Strict {
         writable: vec![LOG_DIRECTORY],
     };
@@ -158,14 +186,6 @@ fn process(view: &View, certificates: &Certificates) -> Process {
         oom_score_adjust: Some(-900),
         parent_of_containers: false,
     };
-    process.ports = vec![Port {
-        name: "https",
-        number: PORT,
-        address: None,
-    }];
-    process.probe = Some(Probe {
-        url: format!("{LOCAL_URL}/readyz"),
-    });
     process
 }
 
@@ -178,7 +198,7 @@ fn arguments(view: &View, certificates: &Certificates) -> Arguments {
     let mut arguments = Arguments::new([
         ("advertise-address", &view.node.address.to_string()),
         ("secure-port", &PORT.to_string()),
-        ("etcd-servers", etcd::LOCAL_URL),
+        ("etcd-servers", &etcd::local_url()),
         ("etcd-cafile", etcd_authority),
         ("etcd-certfile", &certificates.etcd_client.certificate_path),
         ("etcd-keyfile", &certificates.etcd_client.key_path),

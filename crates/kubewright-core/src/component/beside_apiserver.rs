@@ -6,37 +6,39 @@
 use super::trust::authority_id;
 use super::view::View;
 use super::{
-    Arguments, CIPHER_SUITES, Component, Confinement, Kubeconfig, Port, Probe, Process, apiserver,
+    Arguments, CIPHER_SUITES, Component, Confinement, Description, Kubeconfig, Process, apiserver,
     client_certificate, serving_certificate,
 };
-use crate::resource::{AuthorityName, Certificate, Resource, Stage, Start};
+use crate::resource::{AuthorityName, Certificate, Resource, Start};
 
 /// Seconds a leader that is gone holds the lease, by which it must have renewed it, and between attempts.
 pub(super) const LEASE_SECONDS: (u32, u32, u32) = (8, 6, 1);
 
 /// A component beside the API server.
 pub(super) struct Beside {
-    /// The program, as in `kube-scheduler`.
-    pub(super) program: &'static str,
-    /// As in `the Kubernetes scheduler`.
-    pub(super) title: &'static str,
+    /// What it says of itself.
+    pub(super) description: &'static Description,
     /// Where its kubeconfig goes.
     pub(super) kubeconfig: &'static str,
-    /// The port on loopback.
-    pub(super) port: u16,
+}
+
+/// What a restart means where there are so many other control planes.
+pub(super) fn on_restart(others: usize) -> Option<String> {
+    (others > 0).then(|| "another control plane takes over within 20 s if this one led".to_owned())
 }
 
 impl Beside {
     /// The component with its program and its identity, and what it serves with; without its process.
     pub(super) fn component(&self, view: &View) -> (Component, Certificate) {
-        let name = self.program.trim_start_matches("kube-");
-        let user = format!("system:{}", self.program);
+        let program = self.description.name;
+        let name = program.trim_start_matches("kube-");
+        let user = format!("system:{program}");
         let path = format!("/etc/kubernetes/pki/{name}");
         let client = client_certificate(name, AuthorityName::Kubernetes, &user, &[], &path);
         let serving = serving_certificate(
             &format!("{name}-server"),
             AuthorityName::Kubernetes,
-            self.program,
+            program,
             [],
             [],
             &format!("{path}-server"),
@@ -45,11 +47,11 @@ impl Beside {
             path: self.kubeconfig,
             cluster: view.cluster.name.as_str(),
             user: &user,
-            server: apiserver::LOCAL_URL,
+            server: &apiserver::local_url(),
             certificate: &client,
         };
-        let mut component = Component::new(self.program, Stage::ControlPlane);
-        component.reads = vec![Resource::Binary(view.binary(self.program)), kubeconfig.file()];
+        let mut component = Component::new(self.description);
+        component.reads = vec![Resource::Binary(view.binary(program)), kubeconfig.file()];
         component.shared = vec![
             authority_id(AuthorityName::Kubernetes),
             authority_id(AuthorityName::FrontProxy),
@@ -81,21 +83,12 @@ impl Beside {
     }
 
     /// How it runs.
-    pub(super) fn process(&self, view: &View, arguments: Arguments) -> Process {
-        let mut process = Process::new(self.title, Stage::ControlPlane);
-        process.program = Some(view.binary(self.program).path);
+    pub(super) fn process(&self, arguments: Arguments) -> Process {
+        let mut process = Process::new(self.description);
         process.arguments = arguments;
-        process.start = Start::Ask;
-        process.starts_after = vec!["kube-apiserver"];
+        process.systemd.start = Start::Ask;
+        process.starts_after = vec![apiserver::NAME];
         process.confinement = Confinement::Strict { writable: Vec::new() };
-        process.ports = vec![Port {
-            name: "https",
-            number: self.port,
-            address: Some([127, 0, 0, 1].into()),
-        }];
-        process.probe = Some(Probe {
-            url: format!("https://127.0.0.1:{}/healthz", self.port),
-        });
         process
     }
 }

@@ -6,8 +6,12 @@
 
 use serde_json::json;
 
+use super::description::everywhere;
 use super::view::{BINARY_DIRECTORY, View, directory, public_file};
-use super::{Component, Process, Readiness, merge, network, to_toml, to_yaml};
+use super::{
+    Component, Description, Process, Program, Readiness, Rival, Traces, UnitTrace, merge, network, to_toml,
+    to_yaml,
+};
 use crate::catalogue::PROBE_IMAGE;
 use crate::context::RenderError;
 use crate::resource::{Access, Image, Resource, Stage};
@@ -19,18 +23,38 @@ pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 const CONFIG_PATH: &str = "/etc/containerd/config.toml";
 const REGISTRY_DIRECTORY: &str = "/etc/containerd/certs.d";
 
+/// The component's name.
+pub const NAME: &str = "containerd";
+
+/// The container runtime, on every node.
+pub const DESCRIPTION: Description = Description {
+    title: "containerd, the container runtime",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME, "containerd-shim-runc-v2", "ctr", "runc", "crictl"],
+    traces: Traces {
+        directories: &["/var/lib/containerd", "/run/containerd"],
+        ..Traces::NONE
+    },
+    rival: Some(Rival {
+        unit: Some(UnitTrace::Running),
+        ..Rival::new("another containerd", "and remove its package")
+    }),
+    on_restart: |_| Some("pods keep running, for a moment none can be started".to_owned()),
+    ..Description::new(NAME, Stage::Runtime, everywhere)
+};
+
 /// The container runtime of a node.
 ///
 /// # Errors
 /// [`RenderError::Configuration`] when `extraConfig` has what TOML cannot hold.
 pub fn component(view: &View) -> Result<Component, RenderError> {
-    let mut component = Component::new("containerd", Stage::Runtime);
+    let mut component = Component::new(&DESCRIPTION);
     let config = configuration(view).map_err(|problem| RenderError::Configuration {
         node: view.name().to_owned(),
         component: ComponentName::Containerd,
         problem,
     })?;
-    component.reads.push(Resource::Binary(view.binary("containerd")));
+    component.reads.push(Resource::Binary(view.binary(NAME)));
     component
         .reads
         .push(directory("/etc/containerd", Access::root(0o755)));
@@ -38,7 +62,7 @@ pub fn component(view: &View) -> Result<Component, RenderError> {
         .reads
         .push(directory(REGISTRY_DIRECTORY, Access::root(0o755)));
     component.reads.push(public_file(CONFIG_PATH, config));
-    for name in ["containerd-shim-runc-v2", "ctr", "runc", "crictl"] {
+    for name in DESCRIPTION.other_binaries() {
         component.rereads.push(Resource::Binary(view.binary(name)));
     }
     let crictl = json!({"runtime-endpoint": SOCKET, "image-endpoint": SOCKET, "timeout": 10});
@@ -46,10 +70,9 @@ pub fn component(view: &View) -> Result<Component, RenderError> {
         .rereads
         .push(public_file("/etc/crictl.yaml", to_yaml(&crictl)));
 
-    let mut process = Process::new("containerd, the container runtime", Stage::Runtime);
-    process.program = Some(view.binary("containerd").path);
+    let mut process = Process::new(&DESCRIPTION);
     process.arguments.set("config", CONFIG_PATH);
-    process.readiness = Readiness::Notify { timeout_seconds: 120 };
+    process.systemd.readiness = Readiness::Notify { timeout_seconds: 120 };
     process.limits.oom_score_adjust = Some(-999);
     process.limits.parent_of_containers = true;
     component.process = Some(process);

@@ -4,19 +4,32 @@
 //! without which no pod is admitted, appears after six seconds. The shortened lease halves the time a dead leader
 //! holds endpoints back after a power cut. Pod ranges are kubewright's to give, before a node's network starts.
 
-use super::beside_apiserver::{Beside, LEASE_SECONDS};
+use super::beside_apiserver::{Beside, LEASE_SECONDS, on_restart};
+use super::description::on_control_planes;
 use super::trust::secret_id;
 use super::view::View;
-use super::{Arguments, Component};
+use super::{Arguments, Component, Description, Port, Probe, Program};
 use crate::pki::SERVICE_ACCOUNT_KEY_PATH;
-use crate::resource::{AuthorityName, Certificate};
+use crate::resource::{AuthorityName, Certificate, Stage};
 use crate::spec::ComponentName;
 
-const BESIDE: Beside = Beside {
-    program: "kube-controller-manager",
+const NAME: &str = "kube-controller-manager";
+const PORT: u16 = 10257;
+
+/// The controller manager, on control planes.
+pub const DESCRIPTION: Description = Description {
     title: "the Kubernetes controller manager",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME],
+    ports: &[Port::local(PORT, "the controller manager")],
+    probe: Some(Probe::https(PORT, "/healthz")),
+    on_restart,
+    ..Description::new(NAME, Stage::ControlPlane, on_control_planes)
+};
+
+const BESIDE: Beside = Beside {
+    description: &DESCRIPTION,
     kubeconfig: "/etc/kubernetes/controller-manager.conf",
-    port: 10257,
 };
 
 /// The controller manager of a control plane.
@@ -26,7 +39,7 @@ pub fn component(view: &View) -> Component {
         secret_id(AuthorityName::Kubernetes.key_path()),
         secret_id(SERVICE_ACCOUNT_KEY_PATH),
     ]);
-    component.process = Some(BESIDE.process(view, arguments(view, &serving)));
+    component.process = Some(BESIDE.process(arguments(view, &serving)));
     component
 }
 

@@ -9,41 +9,85 @@
 //! A bootstrap that was interrupted is taken up by the next run, which still has the permission to give, until every
 //! member was healthy once and the nodes have remembered that (`Settle`).
 
+use std::net::SocketAddr;
+
+use super::description::on_control_planes;
+use super::port::local;
 use super::trust::authority_id;
 use super::view::{View, directory, public_file, socket};
 use super::{
-    Arguments, Command, Component, Confinement, Limits, Port, Probe, Process, Readiness, client_certificate,
-    serving_certificate,
+    Account, Arguments, Command, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
+    Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, serving_certificate,
 };
-use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage, User};
+use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage};
 use crate::spec::ComponentName;
 
-/// The user etcd runs as.
-pub const USER: &str = "etcd";
+/// The component's name.
+pub const NAME: &str = "etcd";
 /// Where the data is.
 pub const DATA_DIRECTORY: &str = "/var/lib/etcd";
 /// What is there when the data directory holds a member.
 pub const MEMBER_DIRECTORY: &str = "/var/lib/etcd/member";
 /// The permission to begin without data; on tmpfs, removed once the member serves.
 pub const BEGIN_PATH: &str = "/run/kubewright-etcd-begin.env";
+/// Where it tells its health, without TLS and only on the node itself.
+pub const PROBE: Probe = Probe::http(METRICS_PORT, "/health");
 /// Where clients connect on the node itself.
-pub const LOCAL_URL: &str = "https://127.0.0.1:2379";
+pub const LOCAL: SocketAddr = local(CLIENT_PORT);
 
+const USER: &str = "etcd";
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
-const METRICS_URL: &str = "http://127.0.0.1:2381";
+const METRICS_PORT: u16 = 2381;
+
+/// etcd, on control planes.
+pub const DESCRIPTION: Description = Description {
+    title: "etcd, the cluster's database",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME],
+    account: Some(Account {
+        name: USER,
+        home: DATA_DIRECTORY,
+    }),
+    ports: &[
+        Port::tcp(CLIENT_PORT, "etcd's clients", Reach::ControlPlanes),
+        Port::tcp(PEER_PORT, "etcd's peers", Reach::ControlPlanes),
+        Port::local(METRICS_PORT, "etcd's metrics"),
+    ],
+    probe: Some(PROBE),
+    traces: Traces {
+        directories: &[DATA_DIRECTORY],
+        ..Traces::NONE
+    },
+    rival: Some(Rival {
+        unit: Some(UnitTrace::File),
+        ..Rival::new("another etcd", "and move its unit file and /var/lib/etcd away")
+    }),
+    on_restart: |others| {
+        Some(match others {
+            0 => "the only etcd member is away for some seconds, and the API with it; pods keep running"
+                .to_owned(),
+            _ => format!(
+                "its etcd member is away for a few seconds, the other {others} keep the quorum; if it led, another is \
+                 elected within 2 s"
+            ),
+        })
+    },
+    ..Description::new(NAME, Stage::Etcd, on_control_planes)
+};
+
+/// The same as a URL.
+pub(super) fn local_url() -> String {
+    format!("https://{LOCAL}")
+}
 
 /// etcd on a control plane.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new("etcd", Stage::Etcd);
-    component.reads.push(Resource::User(User {
-        name: USER.to_owned(),
-        home: DATA_DIRECTORY.to_owned(),
-    }));
+    let mut component = Component::new(&DESCRIPTION);
     component
         .reads
         .push(directory(DATA_DIRECTORY, Access::of(USER, 0o700)));
-    component.reads.push(Resource::Binary(view.binary("etcd")));
+    component.reads.push(Resource::Binary(view.binary(NAME)));
     component.shared.push(authority_id(AuthorityName::Etcd));
 
     // etcd reads certificates again for every connection.
@@ -66,11 +110,11 @@ fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
     let mut arguments = Arguments::new([
         ("name", view.name()),
         ("data-dir", DATA_DIRECTORY),
-        ("listen-client-urls", &format!("{client_url},{LOCAL_URL}")),
+        ("listen-client-urls", &format!("{client_url},{}", local_url())),
         ("advertise-client-urls", &client_url),
         ("listen-peer-urls", &peer_url),
         ("initial-advertise-peer-urls", &peer_url),
-        ("listen-metrics-urls", METRICS_URL),
+        ("listen-metrics-urls", &format!("http://{}", local(METRICS_PORT))),
         ("client-cert-auth", "true"),
         ("trusted-ca-file", authority),
         ("cert-file", &server.certificate_path),
@@ -89,19 +133,17 @@ fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
         arguments.set_all(&overrides.extra_args);
     }
 
-    let mut process = Process::new("etcd, the cluster's database", Stage::Etcd);
-    process.program = Some(view.binary("etcd").path);
+    let mut process = Process::new(&DESCRIPTION);
     process.arguments = arguments;
-    process.user = Some(USER);
     process
         .environment
         .insert("ETCD_INITIAL_CLUSTER_STATE".to_owned(), "existing".to_owned());
-    process.environment_file = Some(BEGIN_PATH);
-    process.requires_any = vec![MEMBER_DIRECTORY, BEGIN_PATH];
+    process.systemd.environment_file = Some(BEGIN_PATH);
+    process.systemd.requires_any = vec![MEMBER_DIRECTORY, BEGIN_PATH];
     // Up is a member that serves, which takes a quorum: the start is asked for on all, and waited for by its health.
-    process.readiness = Readiness::Notify { timeout_seconds: 600 };
-    process.start = Start::Ask;
-    process.after_start = vec![Command::new(["rm", "-f", BEGIN_PATH]).privileged()];
+    process.systemd.readiness = Readiness::Notify { timeout_seconds: 600 };
+    process.systemd.start = Start::Ask;
+    process.systemd.after_start = vec![Command::new(["rm", "-f", BEGIN_PATH]).privileged()];
     process.confinement = Confinement::Strict {
         writable: vec![DATA_DIRECTORY],
     };
@@ -110,22 +152,6 @@ fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
         oom_score_adjust: Some(-900),
         parent_of_containers: false,
     };
-    let address = Some(view.node.address);
-    process.ports = vec![
-        Port {
-            name: "client",
-            number: CLIENT_PORT,
-            address,
-        },
-        Port {
-            name: "peer",
-            number: PEER_PORT,
-            address,
-        },
-    ];
-    process.probe = Some(Probe {
-        url: format!("{METRICS_URL}/health"),
-    });
     process
 }
 

@@ -5,8 +5,9 @@
 //! of seconds after the network (the key exists from Linux 6.15 and counts for sockets opened later, so it is set
 //! before etcd starts).
 
-use super::Component;
+use super::description::everywhere;
 use super::view::{View, directory, public_file};
+use super::{Component, Description, Traces};
 use crate::resource::{Access, KernelModule, Resource, Stage, SwapOff, Sysctl};
 use crate::spec::Cluster;
 
@@ -49,9 +50,18 @@ Storage=persistent
 SystemMaxUse=2G
 ";
 
+/// The operating system, on every node.
+pub const DESCRIPTION: Description = Description {
+    traces: Traces {
+        directories: &["/etc/kubernetes"],
+        ..Traces::NONE
+    },
+    ..Description::new("host", Stage::Host, everywhere)
+};
+
 /// The operating system of a node.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new("host", Stage::Host);
+    let mut component = Component::new(&DESCRIPTION);
     let resources = &mut component.reads;
     resources.push(directory("/etc/kubernetes", Access::root(0o755)));
     for name in MODULES {

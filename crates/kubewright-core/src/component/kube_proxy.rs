@@ -5,20 +5,53 @@
 
 use serde_json::json;
 
+use super::port::local;
 use super::trust::authority_id;
 use super::view::{View, directory, private_file};
 use super::{
-    Arguments, Component, Kubeconfig, Port, Probe, Process, api_proxy, client_certificate, merge, to_yaml,
+    Arguments, Component, Description, Kubeconfig, Port, Probe, Process, Program, Reach, Rival, Traces,
+    api_proxy, client_certificate, merge, to_yaml,
 };
 use crate::resource::{Access, AuthorityName, Resource, Stage, Start};
-use crate::spec::ComponentName;
+use crate::spec::{ComponentName, ProxyMode};
 
+const NAME: &str = "kube-proxy";
+const METRICS_PORT: u16 = 10249;
+const HEALTH_PORT: u16 = 10256;
 const KUBECONFIG: &str = "/etc/kubernetes/kube-proxy.conf";
 const CONFIG_PATH: &str = "/var/lib/kube-proxy/config.yaml";
 
+/// kube-proxy, where it is wanted.
+pub const DESCRIPTION: Description = Description {
+    title: "kube-proxy, the way to services",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME],
+    ports: &[
+        Port::local(METRICS_PORT, "kube-proxy's metrics"),
+        Port::tcp(HEALTH_PORT, "kube-proxy's health", Reach::Itself),
+    ],
+    probe: Some(Probe::http(HEALTH_PORT, "/healthz")),
+    traces: Traces {
+        tables: &["kube-proxy"],
+        chains: &["KUBE-"],
+        ..Traces::NONE
+    },
+    rival: Some(Rival {
+        chains: &["KUBE-SERVICES"],
+        ..Rival::new(
+            "another cluster's packet filter",
+            "remove the software that created these rules, then reboot the node to clear them",
+        )
+    }),
+    on_restart: |_| Some("the rules for services stay in place meanwhile".to_owned()),
+    ..Description::new(NAME, Stage::Node, |cluster, _| {
+        cluster.network.proxy != ProxyMode::None
+    })
+};
+
 /// kube-proxy of a node.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new("kube-proxy", Stage::Runtime);
+    let mut component = Component::new(&DESCRIPTION);
     let client = client_certificate(
         "kube-proxy",
         AuthorityName::Kubernetes,
@@ -26,7 +59,7 @@ pub fn component(view: &View) -> Component {
         &[],
         "/etc/kubernetes/pki/kube-proxy",
     );
-    component.reads.push(Resource::Binary(view.binary("kube-proxy")));
+    component.reads.push(Resource::Binary(view.binary(NAME)));
     component
         .reads
         .push(directory("/var/lib/kube-proxy", Access::root(0o755)));
@@ -35,7 +68,7 @@ pub fn component(view: &View) -> Component {
             path: KUBECONFIG,
             cluster: view.cluster.name.as_str(),
             user: "system:kube-proxy",
-            server: api_proxy::URL,
+            server: &api_proxy::url(),
             certificate: &client,
         }
         .file(),
@@ -46,31 +79,15 @@ pub fn component(view: &View) -> Component {
     component.shared.push(authority_id(AuthorityName::Kubernetes));
     component.rereads.push(Resource::Certificate(client));
 
-    let mut process = Process::new("kube-proxy, the way to services", Stage::Node);
-    process.program = Some(view.binary("kube-proxy").path);
+    let mut process = Process::new(&DESCRIPTION);
     process.arguments = Arguments::new([("config", CONFIG_PATH)]);
     if let Some(overrides) = view.overrides(ComponentName::KubeProxy) {
         process.arguments.set_all(&overrides.extra_args);
     }
-    process.start = Start::Ask;
+    process.systemd.start = Start::Ask;
     process.starts_after = vec![api_proxy::NAME];
-    process.before_start = vec![api_proxy::wait_for_api()];
+    process.systemd.before_start = vec![api_proxy::wait_for_api()];
     process.limits.oom_score_adjust = Some(-999);
-    process.ports = vec![
-        Port {
-            name: "metrics",
-            number: 10249,
-            address: Some([127, 0, 0, 1].into()),
-        },
-        Port {
-            name: "health",
-            number: 10256,
-            address: None,
-        },
-    ];
-    process.probe = Some(Probe {
-        url: "http://127.0.0.1:10256/healthz".to_owned(),
-    });
     component.process = Some(process);
     component
 }
@@ -84,7 +101,7 @@ fn configuration(view: &View) -> String {
         "clusterCIDR": network.pod_cidr,
         "detectLocalMode": "ClusterCIDR",
         "hostnameOverride": view.name(),
-        "metricsBindAddress": "127.0.0.1:10249",
+        "metricsBindAddress": local(METRICS_PORT),
         "mode": network.proxy.as_str(),
         "nodePortAddresses": ["primary"],
     });

@@ -6,20 +6,26 @@
 
 use serde_json::{Value, json};
 
+use super::description::everywhere;
 use super::trust::authority_id;
 use super::view::{View, directory, private_file};
 use super::{
-    Arguments, CIPHER_SUITES, Command, Component, Kubeconfig, Port, Probe, Process, api_proxy,
-    client_certificate, containerd, merge, network, serving_certificate, to_yaml,
+    Arguments, CIPHER_SUITES, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program,
+    Reach, Rival, Traces, UnitTrace, api_proxy, client_certificate, containerd, merge, network,
+    serving_certificate, to_yaml,
 };
 use crate::resource::{Access, AuthorityName, Certificate, Resource, Stage};
 use crate::spec::ComponentName;
 
+/// The component's name.
+pub const NAME: &str = "kubelet";
+const PORT: u16 = 10250;
 /// The kubelet's kubeconfig.
 pub const KUBECONFIG: &str = "/etc/kubernetes/kubelet.conf";
 /// The kubelet's configuration.
 pub const CONFIG_PATH: &str = "/var/lib/kubelet/config.yaml";
 
+const HEALTH_PORT: u16 = 10248;
 const DIRECTORY: &str = "/var/lib/kubelet";
 const PKI_DIRECTORY: &str = "/var/lib/kubelet/pki";
 const CURRENT_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
@@ -27,11 +33,37 @@ const RUN_DIRECTORY: &str = "/run/kubewright";
 /// What pods resolve names with: the file with the real name servers, see [`choose_resolvers`].
 const RESOLVERS: &str = "/run/kubewright/resolv.conf";
 
+/// The kubelet, on every node.
+pub const DESCRIPTION: Description = Description {
+    title: "the kubelet, which runs this node's pods",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME],
+    ports: &[
+        Port::local(HEALTH_PORT, "the kubelet's health"),
+        Port::tcp(PORT, "the kubelet", Reach::ControlPlanesAndMetrics),
+    ],
+    probe: Some(Probe::http(HEALTH_PORT, "/healthz")),
+    traces: Traces {
+        directories: &[DIRECTORY, "/var/log/pods", "/var/log/containers", RUN_DIRECTORY],
+        ..Traces::NONE
+    },
+    rival: Some(Rival {
+        unit: Some(UnitTrace::File),
+        paths: &[CONFIG_PATH, PKI_DIRECTORY],
+        ..Rival::new(
+            "another kubelet",
+            "remove the kubelet's package or unit file, and move its files away",
+        )
+    }),
+    on_restart: |_| Some("pods keep running".to_owned()),
+    ..Description::new(NAME, Stage::Node, everywhere)
+};
+
 /// The kubelet of a node.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new("kubelet", Stage::Runtime);
+    let mut component = Component::new(&DESCRIPTION);
     let (client, serving) = (client(view), serving(view));
-    component.reads.push(Resource::Binary(view.binary("kubelet")));
+    component.reads.push(Resource::Binary(view.binary(NAME)));
     component.reads.push(directory(DIRECTORY, Access::root(0o750)));
     component
         .reads
@@ -41,7 +73,7 @@ pub fn component(view: &View) -> Component {
             path: KUBECONFIG,
             cluster: view.cluster.name.as_str(),
             user: "kubelet",
-            server: api_proxy::URL,
+            server: &api_proxy::url(),
             certificate: &client,
         }
         .file(),
@@ -80,8 +112,7 @@ fn serving(view: &View) -> Certificate {
 }
 
 fn process(view: &View) -> Process {
-    let mut process = Process::new("the kubelet, which runs this node's pods", Stage::Node);
-    process.program = Some(view.binary("kubelet").path);
+    let mut process = Process::new(&DESCRIPTION);
     process.arguments = Arguments::new([
         ("config", CONFIG_PATH),
         ("kubeconfig", KUBECONFIG),
@@ -91,17 +122,14 @@ fn process(view: &View) -> Process {
     if let Some(overrides) = view.overrides(ComponentName::Kubelet) {
         process.arguments.set_all(&overrides.extra_args);
     }
-    process.starts_after = vec!["containerd", api_proxy::NAME, network::FLANNEL, network::ROUTES];
-    process.before_start = choose_resolvers();
+    process.starts_after = vec![
+        containerd::NAME,
+        api_proxy::NAME,
+        network::flannel::NAME,
+        network::bridge::NAME,
+    ];
+    process.systemd.before_start = choose_resolvers();
     process.limits.parent_of_containers = true;
-    process.ports = vec![Port {
-        name: "https",
-        number: 10250,
-        address: None,
-    }];
-    process.probe = Some(Probe {
-        url: "http://127.0.0.1:10248/healthz".to_owned(),
-    });
     process
 }
 

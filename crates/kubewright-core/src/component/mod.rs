@@ -1,8 +1,8 @@
 //! What a component is: program, arguments, files, certificates, ports, probe, user.
 //!
-//! Each is described once, in one file, and says nothing about how it runs: a [`crate::carrier`] turns the
-//! description into systemd units, or later into pods. [`of_node`] lists what a node has, in the order in which it
-//! converges.
+//! Each is described once, in one file: a [`Description`] of what holds on every node, and a function that says what
+//! one node has of it. How it runs is not said there: a [`crate::carrier`] turns it into systemd units, or later into
+//! pods. A new component is a file here, a line in the list below, and its program in the catalogue.
 
 pub mod api_proxy;
 pub mod apiserver;
@@ -12,29 +12,40 @@ mod certificate;
 mod configuration;
 pub mod containerd;
 pub mod controller_manager;
+mod description;
 pub mod etcd;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod host;
 pub mod kube_proxy;
 mod kubeconfig;
 pub mod kubelet;
 pub mod network;
+mod port;
+mod process;
 pub mod scheduler;
+mod systemd;
 pub mod tools;
+mod traces;
 pub mod trust;
 mod view;
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
 pub use arguments::Arguments;
 pub(crate) use certificate::{client_certificate, serving_certificate};
 pub(crate) use configuration::{merge, to_json, to_toml, to_yaml};
+pub use description::{Account, Description, Probe, Program};
 pub(crate) use kubeconfig::Kubeconfig;
+pub use port::{Port, Protocol, Reach};
+pub use process::{Confinement, Limits, Process};
+pub use systemd::{Command, Readiness, Systemd};
+pub use traces::{Rival, Traces, UnitTrace};
 pub use view::{AGENT_PATH, BINARY_DIRECTORY, View};
 
 use crate::context::RenderError;
-use crate::resource::{Resource, ResourceId, Stage, Start};
-use crate::spec::ProxyMode;
+use crate::resource::{Resource, ResourceId, User};
+use crate::spec::{Cluster, Node};
 
 /// TLS 1.2 suites with forward secrecy and authenticated encryption; TLS 1.3 chooses by itself (CIS 1.2.29, 4.2.12).
 pub(crate) const CIPHER_SUITES: [&str; 6] = [
@@ -46,13 +57,83 @@ pub(crate) const CIPHER_SUITES: [&str; 6] = [
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 ];
 
+type Rendered = Result<Component, RenderError>;
+
+/// Most components cannot fail to be rendered.
+impl From<Component> for Rendered {
+    fn from(component: Component) -> Self {
+        Ok(component)
+    }
+}
+
+/// Lists the components, in the order in which they converge within each stage.
+macro_rules! components {
+    ($($(#[$attribute:meta])* $($module:ident)::+,)+) => {
+        /// Every component there is.
+        pub const ALL: &[&Description] = &[$($(#[$attribute])* &$($module)::+::DESCRIPTION,)+];
+
+        /// Renders everything a node has, in the order in which it converges within each stage.
+        ///
+        /// # Errors
+        /// [`RenderError::Configuration`] when `extraConfig` cannot be merged.
+        pub fn of_node(view: &View) -> Result<Vec<Component>, RenderError> {
+            let mut components = Vec::new();
+            $($(#[$attribute])*
+            if ($($module)::+::DESCRIPTION.is_on)(view.cluster, view.node) {
+                components.push(Rendered::from($($module)::+::component(view))?);
+            })+
+            Ok(components)
+        }
+    };
+}
+
+components! {
+    host,
+    trust,
+    etcd,
+    apiserver,
+    controller_manager,
+    scheduler,
+    tools,
+    api_proxy,
+    containerd,
+    kube_proxy,
+    network::flannel,
+    network::bridge,
+    network::plugins,
+    kubelet,
+    #[cfg(test)]
+    example,
+}
+
+/// Returns what the components of a node say of themselves.
+pub fn on_node<'a>(cluster: &'a Cluster, node: &'a Node) -> impl Iterator<Item = &'static Description> + 'a {
+    ALL.iter()
+        .copied()
+        .filter(|description| (description.is_on)(cluster, node))
+}
+
+/// Returns the programs that some node of a cluster needs.
+pub fn binaries(cluster: &Cluster) -> BTreeSet<&'static str> {
+    let components = cluster.nodes.iter().flat_map(|node| on_node(cluster, node));
+    components
+        .flat_map(|description| description.binaries.iter().copied())
+        .collect()
+}
+
+/// Returns the component of that name.
+pub fn named(name: &str) -> Option<&'static Description> {
+    ALL.iter().copied().find(|description| description.name == name)
+}
+
+#[cfg(test)]
+mod tests;
+
 /// A component of one node.
 #[derive(Clone, Debug)]
 pub struct Component {
-    /// Upstream's name, such as `kube-apiserver`.
-    pub name: &'static str,
-    /// When what it needs is put in place.
-    pub prepared_in: Stage,
+    /// What holds on every node that has it.
+    pub description: &'static Description,
     /// What it needs in place and reads when it starts: a change restarts it.
     pub reads: Vec<Resource>,
     /// What it needs in place and looks at again by itself (renewed certificates, mostly), or never looks at: no
@@ -65,200 +146,20 @@ pub struct Component {
 }
 
 impl Component {
-    /// A component that has nothing yet.
-    pub fn new(name: &'static str, prepared_in: Stage) -> Self {
+    /// A component that has nothing yet but the user it runs as.
+    pub fn new(description: &'static Description) -> Self {
+        let account = description.account.map(|account| {
+            Resource::User(User {
+                name: account.name.to_owned(),
+                home: account.home.to_owned(),
+            })
+        });
         Self {
-            name,
-            prepared_in,
-            reads: Vec::new(),
+            description,
+            reads: account.into_iter().collect(),
             rereads: Vec::new(),
             shared: Vec::new(),
             process: None,
         }
     }
-}
-
-/// What runs of a component.
-#[derive(Clone, Debug)]
-pub struct Process {
-    /// One line for people.
-    pub description: String,
-    /// When it is started.
-    pub stage: Stage,
-    /// The program's path; `None` when there are only the commands in `before_start`.
-    pub program: Option<String>,
-    /// Words between program and arguments, such as a subcommand.
-    pub words: Vec<&'static str>,
-    /// The program's arguments.
-    pub arguments: Arguments,
-    /// Environment variables; never secret.
-    pub environment: BTreeMap<String, String>,
-    /// A file with more environment variables, which may be missing and is not an input.
-    pub environment_file: Option<&'static str>,
-    /// The user it runs as; `None` is root.
-    pub user: Option<&'static str>,
-    /// How it tells that it is up.
-    pub readiness: Readiness,
-    /// Whether its start is waited for.
-    pub start: Start,
-    /// Names of the components it starts after, where the node has them.
-    pub starts_after: Vec<&'static str>,
-    /// Paths of which at least one must exist, or it does not start.
-    pub requires_any: Vec<&'static str>,
-    /// Commands before it starts.
-    pub before_start: Vec<Command>,
-    /// Commands once it is up.
-    pub after_start: Vec<Command>,
-    /// Commands when it is stopped.
-    pub on_stop: Vec<Command>,
-    /// What it may reach on the node.
-    pub confinement: Confinement,
-    /// Limits and how it is stopped.
-    pub limits: Limits,
-    /// Ports it listens on.
-    pub ports: Vec<Port>,
-    /// Where it tells its health.
-    pub probe: Option<Probe>,
-}
-
-impl Process {
-    /// A program run as root, which is up when it runs.
-    pub fn new(description: &str, stage: Stage) -> Self {
-        Self {
-            description: description.to_owned(),
-            stage,
-            program: None,
-            words: Vec::new(),
-            arguments: Arguments::default(),
-            environment: BTreeMap::new(),
-            environment_file: None,
-            user: None,
-            readiness: Readiness::Running,
-            start: Start::Wait,
-            starts_after: Vec::new(),
-            requires_any: Vec::new(),
-            before_start: Vec::new(),
-            after_start: Vec::new(),
-            on_stop: Vec::new(),
-            confinement: Confinement::None,
-            limits: Limits::default(),
-            ports: Vec::new(),
-            probe: None,
-        }
-    }
-}
-
-/// How a process tells that it is up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It tells the service manager.
-    Notify {
-        /// Seconds it may take.
-        timeout_seconds: u32,
-    },
-    /// It runs.
-    Running,
-    /// It has run; what it did stays.
-    Finished,
-}
-
-/// A command that goes with a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// Program and arguments; a program without a path is searched in the system's directories.
-    pub words: Vec<String>,
-    /// Its failure is no failure.
-    pub may_fail: bool,
-    /// It runs as root and unconfined, whatever the process may do.
-    pub privileged: bool,
-}
-
-impl Command {
-    /// A command from its words.
-    pub fn new<const N: usize>(words: [&str; N]) -> Self {
-        Self {
-            words: words.map(str::to_owned).to_vec(),
-            may_fail: false,
-            privileged: false,
-        }
-    }
-
-    /// The same, whose failure is no failure.
-    #[must_use]
-    pub fn may_fail(mut self) -> Self {
-        self.may_fail = true;
-        self
-    }
-
-    /// The same, as root and unconfined.
-    #[must_use]
-    pub fn privileged(mut self) -> Self {
-        self.privileged = true;
-        self
-    }
-}
-
-/// What a process may reach on its node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Confinement {
-    /// Everything: it manages the node (kubelet, runtime, network).
-    #[default]
-    None,
-    /// The network, and the file system read-only but for these directories; no capability, no new privilege.
-    Strict {
-        /// Directories it writes.
-        writable: Vec<&'static str>,
-    },
-}
-
-/// Limits of a process, and what happens to what it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Open files; the system's limit wins when it is lower.
-    pub open_files: Option<u32>,
-    /// How eagerly the kernel kills it when memory runs out, -1000 to 1000.
-    pub oom_score_adjust: Option<i32>,
-    /// It starts containers: they have their own control groups and outlive it.
-    pub parent_of_containers: bool,
-}
-
-/// A port a process listens on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// What it is for.
-    pub name: &'static str,
-    /// The number.
-    pub number: u16,
-    /// The address it is bound to; `None` is all.
-    pub address: Option<IpAddr>,
-}
-
-/// Where a process tells its health, by HTTP GET.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// As in `https://127.0.0.1:6443/readyz`.
-    pub url: String,
-}
-
-/// Everything a node has, in the order in which it converges within each stage.
-///
-/// # Errors
-/// [`RenderError::Configuration`] when `extraConfig` cannot be merged.
-pub fn of_node(view: &View) -> Result<Vec<Component>, RenderError> {
-    let mut components = vec![host::component(view), trust::component(view)];
-    if view.node.is_control_plane() {
-        components.push(etcd::component(view));
-        components.push(apiserver::component(view));
-        components.push(controller_manager::component(view));
-        components.push(scheduler::component(view));
-        components.push(tools::component(view));
-    }
-    components.push(api_proxy::component(view));
-    components.push(containerd::component(view)?);
-    if view.cluster.network.proxy != ProxyMode::None {
-        components.push(kube_proxy::component(view));
-    }
-    components.extend(network::component(view));
-    components.push(kubelet::component(view));
-    Ok(components)
 }

@@ -2,18 +2,32 @@
 
 use serde_json::json;
 
-use super::beside_apiserver::{Beside, LEASE_SECONDS};
+use super::beside_apiserver::{Beside, LEASE_SECONDS, on_restart};
+use super::description::on_control_planes;
 use super::view::{View, private_file};
-use super::{Component, merge, to_yaml};
+use super::{Component, Description, Port, Probe, Program, merge, to_yaml};
+use crate::resource::Stage;
 use crate::spec::ComponentName;
 
 const CONFIG_PATH: &str = "/etc/kubernetes/scheduler.yaml";
 
-const BESIDE: Beside = Beside {
-    program: "kube-scheduler",
+const NAME: &str = "kube-scheduler";
+const PORT: u16 = 10259;
+
+/// The scheduler, on control planes.
+pub const DESCRIPTION: Description = Description {
     title: "the Kubernetes scheduler",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME],
+    ports: &[Port::local(PORT, "the scheduler")],
+    probe: Some(Probe::https(PORT, "/healthz")),
+    on_restart,
+    ..Description::new(NAME, Stage::ControlPlane, on_control_planes)
+};
+
+const BESIDE: Beside = Beside {
+    description: &DESCRIPTION,
     kubeconfig: "/etc/kubernetes/scheduler.conf",
-    port: 10259,
 };
 
 /// The scheduler of a control plane.
@@ -28,7 +42,7 @@ pub fn component(view: &View) -> Component {
     if let Some(overrides) = view.overrides(ComponentName::KubeScheduler) {
         arguments.set_all(&overrides.extra_args);
     }
-    component.process = Some(BESIDE.process(view, arguments));
+    component.process = Some(BESIDE.process(arguments));
     component
 }
 

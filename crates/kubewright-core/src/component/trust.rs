@@ -3,19 +3,22 @@
 //!
 //! Workers get the cluster's own certificate and no secret at all.
 
-use super::Component;
+use super::description::everywhere;
 use super::view::{View, directory, public_file};
-use crate::observed::Marker;
+use super::{Component, Description};
+use crate::observed::{FixedSettings, Marker};
 use crate::pki::{
     ENCRYPTION_CONFIG_PATH, ENCRYPTION_SECRET, ETCD_PKI_DIRECTORY, PKI_DIRECTORY, SERVICE_ACCOUNT_KEY_PATH,
     SERVICE_ACCOUNT_PUBLIC_PATH, SERVICE_ACCOUNT_SECRET,
 };
-use crate::plan::fixed_settings;
 use crate::resource::{Access, AuthorityName, Digest, Resource, ResourceId, SharedSecret, Stage};
+
+/// What nodes trust.
+pub const DESCRIPTION: Description = Description::new("trust", Stage::Host, everywhere);
 
 /// What a node trusts.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new("trust", Stage::Host);
+    let mut component = Component::new(&DESCRIPTION);
     let resources = &mut component.reads;
     resources.push(directory(PKI_DIRECTORY, Access::root(0o755)));
     resources.push(authority(view, AuthorityName::Kubernetes));
@@ -70,7 +73,7 @@ fn marker(view: &View) -> Resource {
         node: view.name().to_owned(),
         pod_cidr: Some(view.pod_cidr.to_string()),
         kubernetes: Some(view.cluster.kubernetes.to_string()),
-        fixed: Some(fixed_settings(view.cluster)),
+        fixed: Some(FixedSettings::of(view.cluster)),
     };
     let mut text = serde_json::to_string_pretty(&marker).unwrap_or_default();
     text.push('\n');

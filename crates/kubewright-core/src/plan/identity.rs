@@ -43,22 +43,12 @@ const SETTINGS: [Setting; 4] = [
     },
 ];
 
-/// The settings of a cluster that its nodes remember.
-pub(crate) fn fixed_settings(cluster: &Cluster) -> FixedSettings {
-    FixedSettings {
-        domain: cluster.network.domain.to_string(),
-        pod_cidr: cluster.network.pod_cidr.to_string(),
-        service_cidr: cluster.network.service_cidr.to_string(),
-        cni: cluster.network.cni.to_string(),
-    }
-}
-
 /// A cluster that lives keeps what it was made with.
 pub(super) fn refuse_other_settings(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
     if !is_alive(observed) {
         return Ok(());
     }
-    let wanted = fixed_settings(cluster);
+    let wanted = FixedSettings::of(cluster);
     for (node, marker) in markers(observed) {
         let Some(present) = &marker.fixed else { continue };
         for setting in &SETTINGS {

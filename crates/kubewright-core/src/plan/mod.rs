@@ -30,11 +30,9 @@ use serde::{Deserialize, Serialize};
 
 pub use apply::plan_apply;
 pub use explain::explain;
-pub(crate) use identity::fixed_settings;
 pub use only::restrict;
 pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
-pub use recipe::{API_READY, ETCD_HEALTH};
 pub use refusal::{Obstacle, Refusal};
 pub use reset::plan_reset;
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};

@@ -5,6 +5,7 @@
 //! deliberate addition here, and the compiler then shows every place that has to know it.
 
 mod digest;
+mod kind;
 mod node_state;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use digest::{Digest, ParseDigestError};
+pub use kind::ResourceKind;
 pub use node_state::{NodeState, Stage, StagedResource};
 
 /// Names one resource on one node, `kind:what`, as in `file:/etc/kubernetes/admin.conf`.
@@ -273,10 +275,11 @@ pub struct Image {
 }
 
 /// How a unit is brought up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Start {
     /// Wait until systemd says it is up.
+    #[default]
     Wait,
     /// Ask for the start and go on; a later step waits for the named condition (etcd is up only with its quorum).
     Ask,
@@ -298,20 +301,21 @@ pub struct Unit {
 impl Resource {
     /// The resource's name on its node.
     pub fn id(&self) -> ResourceId {
-        match self {
-            Self::User(user) => ResourceId::new("user", &user.name),
-            Self::Directory(directory) => ResourceId::new("directory", &directory.path),
-            Self::File(file) => ResourceId::new("file", &file.path),
-            Self::Symlink(link) => ResourceId::new("symlink", &link.path),
-            Self::SharedSecret(secret) => ResourceId::new("secret", &secret.path),
-            Self::Certificate(certificate) => ResourceId::new("certificate", &certificate.certificate_path),
-            Self::Sysctl(sysctl) => ResourceId::new("sysctl", &sysctl.key),
-            Self::KernelModule(module) => ResourceId::new("module", &module.name),
-            Self::SwapOff(_) => ResourceId::new("swap", "off"),
-            Self::Binary(binary) => ResourceId::new("binary", &binary.path),
-            Self::Image(image) => ResourceId::new("image", &image.reference),
-            Self::Unit(unit) => ResourceId::new("unit", &unit.name),
-        }
+        let what = match self {
+            Self::User(user) => &user.name,
+            Self::Directory(directory) => &directory.path,
+            Self::File(file) => &file.path,
+            Self::Symlink(link) => &link.path,
+            Self::SharedSecret(secret) => &secret.path,
+            Self::Certificate(certificate) => &certificate.certificate_path,
+            Self::Sysctl(sysctl) => &sysctl.key,
+            Self::KernelModule(module) => &module.name,
+            Self::SwapOff(_) => "off",
+            Self::Binary(binary) => &binary.path,
+            Self::Image(image) => &image.reference,
+            Self::Unit(unit) => &unit.name,
+        };
+        ResourceId::new(self.kind().word(), what)
     }
 
     /// The content the resource needs sent, if it has any.

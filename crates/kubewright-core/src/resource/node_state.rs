@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AuthorityCertificates, Digest, Resource, ResourceId};
 
-/// A part of a node's state that becomes one step of a plan; the order is the order of convergence on a node.
+/// A part of a node's state that becomes one step of a plan; in which order they converge is the carrier's to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -24,7 +24,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All stages, in order.
+    /// All stages.
     pub const ALL: [Self; 5] = [
         Self::Host,
         Self::Etcd,
@@ -56,7 +56,7 @@ pub struct StagedResource {
 
 /// Everything one node is to have.
 ///
-/// Resources are kept in order of convergence: stages ascend, and within a stage what others need comes first.
+/// Resources are kept in order of convergence: stage by stage, and within a stage what others need comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeState {
     /// Certificates of the authorities, against which the node's certificates are checked.

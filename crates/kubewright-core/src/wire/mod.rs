@@ -20,6 +20,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::carrier::unit_name;
+use crate::component::Description;
 use crate::errors::ErrorId;
 use crate::journal::Undone;
 use crate::observed::{Counters, Difference, Facts};
@@ -203,6 +205,21 @@ pub enum NodeCondition {
         /// The unit that answers there: the last lines of its journal tell why it does not.
         unit: Option<String>,
     },
+}
+
+impl NodeCondition {
+    /// Returns the condition that a component serves, as its probe tells; that it runs, where it has none.
+    pub fn serves(component: &Description) -> Self {
+        let unit = unit_name(component.name);
+        match component.probe {
+            Some(probe) => Self::HttpOk {
+                url: probe.url(),
+                ca_file: probe.ca_file().map(str::to_owned),
+                unit: Some(unit),
+            },
+            None => Self::UnitActive { unit },
+        }
+    }
 }
 
 impl fmt::Display for NodeCondition {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use kubewright_control::kube::kubeconfig::{self, Access};
 use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
+use kubewright_core::component::apiserver;
 use kubewright_core::manifest::ADMIN_GROUP;
 use kubewright_core::observed::{Health, Observed};
 use kubewright_core::resource::AuthorityName;
@@ -18,9 +19,6 @@ use super::session;
 use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
-
-/// Where control planes serve the API.
-const API_PORT: u16 = 6443;
 
 /// Arguments of `kubeconfig`.
 #[derive(clap::Args, Debug)]
@@ -111,7 +109,7 @@ impl Servers {
         if let Some(endpoint) = &cluster.control_plane.endpoint {
             return none(format!("https://{endpoint}"));
         }
-        let url = |node: &Node| format!("https://{}", SocketAddr::new(node.address, API_PORT));
+        let url = |node: &Node| format!("https://{}", SocketAddr::new(node.address, apiserver::PORT));
         let is_ready = |node: &&Node| {
             let seen = observed.nodes.get(node.name.as_str());
             seen.is_some_and(|seen| seen.facts.api_server == Some(Health::Ready))

@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kubewright_control::transport::Agent;
 use kubewright_core::catalogue::{self, Platform};
 use kubewright_core::check::right_machine;
+use kubewright_core::component;
 use kubewright_core::errors::ErrorId;
 use kubewright_core::observed::{Change, Counters, Difference, Facts};
 use kubewright_core::resource::{Digest, ResourceId, StagedResource};
-use kubewright_core::spec::{Cni, ProxyMode};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
 use kubewright_core::wire::{FromAgent, LockHolder, NodeError, PROTOCOL, Reply, Request, ToAgent};
 
@@ -234,7 +234,10 @@ fn write_artifacts(directory: &Path) {
     let release = catalogue::release(&"1.36.3".parse().unwrap()).unwrap();
     let content = b"a program";
     fs::write(directory.join("program"), content).unwrap();
-    let names = release.binaries(true, Cni::Flannel, ProxyMode::Nftables);
+    let names: BTreeSet<&str> = component::ALL
+        .iter()
+        .flat_map(|component| component.binaries.to_vec())
+        .collect();
     let entry = |name: &str| {
         let (artifact, _) = release.binary(name, Platform::Amd64).unwrap();
         serde_json::json!({

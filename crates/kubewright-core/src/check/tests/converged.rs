@@ -1,13 +1,9 @@
 //! A cluster that runs: its own ports, places and addresses are no findings.
 
-use std::collections::BTreeMap;
-
 use super::super::{needed_ports, probes};
 use super::{GIB, Scene};
-use crate::catalogue;
-use crate::observed::{Leftover, Listener, Observed};
-use crate::plan::allocate_pod_ranges;
-use crate::render::{Artifacts, RenderContext, components};
+use crate::carrier::unit_name;
+use crate::observed::{Leftover, Listener};
 
 fn converged() -> Scene {
     let mut scene = Scene::blank();
@@ -16,10 +12,10 @@ fn converged() -> Scene {
         let facts = scene.own(node.name.as_str());
         facts.listening = ports
             .iter()
-            .map(|port| Listener {
-                port: port.number,
-                process: port.component.to_owned(),
-                unit: format!("{}.service", port.component),
+            .map(|needed| Listener {
+                port: needed.port.number,
+                process: needed.component.name.to_owned(),
+                unit: unit_name(needed.component.name),
             })
             .collect();
         facts.leftovers = [
@@ -125,55 +121,4 @@ fn tries_each_needed_connection_once_and_none_to_itself() {
     assert_eq!(of("w-1", "cp-2"), [6443, 10250]);
     assert_eq!(of("cp-1", "w-1"), [10250]);
     assert_eq!(of("w-1", "w-2"), [10250]);
-}
-
-/// The table of ports and what components say of themselves are two lists of the same things.
-#[test]
-fn knows_every_port_a_component_listens_on() {
-    for lines in [
-        "",
-        "  network: { cni: bridge, proxy: iptables }",
-        "  network: { proxy: none }",
-    ] {
-        let cluster = Scene::with(lines).cluster;
-        let release = catalogue::release(&cluster.kubernetes).unwrap();
-        let pod_cidrs = allocate_pod_ranges(&cluster, &Observed::default()).unwrap();
-        let context = RenderContext {
-            cluster: &cluster,
-            release: &release,
-            platforms: &BTreeMap::new(),
-            pod_cidrs: &pod_cidrs,
-            authorities: &BTreeMap::new(),
-            service_account_public_key: "",
-            secrets: &BTreeMap::new(),
-            artifacts: &Artifacts::unresolved(),
-            agents: &BTreeMap::new(),
-            etcd_bootstrap: false,
-        };
-        for node in &cluster.nodes {
-            let needed = needed_ports(&cluster, node);
-            let components = components(&context, node.name.as_str()).unwrap();
-            let ports = components
-                .iter()
-                .filter_map(|component| Some((component.name, component.process.as_ref()?)));
-            let ports: Vec<(&str, u16)> = ports
-                .flat_map(|(name, process)| process.ports.iter().map(move |port| (name, port.number)))
-                // UDP.
-                .filter(|(_, number)| *number != 8472)
-                .collect();
-            for (component, number) in &ports {
-                let is_known = needed
-                    .iter()
-                    .any(|port| port.number == *number && port.component == *component);
-                assert!(is_known, "{component} {number}");
-            }
-            for port in needed {
-                assert!(
-                    ports.iter().any(|(component, _)| *component == port.component),
-                    "{}",
-                    port.component
-                );
-            }
-        }
-    }
 }

@@ -6,22 +6,42 @@
 
 use serde_json::json;
 
-use super::{ROUTES, announce, plugins, waiting};
+use super::{BRIDGE, RIVAL, announce, plugins, waiting};
 use crate::component::view::{View, directory, public_file};
-use crate::component::{Command, Component, Process, Readiness};
+use crate::component::{Command, Component, Description, Process, Readiness, Rival, Traces};
 use crate::resource::{Access, Stage};
-use crate::spec::ProxyMode;
+use crate::spec::{Cni, ProxyMode};
+
+/// The component's name.
+pub const NAME: &str = "kubewright-routes";
 
 const RULES_PATH: &str = "/etc/kubewright/bridge/masquerade.nft";
 /// Marks kubewright's routes in `ip route`; a number without a meaning elsewhere.
 const ROUTE_PROTOCOL: &str = "75";
 const CHAIN: &str = "KUBEWRIGHT-MASQUERADE";
 
+/// The bridge network, where it is the cluster's.
+pub const DESCRIPTION: Description = Description {
+    title: "routes to the pods of other nodes",
+    binaries: &["bridge", "host-local", "loopback", "portmap"],
+    traces: Traces {
+        tables: &["kubewright"],
+        chains: &["KUBEWRIGHT-"],
+        ..Traces::NONE
+    },
+    rival: Some(Rival {
+        // The plug-in refuses a bridge that has another range's address.
+        links: &[BRIDGE],
+        ..RIVAL
+    }),
+    ..Description::new(NAME, Stage::Node, |cluster, _| cluster.network.cni == Cni::Bridge)
+};
+
 /// The bridge network of a node.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new(ROUTES, Stage::Runtime);
+    let mut component = Component::new(&DESCRIPTION);
     component.reads = waiting(&conflist(view));
-    component.rereads = plugins(view, &["bridge", "host-local", "loopback", "portmap"]);
+    component.rereads = plugins(view, &DESCRIPTION);
     if uses_nftables(view) {
         component
             .reads
@@ -33,13 +53,13 @@ pub fn component(view: &View) -> Component {
 }
 
 fn process(view: &View) -> Process {
-    let mut process = Process::new("routes to the pods of other nodes", Stage::Node);
-    process.readiness = Readiness::Finished;
-    process.before_start = routes(view);
-    process.before_start.extend(masquerade(view));
-    process.before_start.extend(announce());
-    process.on_stop = vec![ip(view, &["route", "flush", "proto", ROUTE_PROTOCOL]).may_fail()];
-    process.on_stop.extend(stop_masquerading(view));
+    let mut process = Process::new(&DESCRIPTION);
+    process.systemd.readiness = Readiness::Finished;
+    process.systemd.before_start = routes(view);
+    process.systemd.before_start.extend(masquerade(view));
+    process.systemd.before_start.extend(announce());
+    process.systemd.on_stop = vec![ip(view, &["route", "flush", "proto", ROUTE_PROTOCOL]).may_fail()];
+    process.systemd.on_stop.extend(stop_masquerading(view));
     process
 }
 

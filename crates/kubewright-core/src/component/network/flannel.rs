@@ -6,22 +6,58 @@
 
 use serde_json::json;
 
-use super::{FLANNEL, announce, plugins, waiting};
+use super::{RIVAL, announce, plugins, waiting};
 use crate::component::trust::authority_id;
 use crate::component::view::{View, directory, public_file};
 use crate::component::{
-    Arguments, Component, Kubeconfig, Port, Probe, Process, Readiness, api_proxy, client_certificate, to_json,
+    Arguments, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol, Reach, Readiness,
+    Rival, Traces, api_proxy, client_certificate, containerd, to_json,
 };
 use crate::manifest::FLANNEL_GROUP;
 use crate::resource::{Access, AuthorityName, Resource, Stage};
-use crate::spec::ProxyMode;
+use crate::spec::{Cni, ProxyMode};
 
+/// The component's name.
+pub const NAME: &str = "flanneld";
+
+const HEALTH_PORT: u16 = 10244;
 const KUBECONFIG: &str = "/etc/kubernetes/flannel.conf";
 const NET_CONF: &str = "/etc/kubewright/flannel/net-conf.json";
 
+/// flannel, where it is the cluster's network.
+pub const DESCRIPTION: Description = Description {
+    title: "flannel, the network between pods",
+    program: Program::Catalogue(NAME),
+    binaries: &[NAME, "bridge", "flannel", "host-local", "loopback", "portmap"],
+    ports: &[
+        Port {
+            number: 8472,
+            protocol: Protocol::Udp,
+            what: "flannel's VXLAN",
+            reach: Reach::Everybody,
+        },
+        Port::local(HEALTH_PORT, "flannel's health"),
+    ],
+    probe: Some(Probe::http(HEALTH_PORT, "/healthz")),
+    traces: Traces {
+        directories: &["/run/flannel"],
+        links: &["flannel.1", "flannel-v6.1"],
+        tables: &["flannel-ipv4", "flannel-ipv6"],
+        chains: &["FLANNEL-"],
+    },
+    rival: Some(Rival {
+        links: &["flannel."],
+        ..RIVAL
+    }),
+    on_restart: |_| Some("routes between nodes stay in place meanwhile".to_owned()),
+    ..Description::new(NAME, Stage::Node, |cluster, _| {
+        cluster.network.cni == Cni::Flannel
+    })
+};
+
 /// flannel of a node.
 pub fn component(view: &View) -> Component {
-    let mut component = Component::new(FLANNEL, Stage::Runtime);
+    let mut component = Component::new(&DESCRIPTION);
     let client = client_certificate(
         "flannel",
         AuthorityName::Kubernetes,
@@ -29,13 +65,13 @@ pub fn component(view: &View) -> Component {
         &[FLANNEL_GROUP],
         "/etc/kubernetes/pki/flannel",
     );
-    component.reads.push(Resource::Binary(view.binary("flanneld")));
+    component.reads.push(Resource::Binary(view.binary(NAME)));
     component.reads.push(
         Kubeconfig {
             path: KUBECONFIG,
             cluster: view.cluster.name.as_str(),
             user: "flannel",
-            server: api_proxy::URL,
+            server: &api_proxy::url(),
             certificate: &client,
         }
         .file(),
@@ -46,15 +82,14 @@ pub fn component(view: &View) -> Component {
         .push(directory("/etc/kubewright/flannel", Access::root(0o755)));
     component.reads.push(public_file(NET_CONF, net_conf(view)));
     component.shared.push(authority_id(AuthorityName::Kubernetes));
-    component.rereads = plugins(view, &["bridge", "flannel", "host-local", "loopback", "portmap"]);
+    component.rereads = plugins(view, &DESCRIPTION);
     component.rereads.push(Resource::Certificate(client));
     component.process = Some(process(view));
     component
 }
 
 fn process(view: &View) -> Process {
-    let mut process = Process::new("flannel, the network between pods", Stage::Node);
-    process.program = Some(view.binary("flanneld").path);
+    let mut process = Process::new(&DESCRIPTION);
     process.arguments = Arguments::new([
         ("kube-subnet-mgr", "true"),
         ("kubeconfig-file", KUBECONFIG),
@@ -62,31 +97,16 @@ fn process(view: &View) -> Process {
         ("iface", &view.node.address.to_string()),
         ("ip-masq", "true"),
         ("healthz-ip", "127.0.0.1"),
-        ("healthz-port", "10244"),
+        ("healthz-port", &HEALTH_PORT.to_string()),
     ]);
     process
         .environment
         .insert("NODE_NAME".to_owned(), view.name().to_owned());
-    process.readiness = Readiness::Notify { timeout_seconds: 330 };
-    process.starts_after = vec![api_proxy::NAME, "containerd"];
-    process.before_start = vec![api_proxy::wait_for_api()];
-    process.after_start = announce();
+    process.systemd.readiness = Readiness::Notify { timeout_seconds: 330 };
+    process.starts_after = vec![api_proxy::NAME, containerd::NAME];
+    process.systemd.before_start = vec![api_proxy::wait_for_api()];
+    process.systemd.after_start = announce();
     process.limits.oom_score_adjust = Some(-999);
-    process.ports = vec![
-        Port {
-            name: "vxlan",
-            number: 8472,
-            address: Some(view.node.address),
-        },
-        Port {
-            name: "health",
-            number: 10244,
-            address: Some([127, 0, 0, 1].into()),
-        },
-    ];
-    process.probe = Some(Probe {
-        url: "http://127.0.0.1:10244/healthz".to_owned(),
-    });
     process
 }
 

@@ -5,20 +5,17 @@
 
 pub mod bridge;
 pub mod flannel;
+pub mod plugins;
 
 use serde_json::Value;
 
-use super::{Command, Component, to_json};
+use super::{Command, Description, Rival, to_json};
 use crate::component::view::{View, directory};
 use crate::resource::{Access, Resource};
 use crate::spec::Cni;
 
 /// Where CNI plug-ins are.
 pub const PLUGIN_DIRECTORY: &str = "/opt/cni/bin";
-/// The name of flannel's component and unit.
-pub const FLANNEL: &str = "flanneld";
-/// The name of the bridge network's component and unit.
-pub const ROUTES: &str = "kubewright-routes";
 
 /// Where kubewright's networks put the CNI configuration when they are up.
 const OWN_CONFIGURATION_DIRECTORY: &str = "/run/kubewright/cni/net.d";
@@ -29,15 +26,6 @@ const WAITING_DIRECTORY: &str = "/etc/kubewright/cni";
 /// One name for every network: the runtime takes the first file, and there must never be two.
 const CONFLIST: &str = "10-kubewright.conflist";
 
-/// The network component of a node, if the cluster's network is one of kubewright's.
-pub fn component(view: &View) -> Vec<Component> {
-    match view.cluster.network.cni {
-        Cni::Flannel => vec![flannel::component(view)],
-        Cni::Bridge => vec![bridge::component(view)],
-        Cni::Calico | Cni::Cilium | Cni::None => vec![plugins_only(view)],
-    }
-}
-
 /// Where the runtime looks for the CNI configuration.
 pub fn configuration_directory(view: &View) -> &'static str {
     match view.cluster.network.cni {
@@ -46,20 +34,19 @@ pub fn configuration_directory(view: &View) -> &'static str {
     }
 }
 
-fn plugins_only(view: &View) -> Component {
-    let mut component = Component::new("cni", crate::resource::Stage::Runtime);
-    component.rereads = plugins(view, &["loopback"]);
-    component.rereads.push(directory("/etc/cni", Access::root(0o755)));
-    component
-        .rereads
-        .push(directory(USUAL_CONFIGURATION_DIRECTORY, Access::root(0o755)));
-    component
-}
+/// How another network between pods is recognised: its interfaces take packets that are not theirs.
+const RIVAL: Rival = Rival::new(
+    "another pod network",
+    "remove the software that created these interfaces, then reboot the node or delete each: ip link delete NAME",
+);
+/// The bridge that pods are plugged into.
+const BRIDGE: &str = "cni0";
 
-fn plugins(view: &View, names: &[&str]) -> Vec<Resource> {
+/// A component's programs besides the one that runs, as plug-ins.
+fn plugins(view: &View, description: &Description) -> Vec<Resource> {
     let directories = ["/opt/cni", PLUGIN_DIRECTORY].map(|path| directory(path, Access::root(0o755)));
-    let binaries = names
-        .iter()
+    let binaries = description
+        .other_binaries()
         .map(|name| Resource::Binary(view.binary_at(&format!("{PLUGIN_DIRECTORY}/{name}"), name)));
     directories.into_iter().chain(binaries).collect()
 }

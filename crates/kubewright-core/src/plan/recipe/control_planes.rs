@@ -5,13 +5,11 @@
 
 use super::Recipe;
 use super::wait::{api_ready_id, etcd_ready_id};
-use crate::observed::{Change, Difference, UnitAction};
+use crate::carrier::{Disturbance, disturbance};
+use crate::component::etcd;
 use crate::plan::quorum::{ControlPlane, Turns, turns};
 use crate::plan::{Refusal, Step, StepId, StepKind};
 use crate::resource::Stage;
-
-/// etcd's unit.
-const ETCD_UNIT: &str = "etcd.service";
 
 /// Steps the next ones come after.
 #[derive(Default)]
@@ -55,7 +53,7 @@ impl Recipe<'_> {
     }
 
     pub(super) fn control_plane(&self, name: &str) -> ControlPlane {
-        let (etcd, server) = (
+        let (member, server) = (
             self.differences(name, Stage::Etcd),
             self.differences(name, Stage::ControlPlane),
         );
@@ -63,11 +61,14 @@ impl Recipe<'_> {
         ControlPlane {
             etcd: self.member(name),
             api_server: seen.and_then(|node| node.facts.api_server),
-            is_touched: !etcd.is_empty() || !server.is_empty(),
-            restarts_etcd: etcd
+            is_touched: !member.is_empty() || !server.is_empty(),
+            restarts_etcd: member
                 .iter()
-                .any(|difference| restarts(difference) && difference.resource.what() == ETCD_UNIT),
-            restarts: etcd.iter().chain(&server).any(restarts),
+                .any(|difference| disturbance(difference).component() == Some(etcd::NAME)),
+            restarts: member
+                .iter()
+                .chain(&server)
+                .any(|difference| disturbance(difference) != Disturbance::None),
         }
     }
 
@@ -136,14 +137,5 @@ impl Recipe<'_> {
                 after.clone(),
             );
         }
-    }
-}
-
-/// Whether a process that runs is stopped or restarted by repairing a difference.
-fn restarts(difference: &Difference) -> bool {
-    match &difference.change {
-        Change::Unit { action, .. } => *action == UnitAction::Restart,
-        Change::Orphaned => difference.resource.kind() == "unit",
-        _ => false,
     }
 }

@@ -11,7 +11,6 @@ mod wait;
 use std::collections::BTreeMap;
 
 pub(super) use self::objects::OBJECTS;
-pub use self::wait::{API_READY, ETCD_HEALTH};
 use super::graph::Graph;
 use super::{PlannedStep, Step, StepId};
 use crate::observed::{Change, Difference, Observed};

@@ -2,15 +2,12 @@
 
 use super::Recipe;
 use super::objects::{OBJECTS, REGISTER};
+use crate::component::{apiserver, etcd};
 use crate::plan::{Condition, Step, StepId, StepKind};
-use crate::resource::{AuthorityName, Stage};
+use crate::resource::Stage;
 use crate::spec::{Cni, Node};
 use crate::wire::NodeCondition;
 
-/// Where etcd tells its health, without TLS and only on the node itself.
-pub const ETCD_HEALTH: &str = "http://127.0.0.1:2381/health";
-/// Where the node's own API server tells that it is ready.
-pub const API_READY: &str = "https://127.0.0.1:6443/readyz";
 /// etcd starts within seconds; a slow disk and a first election are covered by this.
 const ETCD_TIMEOUT_SECONDS: u32 = 180;
 /// An API server needs about three CPU-seconds; small machines and RBAC bootstrap are covered by this.
@@ -46,22 +43,14 @@ impl Recipe<'_> {
     }
 
     pub(super) fn wait_for_etcd(&mut self, node: &str, after: Vec<StepId>) -> StepId {
-        let condition = NodeCondition::HttpOk {
-            url: ETCD_HEALTH.to_owned(),
-            ca_file: None,
-            unit: Some("etcd.service".to_owned()),
-        };
+        let condition = NodeCondition::serves(&etcd::DESCRIPTION);
         let why = "a member serves only when it sees a leader";
         let step = wait_on(node, condition, ETCD_TIMEOUT_SECONDS);
         self.graph.add(etcd_ready_id(node), step, why, after)
     }
 
     pub(super) fn wait_for_api(&mut self, node: &str, after: Vec<StepId>) -> StepId {
-        let condition = NodeCondition::HttpOk {
-            url: API_READY.to_owned(),
-            ca_file: Some(AuthorityName::Kubernetes.certificate_path().to_owned()),
-            unit: Some("kube-apiserver.service".to_owned()),
-        };
+        let condition = NodeCondition::serves(&apiserver::DESCRIPTION);
         let why = if self.observed.api.is_some() {
             "the next control plane is touched only then"
         } else {

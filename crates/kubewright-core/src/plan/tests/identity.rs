@@ -1,6 +1,7 @@
 //! A living cluster keeps what it was made with; versions follow one another; nodes are not forgotten.
 
 use super::*;
+use crate::observed::FixedSettings;
 
 /// A converged cluster whose nodes remember what it was made with.
 fn remembering(cluster: &Cluster) -> Observed {
@@ -10,7 +11,7 @@ fn remembering(cluster: &Cluster) -> Observed {
             cluster: cluster.name.to_string(),
             node: name.clone(),
             kubernetes: Some(cluster.kubernetes.to_string()),
-            fixed: Some(fixed_settings(cluster)),
+            fixed: Some(FixedSettings::of(cluster)),
             ..Marker::default()
         });
     }
