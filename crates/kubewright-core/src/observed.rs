@@ -210,6 +210,17 @@ pub struct Difference {
     pub change: Change,
 }
 
+impl Difference {
+    /// Whether a process that runs is stopped or restarted by converging.
+    pub fn restarts(&self) -> bool {
+        match &self.change {
+            Change::Unit { action, .. } => *action == UnitAction::Restart,
+            Change::Orphaned => self.resource.kind() == "unit",
+            _ => false,
+        }
+    }
+}
+
 /// What differs, and so what converging will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]

@@ -5,6 +5,9 @@ use std::fmt;
 use crate::errors::ErrorId;
 use crate::shown::{sentence, shown};
 
+/// What to do about two members.
+const TWO_MEMBERS: &str = "etcd with two members tolerates no failure; use one or three control planes";
+
 /// A safety rule said no. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -152,6 +155,8 @@ pub enum Obstacle {
         /// The member it is about.
         member: String,
     },
+    /// etcd has two members: without one of them the other is no quorum.
+    TwoMembers,
     /// etcd serves, and no member told which members there are.
     Untold {
         /// Who did not answer, and why.
@@ -183,6 +188,7 @@ impl fmt::Display for Obstacle {
                     shown(member)
                 )
             }
+            Self::TwoMembers => out.write_str("etcd has only two members"),
             Self::Untold { silent } => {
                 out.write_str("no member of etcd tells which members there are")?;
                 for (number, (node, cause)) in silent.iter().enumerate() {
@@ -225,6 +231,7 @@ impl Obstacle {
                  look at journalctl -u etcd; etcdctl alarm list shows it",
                 shown(member)
             ),
+            Self::TwoMembers => TWO_MEMBERS.to_owned(),
             Self::Untold { .. } => {
                 "run the same command again; journalctl -u etcd on the control planes tells why they do not answer"
                     .to_owned()
@@ -317,7 +324,7 @@ impl Refusal {
                 format!("give {node} its role control-plane again; removing a member cannot be done yet")
             }
             Self::Quorum { obstacles, .. } => obstacles.first().map_or_else(
-                || "of two members none can be spared; use one control plane or three".to_owned(),
+                || TWO_MEMBERS.to_owned(),
                 Obstacle::hint,
             ),
             Self::LeftOut { node, .. } => format!("choose {node}, too, or apply the whole plan"),

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StepId;
+use super::{Guard, StepId};
 use crate::observed::Difference;
 use crate::resource::Stage;
 use crate::shown::count;
@@ -29,6 +29,9 @@ pub struct PlannedStep {
     pub in_turn: Vec<StepId>,
     /// What it disturbs.
     pub disruption: Disruption,
+    /// What has to hold when it begins and while its turn lasts; otherwise the run stops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard: Vec<Guard>,
 }
 
 /// What the cluster does.
@@ -106,6 +109,17 @@ impl Step {
             Self::RegisterNodes { nodes } => nodes.len(),
             Self::ApplyManifests { objects } | Self::PruneObjects { objects } => objects.len(),
             Self::ResetNode { .. } | Self::MarkBootstrapped { .. } => 1,
+        }
+    }
+
+    /// The resources a step converges that disturb nothing, and from the first on that does; all in order.
+    pub fn parts(&self) -> (&[Difference], &[Difference]) {
+        match self {
+            Self::Converge { differences, .. } => {
+                let first = differences.iter().position(Difference::restarts);
+                differences.split_at(first.unwrap_or(differences.len()))
+            }
+            _ => (&[], &[]),
         }
     }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::{Disruption, Plan, PlannedStep, Step, disruption, waits};
+use super::{Disruption, Plan, PlannedStep, Step, disruption, guards, waits};
 use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource};
 pub use crate::shown::count;
@@ -35,8 +35,12 @@ pub fn render(
     for group in group(plan, states) {
         let _ = writeln!(text, "{}", headline(&group));
         let disruption = &group.steps[0].disruption;
-        if *disruption != Disruption::None {
+        let is_disturbed = *disruption != Disruption::None;
+        if is_disturbed {
             let _ = writeln!(text, "  disturbs: {}", disruption::told(disruption));
+        }
+        if let (true, Some(guards)) = (is_disturbed, guards::told(&group.steps)) {
+            let _ = writeln!(text, "  only while: {guards}");
         }
         if let Some(waits) = waits::told(&group.steps) {
             let _ = writeln!(text, "  after: {waits}");
@@ -125,7 +129,9 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
         Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
-    format!("{} {what} {after:?}", planned.id.kind)
+    // Whom a guard is about differs by its nature.
+    let guards: Vec<_> = planned.guard.iter().map(std::mem::discriminant).collect();
+    format!("{} {what} {after:?} {guards:?}", planned.id.kind)
 }
 
 fn headline(group: &Group<'_>) -> String {

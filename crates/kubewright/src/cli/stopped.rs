@@ -124,6 +124,7 @@ mod tests {
                 after: Vec::new(),
                 disruption: Disruption::None,
                 in_turn: Vec::new(),
+                guard: Vec::new(),
             }
         };
         Plan {
