@@ -115,8 +115,8 @@ impl RunContext {
                 self.node(node)?.mark_bootstrapped().await?;
                 Ok(1)
             }
-            Step::RegisterNodes { nodes } => self.api.register_nodes(nodes).await,
-            Step::ApplyManifests { objects } => self.api.apply_objects(objects).await,
+            Step::RegisterNodes { nodes, .. } => self.api.register_nodes(nodes).await,
+            Step::ApplyManifests { objects, .. } => self.api.apply_objects(objects).await,
             Step::PruneObjects { objects } => self.api.delete_objects(objects).await,
             Step::ResetNode { node } => {
                 let work = self.node(node)?.reset(tell(node, reporter)).await?;

@@ -20,6 +20,7 @@ mod schema;
 mod step;
 mod step_id;
 pub mod text;
+mod totals;
 mod waits;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
 pub use schema::schema;
 pub use step::{Condition, Disruption, PlannedStep, Step};
 pub use step_id::{Place, StepId, StepKind, UnknownStep};
+pub use totals::Totals;
 
 #[cfg(test)]
 mod tests;
@@ -79,7 +81,12 @@ pub struct Plan {
 impl Plan {
     /// Counts the changes: steps that only wait are none.
     pub fn changes(&self) -> usize {
-        self.steps.iter().map(|planned| planned.step.changes()).sum()
+        self.totals().all()
+    }
+
+    /// Counts what is added, changed and removed.
+    pub fn totals(&self) -> Totals {
+        self.steps.iter().map(|planned| planned.step.totals()).sum()
     }
 
     /// Whether there is nothing to do.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::{Disruption, Plan, PlannedStep, Step, disruption, guards, waits};
+use super::{Disruption, Plan, PlannedStep, Step, Totals, disruption, guards, waits};
 use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource};
 pub use crate::shown::count;
@@ -52,19 +52,30 @@ pub fn render(
     text
 }
 
-/// The last line of a plan: `0 changes`, or how many where.
+/// The last line of a plan: `0 changes`, or how much it adds, changes and removes where.
 pub fn summary(plan: &Plan) -> String {
-    let changes = plan.changes();
-    if changes == 0 {
+    if plan.is_empty() {
         return "0 changes\n".to_owned();
     }
+    let Totals { add, change, remove } = plan.totals();
+    let nodes = count(changed_nodes(plan), "node");
+    format!("Plan: {add} to add, {change} to change, {remove} to remove on {nodes}\n")
+}
+
+/// How many changes a plan makes where, in one line for when it is carried out.
+pub fn changes(plan: &Plan) -> String {
+    let (changes, nodes) = (plan.changes(), changed_nodes(plan));
+    format!("{} on {}", count(changes, "change"), count(nodes, "node"))
+}
+
+fn changed_nodes(plan: &Plan) -> usize {
     let nodes: BTreeSet<&str> = plan
         .steps
         .iter()
-        .filter(|planned| planned.step.changes() > 0)
+        .filter(|planned| planned.step.totals().all() > 0)
         .filter_map(|planned| planned.step.node())
         .collect();
-    format!("{} on {}\n", count(changes, "change"), count(nodes.len(), "node"))
+    nodes.len()
 }
 
 /// Nodes by name, or counted when they are many.
@@ -141,12 +152,13 @@ fn headline(group: &Group<'_>) -> String {
         None => "cluster".to_owned(),
     };
     match &planned.step {
-        Step::Converge {
-            stage, differences, ..
-        } => {
-            let each = if group.nodes.len() > 1 { " each" } else { "" };
-            let changes = count(differences.len(), "change");
-            format!("{place}: {} ({changes}{each}: {})", stage.title(), planned.why)
+        Step::Converge { stage, .. } => {
+            let each = if group.nodes.len() > 1 { " per node" } else { "" };
+            format!(
+                "{place}: {} ({}{each})",
+                stage.title(),
+                planned.step.totals().told()
+            )
         }
         step => format!("{place}: {} ({})", step.title(), planned.why),
     }
@@ -164,17 +176,20 @@ fn body(
             .iter()
             .map(|difference| lines(difference, node, states))
             .collect(),
-        Step::RegisterNodes { nodes } if nodes.len() > NAMED_NODES => {
-            format!(
-                "  ~ {} objects\n",
-                count(nodes.len(), "Node").trim_end_matches('s')
-            )
+        Step::RegisterNodes { nodes, present } if nodes.len() > NAMED_NODES => {
+            let counts = [('+', nodes.len() - present.len()), ('~', present.len())];
+            let counts = counts.iter().filter(|(_, count)| *count > 0);
+            counts.fold(String::new(), |mut text, (sign, count)| {
+                let _ = writeln!(text, "  {sign} {count} Node objects");
+                text
+            })
         }
-        Step::RegisterNodes { nodes } => nodes.iter().fold(String::new(), |mut text, node| {
-            let _ = writeln!(text, "  ~ Node {}", shown(node));
+        Step::RegisterNodes { nodes, present } => nodes.iter().fold(String::new(), |mut text, node| {
+            let sign = if present.contains(node) { '~' } else { '+' };
+            let _ = writeln!(text, "  {sign} Node {}", shown(node));
             text
         }),
-        Step::ApplyManifests { objects: names } => names.iter().fold(String::new(), |mut text, name| {
+        Step::ApplyManifests { objects: names, .. } => names.iter().fold(String::new(), |mut text, name| {
             let shown_name = sentence(name);
             match objects.get(name) {
                 Some(Some(diff)) => {

@@ -154,7 +154,7 @@ impl Recipe<'_> {
                 Step::MarkBootstrapped {
                     node: name.to_owned(),
                 },
-                "a member that lost its data must never found a second cluster",
+                "so that a member without data never bootstraps a new cluster",
                 after.clone(),
             );
         }

@@ -176,7 +176,7 @@ pub(super) fn complaint(one: &ControlPlane) -> String {
         Some(Health::Ready) => None,
         Some(Health::Starting) => Some("its API server is starting"),
         Some(Health::Down) => Some("its API server is not ready"),
-        None => Some("nobody knows how its API server is"),
+        None => Some("the status of its API server is unknown"),
     };
     let complaints: Vec<&str> = [complaint_of_member(one.etcd), server]
         .into_iter()
@@ -192,7 +192,7 @@ fn complaint_of_member(member: Member) -> Option<&'static str> {
         Member::Down => Some("its etcd member is down or sees no leader"),
         Member::Unstarted => Some("its etcd member was never started"),
         Member::Learner => Some("its etcd member is a learner and does not vote"),
-        Member::Absent => Some("etcd's list of members has none of it"),
-        Member::Unknown => Some("nobody knows how its etcd member is"),
+        Member::Absent => Some("its etcd member is not in the member list"),
+        Member::Unknown => Some("the status of its etcd member is unknown"),
     }
 }
