@@ -95,10 +95,12 @@ impl FirstLook {
     /// What a run works with that needs no more than a first look.
     pub fn into_run_context(self, session: &Session) -> RunContext {
         let services = session.services(&self.authorities);
+        let guards = session.guards(&self.nodes, &self.authorities);
         RunContext {
             nodes: self.nodes,
             services,
             api: self.api,
+            guards,
         }
     }
 }
@@ -191,6 +193,7 @@ pub async fn observe(
         states: Arc::unwrap_or_clone(states),
         objects: api.object_names(),
         run_context: Arc::new(RunContext {
+            guards: session.guards(&nodes, &authorities),
             nodes,
             services,
             api: Arc::clone(&api),

@@ -16,6 +16,7 @@ use crate::authority::Authorities;
 use crate::check::{Watch, check};
 use crate::cluster_api::{ClusterApi, KubernetesApi};
 use crate::error::{Error, Kind};
+use crate::execute::Guards;
 use crate::membership::{EtcdConnections, ThroughNodes};
 use crate::node::{Blobs, Introduction, LockWait, Node, Services, waiting_for};
 use crate::observe::UnreachablePolicy;
@@ -74,6 +75,11 @@ pub trait Connections: Send + Sync {
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn EtcdConnections>;
+
+    /// Gives guards the times of the world they are asked about.
+    fn pace(&self, guards: Guards) -> Guards {
+        guards
+    }
 }
 
 /// The connections of the real world: the operator's `ssh`, and API servers through connections with their nodes.
@@ -205,6 +211,12 @@ impl Session {
             operator: self.operator.clone(),
             lock: purpose == Purpose::Change,
         }
+    }
+
+    /// What is asked before a control plane is disturbed.
+    pub fn guards(&self, nodes: &BTreeMap<String, Node>, authorities: &Arc<Authorities>) -> Guards {
+        let etcd = self.connections.etcd(&self.cluster, nodes, authorities);
+        self.connections.pace(Guards::new(&self.cluster, nodes, etcd))
     }
 
     /// Who answers what nodes ask for.

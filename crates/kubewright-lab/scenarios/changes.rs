@@ -36,7 +36,7 @@ fn change(stage: &Stage) -> Result<()> {
     step("plan the change", || {
         stage.try_kubewright(&["plan"])?.expect(0)?.mentions(&[
             "--event-ttl=2h",
-            "one node after the other",
+            "one node at a time",
             "kube-apiserver",
             "cp-1",
             "cp-2",

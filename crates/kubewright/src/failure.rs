@@ -153,7 +153,8 @@ impl Failure {
     /// The exit code.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self.id.kind() {
-            Kind::Bug => Kind::Bug.exit_code(),
+            // A rule that stops a run is told apart from what went wrong with one.
+            kind @ (Kind::Bug | Kind::Refused) => kind.exit_code(),
             _ if self.is_stopped => Kind::Stopped.exit_code(),
             kind => kind.exit_code(),
         }
@@ -317,9 +318,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_began_exits_with_ten_and_a_bug_always_with_seventy() {
+    fn a_run_that_began_exits_with_ten_unless_a_rule_stopped_it_and_a_bug_always_with_seventy() {
         let code = |kind| Failure::new(kind, "x").stopping().exit_code();
-        assert_eq!([Kind::Ssh, Kind::Api, Kind::Refused].map(code), [10, 10, 10]);
+        assert_eq!([Kind::Ssh, Kind::Api, Kind::Refused].map(code), [10, 10, 20]);
         assert_eq!(code(Kind::Bug), 70);
     }
 

@@ -4,8 +4,10 @@
 //! everything else goes on, and the outcome says what is done, what failed and what was not begun, so that running the
 //! same command again continues.
 
+mod guards;
 mod run_context;
 mod runner;
 
+pub use guards::Guards;
 pub use run_context::RunContext;
 pub use runner::{Outcome, StepFailure, execute};

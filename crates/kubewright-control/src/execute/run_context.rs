@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kubewright_core::observed::Counters;
-use kubewright_core::plan::{Condition, Step};
+use kubewright_core::observed::{Counters, Difference};
+use kubewright_core::plan::{Condition, PlannedStep, Step};
 use kubewright_core::resource::ResourceId;
 
+use super::Guards;
 use crate::cluster_api::ClusterApi;
 use crate::error::Error;
 use crate::node::{Node, Progress, Services};
@@ -22,6 +23,8 @@ pub struct RunContext {
     pub services: Services,
     /// The cluster's API; connected to when the first step needs it.
     pub api: Arc<dyn ClusterApi>,
+    /// What is asked before a control plane is disturbed.
+    pub guards: Guards,
 }
 
 impl RunContext {
@@ -30,22 +33,67 @@ impl RunContext {
         self.nodes.values().map(Node::counters).sum()
     }
 
-    /// Does one step and says how many things it changed.
-    pub(super) async fn perform(&self, step: &Step, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
+    /// Does one step, as long as its guards hold, and says how many things it changed.
+    pub(super) async fn perform(
+        &self,
+        planned: &PlannedStep,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<usize, Error> {
+        let step = &planned.step;
+        if planned.guard.is_empty() {
+            return self.act(step, reporter).await;
+        }
+        self.guards.hold(planned).await?;
+        let result = match step {
+            // What disturbs nothing may take its time; the guards are asked again right before what does.
+            Step::Converge { node, .. } => {
+                let (quiet, disturbing) = step.parts();
+                let mut changed = 0;
+                if !quiet.is_empty() {
+                    changed += self.converge(node, quiet, reporter).await?;
+                    self.guards.hold(planned).await?;
+                }
+                let disturbed = self.converge(node, disturbing, reporter).await;
+                disturbed.map(|disturbed| changed + disturbed)
+            }
+            // A turn lasts until what was disturbed is ready again.
+            _ => tokio::select! {
+                result = self.act(step, reporter) => result,
+                failed = self.guards.fail(planned) => return Err(failed),
+            },
+        };
+        match result {
+            Ok(changed) => Ok(changed),
+            // It may have failed because another control plane did.
+            Err(error) => match self.guards.hold(planned).await {
+                Ok(()) => Err(error),
+                Err(refused) => Err(refused.because(error.to_string())),
+            },
+        }
+    }
+
+    async fn converge(
+        &self,
+        node: &str,
+        differences: &[Difference],
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<usize, Error> {
+        let resources: Vec<ResourceId> = differences
+            .iter()
+            .map(|difference| difference.resource.clone())
+            .collect();
+        let work = self
+            .node(node)?
+            .converge(resources, &self.services, tell(node, reporter))
+            .await?;
+        Ok(work.changed.len())
+    }
+
+    async fn act(&self, step: &Step, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
         match step {
             Step::Converge {
                 node, differences, ..
-            } => {
-                let resources: Vec<ResourceId> = differences
-                    .iter()
-                    .map(|difference| difference.resource.clone())
-                    .collect();
-                let work = self
-                    .node(node)?
-                    .converge(resources, &self.services, tell(node, reporter))
-                    .await?;
-                Ok(work.changed.len())
-            }
+            } => self.converge(node, differences, reporter).await,
             Step::Wait {
                 condition: Condition::OnNode { node, condition },
                 timeout_seconds,
@@ -67,8 +115,8 @@ impl RunContext {
                 self.node(node)?.mark_bootstrapped().await?;
                 Ok(1)
             }
-            Step::RegisterNodes { nodes } => self.api.register_nodes(nodes).await,
-            Step::ApplyManifests { objects } => self.api.apply_objects(objects).await,
+            Step::RegisterNodes { nodes, .. } => self.api.register_nodes(nodes).await,
+            Step::ApplyManifests { objects, .. } => self.api.apply_objects(objects).await,
             Step::PruneObjects { objects } => self.api.delete_objects(objects).await,
             Step::ResetNode { node } => {
                 let work = self.node(node)?.reset(tell(node, reporter)).await?;

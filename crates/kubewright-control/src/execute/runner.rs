@@ -140,7 +140,7 @@ fn start(
     });
     running.spawn(async move {
         let begun = Instant::now();
-        let result = run_context.perform(&planned.step, &reporter).await;
+        let result = run_context.perform(&planned, &reporter).await;
         Done {
             seconds: begun.elapsed().as_secs_f64(),
             result,

@@ -19,7 +19,7 @@ use super::*;
 use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::cluster_api::ClusterApi;
-use crate::execute::{RunContext, execute};
+use crate::execute::{Guards, RunContext, execute};
 use crate::membership::EtcdConnections;
 use crate::node::agent_tests::{Root, introduction, state};
 use crate::node::{Blobs, Introduction, Services};
@@ -168,6 +168,7 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
         after: Vec::new(),
         disruption: Disruption::None,
         in_turn: Vec::new(),
+        guard: Vec::new(),
     };
     Plan {
         operation,
@@ -404,6 +405,7 @@ fn run_context(
     RunContext {
         nodes: nodes.clone(),
         api: OverSsh.api(&cluster, nodes, &authorities),
+        guards: Guards::new(&cluster, nodes, OverSsh.etcd(&cluster, nodes, &authorities)),
         services: Services { authorities, blobs },
     }
 }

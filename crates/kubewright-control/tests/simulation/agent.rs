@@ -106,6 +106,11 @@ impl Transport for Way {
             if state.is_killed {
                 connection.cut();
             }
+            if state.off.contains(&connection.node) {
+                connection.cut();
+                connection.from_agent.end();
+                return Box::pin(async { Ok(channel) });
+            }
             state.connections.push(Arc::clone(&connection));
             state.machines[&connection.node].root.clone()
         };

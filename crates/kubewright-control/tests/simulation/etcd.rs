@@ -34,6 +34,8 @@ pub(crate) struct Meddling {
     pub(crate) learners: BTreeSet<String>,
     /// Voting members on no machine, which are down.
     pub(crate) unknown_members: BTreeSet<String>,
+    /// Machines whose member no other reaches, and which reaches none.
+    pub(crate) cut_off: BTreeSet<String>,
     /// The member an alarm is about.
     pub(crate) alarm: Option<String>,
 }
@@ -98,6 +100,7 @@ pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
         return false;
     };
     let meddling = &state.meddling;
+    let is_cut_off = |name: &str| meddling.cut_off.contains(name) || meddling.cut_off.contains(machine);
     let voters = own
         .members
         .iter()
@@ -105,6 +108,7 @@ pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
     let (voters, strangers) = (voters.collect::<Vec<_>>(), meddling.unknown_members.len());
     let running = voters
         .iter()
+        .filter(|name| **name == machine || !is_cut_off(name))
         .filter_map(|name| member(state.machines.get(*name)?))
         .filter(|other| other.cluster == own.cluster && other.authority == own.authority)
         .count();

@@ -18,6 +18,7 @@ mod exhaustive;
 mod fault;
 mod fixture;
 mod fork;
+mod independent;
 mod machine;
 mod members;
 mod membership;
@@ -51,18 +52,22 @@ const QUICK: [(Scenario, usize, usize); 4] = [
     (Scenario::Reset, 1, 89),
 ];
 
+/// `quick` tries every so many-th independent failure; no divisor of the number of ways to fail.
+const SOME_INDEPENDENT: usize = 37;
+
 /// Every so many-th point of a bootstrap and of a reset of three control planes is tried by `all`.
 const SOME_OF_THREE: [usize; 2] = [23, 5];
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | membership | seed NUMBER [COUNT] | size NODES...]
+           | membership | independent EVERY | seed NUMBER [COUNT] | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
           as KUBEWRIGHT_SCHEDULES says, or 10,000
   full    the same with every fault point
   points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
   membership  what the plan makes of etcd's members
+  independent  every so many-th failure of a control plane while another has its turn
   seed    the schedule of one seed, or of so many seeds from one on
   size    measures an apply without changes on so many nodes";
 
@@ -92,6 +97,7 @@ fn main() -> ExitCode {
             exhaustive::run(&fixture, scenario.expect(USAGE), &extent)
         }
         ["membership"] => membership::run_all(&fixture),
+        ["independent", every] => independent::run(&fixture, every.parse().expect(USAGE)),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
         ["seed", first, count] => {
             let count = count.parse().expect(USAGE);
@@ -130,6 +136,10 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     if !failures.is_empty() {
         return failures;
     }
+    let failures = independent::run(fixture, SOME_INDEPENDENT);
+    if !failures.is_empty() {
+        return failures;
+    }
     random::run(fixture, 1, 12)
 }
 
@@ -154,6 +164,7 @@ fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2]) -> V
         failures.extend(exhaustive::run(fixture, scenario, &extent));
     }
     failures.extend(membership::run_all(fixture));
+    failures.extend(independent::run(fixture, 1));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()
         .and_then(|text| text.parse().ok());

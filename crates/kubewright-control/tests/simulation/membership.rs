@@ -37,7 +37,7 @@ const CASES: [Case; 6] = [
             });
         },
         refusal: Some(
-            "etcd has a member \"db-9\" (https://db-9.invalid:2380) on no control plane of cluster.yaml",
+            "unknown etcd member \"db-9\" (https://db-9.invalid:2380): it matches no control plane in cluster.yaml",
         ),
     },
     Case {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::ClusterApi;
-use kubewright_control::execute::execute;
+use kubewright_control::error::Kind;
+use kubewright_control::execute::{Guards, execute};
 use kubewright_control::membership::EtcdConnections;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, look_before_reset, observe};
@@ -23,6 +24,7 @@ use super::agent::Way;
 use super::api::Api;
 use super::fault::Fault;
 use super::fixture::Fixture;
+use super::independent::When;
 use super::members::Members;
 use super::world::World;
 
@@ -40,6 +42,8 @@ pub(crate) struct Ended {
     pub(crate) planned: Option<usize>,
     /// The plan's steps.
     pub(crate) steps: Vec<String>,
+    /// The safety rule that stopped it part-way.
+    pub(crate) refused_by: Option<String>,
     /// What went wrong.
     pub(crate) errors: Vec<String>,
     /// The controller was killed.
@@ -83,6 +87,11 @@ impl Connections for Simulated {
         _: &Arc<Authorities>,
     ) -> Arc<dyn EtcdConnections> {
         Arc::new(Members::new(Arc::clone(&self.0), nodes.clone()))
+    }
+
+    /// Nothing takes time here; asking more often than time leaps would keep it from leaping.
+    fn pace(&self, guards: Guards) -> Guards {
+        guards.with_times(Duration::ZERO, Duration::from_millis(250))
     }
 }
 
@@ -185,8 +194,18 @@ async fn perform(
     };
     ended.planned = Some(plan.changes());
     ended.steps = titles(&plan);
+    {
+        let mut state = world.state();
+        let failure = state.failure.clone();
+        if let Some(failure) = failure.filter(|failure| failure.when == When::Planned) {
+            world.fail(&mut state, &failure);
+        }
+    }
     let (_stop, stopped) = watch::channel(false);
     let outcome = execute(&plan, run_context, reporter, stopped).await;
+    let first = outcome.failed.first().map(|failure| &failure.error);
+    let refused = first.filter(|error| error.kind() == Kind::Refused);
+    ended.refused_by = refused.map(|error| error.id.to_string());
     ended.errors = outcome
         .failed
         .iter()

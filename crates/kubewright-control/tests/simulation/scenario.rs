@@ -14,6 +14,9 @@ use super::world::World;
 /// An argument of the API servers, as a user adds it to cluster.yaml.
 const CHANGED: &str = "  components: { kube-apiserver: { extraArgs: { event-ttl: 2h } } }\n";
 
+/// The same, and one of etcd.
+const CHANGED_BOTH: &str = "  components: { etcd: { extraArgs: { snapshot-count: \"5000\" } }, kube-apiserver: { extraArgs: { event-ttl: 2h } } }\n";
+
 /// An operation, and where it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scenario {
@@ -23,11 +26,14 @@ pub(crate) enum Scenario {
     Nothing,
     /// One argument of the API servers changed in cluster.yaml.
     Change,
+    /// One argument of etcd and one of the API servers changed in cluster.yaml.
+    ChangeOfBoth,
     /// A cluster is taken down.
     Reset,
 }
 
 impl Scenario {
+    /// Those that are interrupted at every effect.
     pub(crate) const ALL: [Self; 4] = [Self::Bootstrap, Self::Nothing, Self::Change, Self::Reset];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -35,6 +41,7 @@ impl Scenario {
             Self::Bootstrap => "bootstrap",
             Self::Nothing => "no-change",
             Self::Change => "change",
+            Self::ChangeOfBoth => "change-of-both",
             Self::Reset => "reset",
         }
     }
@@ -69,6 +76,7 @@ impl Prepared {
             assert!(built.is_complete(), "{:#?}", built.errors);
         }
         let cluster = match scenario {
+            Scenario::ChangeOfBoth => fixture.cluster(control_planes, workers, CHANGED_BOTH),
             Scenario::Change => fixture.cluster(control_planes, workers, CHANGED),
             _ => plain,
         };

@@ -52,6 +52,15 @@ pub(crate) fn systemctl(state: &mut State, node: &str, arguments: &[String]) -> 
     let Some(machine) = state.machines.get_mut(node) else {
         return Pending::Nothing(failed("no such machine"));
     };
+    if matches!(options[0].as_str(), "restart" | "stop") && state.failed.is_some() {
+        let parts = names
+            .iter()
+            .filter(|name| [etcd::UNIT, API].contains(&name.as_str()));
+        let disturbed = parts.filter(|name| machine.is_active(name));
+        state
+            .disturbed
+            .extend(disturbed.map(|name| (node.to_owned(), name.clone())));
+    }
     let mut wait = Vec::new();
     match options[0].as_str() {
         "--version" => return Pending::Nothing(said("systemd 252 (252.1)\n")),

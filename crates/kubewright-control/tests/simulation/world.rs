@@ -20,6 +20,7 @@ use super::agent::Connection;
 use super::disk::{Disk, Loss};
 use super::etcd;
 use super::fault::{Fault, Kind};
+use super::independent::{Failure, When};
 use super::machine::Machine;
 use super::systemd::{self, can_register, settle};
 
@@ -73,6 +74,14 @@ pub(crate) struct State {
     pub(crate) inputs: BTreeMap<(String, String), Vec<ResourceId>>,
     /// Text that no command line may hold.
     pub(crate) secrets: BTreeSet<String>,
+    /// What fails by itself in this run.
+    pub(crate) failure: Option<Failure>,
+    /// The control plane that has failed by itself.
+    pub(crate) failed: Option<String>,
+    /// What was stopped or restarted of control planes since then, by node and unit.
+    pub(crate) disturbed: Vec<(String, String)>,
+    /// Machines without power.
+    pub(crate) off: BTreeSet<String>,
     virtual_time: Duration,
 }
 
@@ -214,6 +223,10 @@ impl World {
         let done = state.effects.entry(actor.to_owned()).or_default();
         let number = done.len();
         done.push(doing.to_owned());
+        let is_here = |failure: &Failure| matches!(&failure.when, When::Effect { actor: at, number: n } if at == actor && *n == number);
+        if let Some(failure) = state.failure.clone().filter(is_here) {
+            self.fail(state, &failure);
+        }
         let at = state
             .faults
             .iter()
@@ -221,6 +234,11 @@ impl World {
         state.fired += 1;
         self.has_trouble.store(true, Ordering::Relaxed);
         Some(state.faults.remove(at).kind)
+    }
+
+    /// Something is about to go wrong in this run.
+    pub(crate) fn expect_trouble(&self) {
+        self.has_trouble.store(true, Ordering::Relaxed);
     }
 
     /// The controller is gone, and with it every connection.
@@ -410,7 +428,8 @@ impl State {
         if down.is_empty() && !self.is_reset {
             self.is_serving = true;
         }
-        if self.is_serving && down.len() > 1 {
+        // One that failed by itself, and what that takes down with it, is nobody's doing; see the scenario.
+        if self.is_serving && down.len() > 1 && self.failed.is_none() {
             let down: Vec<&str> = down.into_iter().map(String::as_str).collect();
             self.violations
                 .push(format!("control planes {} are down at once", down.join(", ")));

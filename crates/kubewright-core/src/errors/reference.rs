@@ -11,7 +11,8 @@ const HEAD: &str = "\
 Written by a test from the lists in the program.
 
 Every error has an id, in brackets at the end of its first line. It does not change between releases; the id decides
-the [exit code](exit-codes.md), except that a run that began and did not finish is always 10. An error reads downward:
+the [exit code](exit-codes.md), except that a run that began and did not finish is 10 unless a
+safety rule stopped it (20). An error reads downward:
 
 ```text
 error: NODE: WHAT WAS BEING DONE [ID]

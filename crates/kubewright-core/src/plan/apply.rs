@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use super::bootstrap::bootstrap;
 use super::change::change;
 use super::fingerprint::fingerprint;
-use super::identity::{refuse_forgotten_nodes, refuse_other_settings, refuse_version_jumps};
 use super::recipe::Recipe;
-use super::safety::{refuse_blocked, refuse_lost_members, refuse_other_identities};
+use super::rules::{self, Situation};
 use super::{Operation, Plan, Refusal};
 use crate::observed::Observed;
 use crate::resource::NodeState;
@@ -27,13 +26,11 @@ pub fn plan_apply(
     objects: &[String],
     observed: &Observed,
 ) -> Result<Plan, Refusal> {
-    refuse_other_identities(cluster, states, observed)?;
-    refuse_other_settings(cluster, observed)?;
-    refuse_version_jumps(cluster, observed)?;
-    refuse_forgotten_nodes(cluster, observed)?;
-    refuse_lost_members(cluster, observed)?;
-    refuse_blocked(observed)?;
-
+    rules::refuse_unsafe(&Situation {
+        cluster,
+        states,
+        observed,
+    })?;
     let mut recipe = Recipe::new(cluster, states, objects, observed);
     if observed.api.is_none() && !observed.is_bootstrapped() {
         bootstrap(&mut recipe);
@@ -42,7 +39,7 @@ pub fn plan_apply(
     }
     Ok(Plan {
         operation: Operation::Apply,
-        notes: recipe.notes_on_etcd(),
+        notes: recipe.notes(),
         steps: recipe.into_steps(),
         left_out: observed.unreachable.clone(),
         made_from: fingerprint(cluster, states, objects, observed),

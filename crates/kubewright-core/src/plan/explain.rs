@@ -1,9 +1,9 @@
-//! Why a plan is as it is: of every step its reason, what it disturbs and what it waits for.
+//! Why a plan is as it is: of every step its reason, what it disturbs, under which conditions, and what it waits for.
 
 use std::fmt::Write as _;
 
 use super::text::names_of;
-use super::{Plan, PlannedStep, StepKind, disruption, waits};
+use super::{Plan, PlannedStep, StepKind, disruption, guards, waits};
 
 /// Explains every step, in the order they stand in the plan; steps of a kind that read the same are told once.
 pub fn explain(plan: &Plan) -> String {
@@ -12,15 +12,32 @@ pub fn explain(plan: &Plan) -> String {
         let kind = planned.id.kind;
         let mut text = format!("{}\n    why: {}\n", planned.step.title(), planned.why);
         let _ = writeln!(text, "    disturbs: {}", disruption::told(&planned.disruption));
-        match told.iter_mut().find(|told| told.0 == kind && told.1 == text) {
+        match told
+            .iter_mut()
+            .find(|told| told.0 == kind && told.1 == text && likens(told.2[0], planned))
+        {
             Some((_, _, steps)) => steps.push(planned),
             None => told.push((kind, text, vec![planned])),
         }
     }
     told.into_iter().fold(String::new(), |mut all, (_, text, steps)| {
         let nodes: Vec<String> = steps.iter().map(|planned| planned.id.place.to_string()).collect();
+        let guards =
+            guards::told(&steps).map_or_else(String::new, |told| format!("    only while: {told}\n"));
         let after = waits::told(&steps).unwrap_or_else(|| "nothing: it begins at once".to_owned());
-        let _ = writeln!(all, "{}: {text}    waits for: {after}", names_of(&nodes));
+        let _ = writeln!(all, "{}: {text}{guards}    waits for: {after}", names_of(&nodes));
         all
     })
+}
+
+/// Whether two steps are guarded in the same way.
+fn likens(one: &PlannedStep, other: &PlannedStep) -> bool {
+    let kinds = |planned: &PlannedStep| {
+        planned
+            .guard
+            .iter()
+            .map(std::mem::discriminant)
+            .collect::<Vec<_>>()
+    };
+    kinds(one) == kinds(other)
 }

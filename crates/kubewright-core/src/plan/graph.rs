@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::disruption::disruption;
-use super::{PlannedStep, Step, StepId};
+use super::{Guard, PlannedStep, Step, StepId};
 
 /// Collects the steps of a plan in an order that respects their dependencies.
 #[derive(Debug, Default)]
@@ -41,6 +41,7 @@ impl Graph {
             why: why.into(),
             after: after.into_iter().collect(),
             in_turn: Vec::new(),
+            guard: Vec::new(),
             disruption,
         });
         self.known.insert(id.clone());
@@ -63,6 +64,13 @@ impl Graph {
         }
         last.after.sort();
         last.in_turn.sort();
+    }
+
+    /// Lets the last step be done only while these guards hold.
+    pub(super) fn guard(&mut self, guards: Vec<Guard>) {
+        if let Some(last) = self.steps.last_mut() {
+            last.guard = guards;
+        }
     }
 
     /// The steps, in order.

@@ -7,20 +7,20 @@ mod disruption;
 mod explain;
 mod fingerprint;
 mod graph;
-mod identity;
+mod guards;
 mod only;
 mod origin;
 mod pod_ranges;
-mod quorum;
 mod recipe;
 mod refusal;
 mod reset;
-mod safety;
+mod rules;
 mod saved;
 mod schema;
 mod step;
 mod step_id;
 pub mod text;
+mod totals;
 mod waits;
 
 use std::collections::BTreeMap;
@@ -35,10 +35,12 @@ pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
 pub use refusal::{Obstacle, Refusal};
 pub use reset::plan_reset;
+pub use rules::{Guard, RULES, Rule, may_disturb, safety_rules_page};
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
 pub use schema::schema;
 pub use step::{Condition, Disruption, PlannedStep, Step};
 pub use step_id::{Place, StepId, StepKind, UnknownStep};
+pub use totals::Totals;
 
 #[cfg(test)]
 mod tests;
@@ -76,7 +78,12 @@ pub struct Plan {
 impl Plan {
     /// Counts the changes: steps that only wait are none.
     pub fn changes(&self) -> usize {
-        self.steps.iter().map(|planned| planned.step.changes()).sum()
+        self.totals().all()
+    }
+
+    /// Counts what is added, changed and removed.
+    pub fn totals(&self) -> Totals {
+        self.steps.iter().map(|planned| planned.step.totals()).sum()
     }
 
     /// Whether there is nothing to do.

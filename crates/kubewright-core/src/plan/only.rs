@@ -117,8 +117,12 @@ fn part(step: &Step, nodes: &BTreeSet<String>, is_wanted: bool) -> Option<Step> 
         (!chosen.is_empty()).then_some(chosen)
     };
     match step {
-        Step::RegisterNodes { nodes: names } => Some(Step::RegisterNodes {
+        Step::RegisterNodes {
+            nodes: names,
+            present,
+        } => Some(Step::RegisterNodes {
             nodes: chosen(names)?,
+            present: chosen(present).unwrap_or_default(),
         }),
         Step::Wait {
             condition: Condition::NodesReady { nodes: names },

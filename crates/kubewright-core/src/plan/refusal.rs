@@ -5,6 +5,9 @@ use std::fmt;
 use crate::errors::ErrorId;
 use crate::shown::{sentence, shown};
 
+/// What to do about two members.
+const TWO_MEMBERS: &str = "etcd with two members tolerates no failure; use one or three control planes";
+
 /// A safety rule said no. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -54,7 +57,7 @@ pub enum Refusal {
     },
     /// cluster.yaml changes what a living cluster cannot change.
     #[error(
-        "{setting} cannot change from {} to {} under a living cluster ({node} has it): {reason}",
+        "{setting} is immutable: existing value {} (recorded on {node}), cluster.yaml has {}; {reason}",
         shown(was),
         shown(wants)
     )]
@@ -152,6 +155,8 @@ pub enum Obstacle {
         /// The member it is about.
         member: String,
     },
+    /// etcd has two members: without one of them the other is no quorum.
+    TwoMembers,
     /// etcd serves, and no member told which members there are.
     Untold {
         /// Who did not answer, and why.
@@ -162,7 +167,7 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ControlPlane { node, complaint } => write!(out, "{node} is not well: {complaint}"),
+            Self::ControlPlane { node, complaint } => write!(out, "{node} is unhealthy: {complaint}"),
             Self::UnknownMember {
                 member,
                 id,
@@ -170,10 +175,10 @@ impl fmt::Display for Obstacle {
             } => {
                 let urls = shown(&peer_urls.join(", "));
                 match member.as_str() {
-                    "" => write!(out, "etcd has a member {id:x} that was never started ({urls})")?,
-                    name => write!(out, "etcd has a member \"{}\" ({urls})", shown(name))?,
+                    "" => write!(out, "unknown etcd member {id:x}, never started ({urls})")?,
+                    name => write!(out, "unknown etcd member \"{}\" ({urls})", shown(name))?,
                 }
-                out.write_str(" on no control plane of cluster.yaml")
+                out.write_str(": it matches no control plane in cluster.yaml")
             }
             Self::Alarm { alarm, member } => {
                 write!(
@@ -183,8 +188,9 @@ impl fmt::Display for Obstacle {
                     shown(member)
                 )
             }
+            Self::TwoMembers => out.write_str("etcd has only two members"),
             Self::Untold { silent } => {
-                out.write_str("no member of etcd tells which members there are")?;
+                out.write_str("the etcd member list cannot be read")?;
                 for (number, (node, cause)) in silent.iter().enumerate() {
                     let before = if number == 0 { ": " } else { "; " };
                     write!(out, "{before}{node}: {}", shown(cause))?;
@@ -203,7 +209,7 @@ impl Obstacle {
                 "when the member of {node} has caught up, on a control plane: etcdctl member list, then etcdctl member \
                  promote ID; kubewright drift shows when it votes"
             ),
-            Self::ControlPlane { node, complaint } if complaint.contains("list of members") => format!(
+            Self::ControlPlane { node, complaint } if complaint.contains("member list") => format!(
                 "the member of {node} was removed or belongs to another etcd; joining it again cannot be done yet. \
                  kubewright drift shows the members"
             ),
@@ -225,6 +231,7 @@ impl Obstacle {
                  look at journalctl -u etcd; etcdctl alarm list shows it",
                 shown(member)
             ),
+            Self::TwoMembers => TWO_MEMBERS.to_owned(),
             Self::Untold { .. } => {
                 "run the same command again; journalctl -u etcd on the control planes tells why they do not answer"
                     .to_owned()
@@ -236,11 +243,11 @@ impl Obstacle {
 /// What is in the way of changing a control plane, in one sentence.
 fn told(node: &str, obstacles: &[Obstacle]) -> String {
     match obstacles {
-        [] => " while there are only two of them".to_owned(),
+        [] => ": etcd has only two members".to_owned(),
         [Obstacle::ControlPlane { node: own, complaint }] if own == node => format!(": {complaint}"),
         _ => {
             let each: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
-            format!(" while {}", each.join("; "))
+            format!(": {}", each.join("; "))
         }
     }
 }
@@ -317,10 +324,10 @@ impl Refusal {
                 format!("give {node} its role control-plane again; removing a member cannot be done yet")
             }
             Self::Quorum { obstacles, .. } => obstacles.first().map_or_else(
-                || "of two members none can be spared; use one control plane or three".to_owned(),
+                || TWO_MEMBERS.to_owned(),
                 Obstacle::hint,
             ),
-            Self::LeftOut { node, .. } => format!("choose {node}, too, or apply the whole plan"),
+            Self::LeftOut { node, .. } => format!("add {node} to --only, or run without --only"),
             Self::StalePlan { .. } => {
                 "look at the new plan: kubewright plan --out FILE, then kubewright apply --plan FILE"
                     .to_owned()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::graph::Graph;
-use super::safety::refuse_other_identities;
+use super::rules::refuse_other_identities;
 use super::{Operation, Plan, Refusal, Step, StepId, StepKind};
 use crate::observed::Observed;
 use crate::resource::Digest;

@@ -5,7 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StepId;
+use super::{Guard, StepId, Totals};
+use crate::carrier::{Disturbance, disturbance};
 use crate::observed::Difference;
 use crate::resource::Stage;
 use crate::shown::count;
@@ -29,6 +30,9 @@ pub struct PlannedStep {
     pub in_turn: Vec<StepId>,
     /// What it disturbs.
     pub disruption: Disruption,
+    /// What has to hold when it begins and while its turn lasts; otherwise the run stops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard: Vec<Guard>,
 }
 
 /// What the cluster does.
@@ -60,11 +64,17 @@ pub enum Step {
     RegisterNodes {
         /// Names of the nodes that differ.
         nodes: Vec<String>,
+        /// Those of them that have a Node object.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        present: Vec<String>,
     },
     /// Applies objects by server-side apply, in one batch.
     ApplyManifests {
         /// `kind namespace/name` of the objects that differ.
         objects: Vec<String>,
+        /// Those of them that are there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        present: Vec<String>,
     },
     /// Deletes objects kubewright applied and no longer wants.
     PruneObjects {
@@ -82,30 +92,35 @@ impl Step {
     /// What the step does, in a few words and without its node.
     pub fn title(&self) -> String {
         match self {
-            Self::Converge {
-                stage, differences, ..
-            } => format!("{} ({})", stage.title(), count(differences.len(), "change")),
+            Self::Converge { stage, .. } => format!("{} ({})", stage.title(), self.totals().told()),
             Self::Wait {
                 condition: Condition::OnNode { condition, .. },
                 ..
             } => format!("wait until {condition}"),
             Self::Wait { condition, .. } => format!("wait until {condition}"),
             Self::MarkBootstrapped { .. } => "mark etcd as bootstrapped".to_owned(),
-            Self::RegisterNodes { nodes } => format!("register {}", count(nodes.len(), "node")),
-            Self::ApplyManifests { objects } => format!("apply {}", count(objects.len(), "object")),
+            Self::RegisterNodes { nodes, .. } => format!("register {}", count(nodes.len(), "node")),
+            Self::ApplyManifests { objects, .. } => format!("apply {}", count(objects.len(), "object")),
             Self::PruneObjects { objects } => format!("delete {}", count(objects.len(), "object")),
             Self::ResetNode { .. } => "remove everything kubewright put there, data included".to_owned(),
         }
     }
 
-    /// How many changes the step makes; waiting is none.
-    pub fn changes(&self) -> usize {
+    /// How much the step adds, changes and removes; waiting is nothing.
+    pub fn totals(&self) -> Totals {
+        Totals::of(self)
+    }
+
+    /// The resources a step converges that disturb nothing, and from the first on that does; all in order.
+    pub fn parts(&self) -> (&[Difference], &[Difference]) {
         match self {
-            Self::Converge { differences, .. } => differences.len(),
-            Self::Wait { .. } => 0,
-            Self::RegisterNodes { nodes } => nodes.len(),
-            Self::ApplyManifests { objects } | Self::PruneObjects { objects } => objects.len(),
-            Self::ResetNode { .. } | Self::MarkBootstrapped { .. } => 1,
+            Self::Converge { differences, .. } => {
+                let first = differences
+                    .iter()
+                    .position(|difference| disturbance(difference) != Disturbance::None);
+                differences.split_at(first.unwrap_or(differences.len()))
+            }
+            _ => (&[], &[]),
         }
     }
 

@@ -7,13 +7,14 @@ use proptest::prelude::*;
 mod identity;
 mod only;
 mod quorum;
+mod rules;
 mod saved;
 mod told;
 
 use super::*;
 use crate::observed::{
-    Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, Health, Marker, Observed, ObservedApi,
-    ObservedEtcd, ObservedNode, UnitAction, UnitFinding,
+    Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, FixedSettings, Health, Marker, Observed,
+    ObservedApi, ObservedEtcd, ObservedNode, UnitAction, UnitFinding,
 };
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
 use crate::spec::{Cluster, parse};

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::{Disruption, Plan, PlannedStep, Step, disruption, waits};
+use super::{Disruption, Plan, PlannedStep, Step, Totals, disruption, guards, waits};
 use crate::observed::{Change, Difference, UnitAction, UnitFinding};
 use crate::resource::{NodeState, Resource};
 pub use crate::shown::count;
@@ -35,8 +35,12 @@ pub fn render(
     for group in group(plan, states) {
         let _ = writeln!(text, "{}", headline(&group));
         let disruption = &group.steps[0].disruption;
-        if *disruption != Disruption::None {
+        let is_disturbed = *disruption != Disruption::None;
+        if is_disturbed {
             let _ = writeln!(text, "  disturbs: {}", disruption::told(disruption));
+        }
+        if let (true, Some(guards)) = (is_disturbed, guards::told(&group.steps)) {
+            let _ = writeln!(text, "  only while: {guards}");
         }
         if let Some(waits) = waits::told(&group.steps) {
             let _ = writeln!(text, "  after: {waits}");
@@ -48,19 +52,30 @@ pub fn render(
     text
 }
 
-/// The last line of a plan: `0 changes`, or how many where.
+/// The last line of a plan: `0 changes`, or how much it adds, changes and removes where.
 pub fn summary(plan: &Plan) -> String {
-    let changes = plan.changes();
-    if changes == 0 {
+    if plan.is_empty() {
         return "0 changes\n".to_owned();
     }
+    let Totals { add, change, remove } = plan.totals();
+    let nodes = count(changed_nodes(plan), "node");
+    format!("Plan: {add} to add, {change} to change, {remove} to remove on {nodes}\n")
+}
+
+/// How many changes a plan makes where, in one line for when it is carried out.
+pub fn changes(plan: &Plan) -> String {
+    let (changes, nodes) = (plan.changes(), changed_nodes(plan));
+    format!("{} on {}", count(changes, "change"), count(nodes, "node"))
+}
+
+fn changed_nodes(plan: &Plan) -> usize {
     let nodes: BTreeSet<&str> = plan
         .steps
         .iter()
-        .filter(|planned| planned.step.changes() > 0)
+        .filter(|planned| planned.step.totals().all() > 0)
         .filter_map(|planned| planned.step.node())
         .collect();
-    format!("{} on {}\n", count(changes, "change"), count(nodes.len(), "node"))
+    nodes.len()
 }
 
 /// Nodes by name, or counted when they are many.
@@ -125,7 +140,9 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
         Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
-    format!("{} {what} {after:?}", planned.id.kind)
+    // Whom a guard is about differs by its nature.
+    let guards: Vec<_> = planned.guard.iter().map(std::mem::discriminant).collect();
+    format!("{} {what} {after:?} {guards:?}", planned.id.kind)
 }
 
 fn headline(group: &Group<'_>) -> String {
@@ -135,12 +152,13 @@ fn headline(group: &Group<'_>) -> String {
         None => "cluster".to_owned(),
     };
     match &planned.step {
-        Step::Converge {
-            stage, differences, ..
-        } => {
-            let each = if group.nodes.len() > 1 { " each" } else { "" };
-            let changes = count(differences.len(), "change");
-            format!("{place}: {} ({changes}{each}: {})", stage.title(), planned.why)
+        Step::Converge { stage, .. } => {
+            let each = if group.nodes.len() > 1 { " per node" } else { "" };
+            format!(
+                "{place}: {} ({}{each})",
+                stage.title(),
+                planned.step.totals().told()
+            )
         }
         step => format!("{place}: {} ({})", step.title(), planned.why),
     }
@@ -158,17 +176,20 @@ fn body(
             .iter()
             .map(|difference| lines(difference, node, states))
             .collect(),
-        Step::RegisterNodes { nodes } if nodes.len() > NAMED_NODES => {
-            format!(
-                "  ~ {} objects\n",
-                count(nodes.len(), "Node").trim_end_matches('s')
-            )
+        Step::RegisterNodes { nodes, present } if nodes.len() > NAMED_NODES => {
+            let counts = [('+', nodes.len() - present.len()), ('~', present.len())];
+            let counts = counts.iter().filter(|(_, count)| *count > 0);
+            counts.fold(String::new(), |mut text, (sign, count)| {
+                let _ = writeln!(text, "  {sign} {count} Node objects");
+                text
+            })
         }
-        Step::RegisterNodes { nodes } => nodes.iter().fold(String::new(), |mut text, node| {
-            let _ = writeln!(text, "  ~ Node {}", shown(node));
+        Step::RegisterNodes { nodes, present } => nodes.iter().fold(String::new(), |mut text, node| {
+            let sign = if present.contains(node) { '~' } else { '+' };
+            let _ = writeln!(text, "  {sign} Node {}", shown(node));
             text
         }),
-        Step::ApplyManifests { objects: names } => names.iter().fold(String::new(), |mut text, name| {
+        Step::ApplyManifests { objects: names, .. } => names.iter().fold(String::new(), |mut text, name| {
             let shown_name = sentence(name);
             match objects.get(name) {
                 Some(Some(diff)) => {

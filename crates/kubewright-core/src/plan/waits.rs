@@ -39,7 +39,7 @@ pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
         parts.push(format!("the cluster's {}", cluster.join(", ")));
     }
     if takes_turns {
-        parts.push("the one before, one node after the other".to_owned());
+        parts.push("rolling, one node at a time".to_owned());
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -146,7 +146,7 @@ fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
         .collect();
     format!(
         "{} in {seconds:.1} s; longest: {}\nnext: kubewright kubeconfig gives access, kubewright smoke tests the cluster",
-        text::summary(plan).trim_end(),
+        text::changes(plan),
         slowest.join(", ")
     )
 }

@@ -116,7 +116,10 @@ mod tests {
             PlannedStep {
                 id: (*id).parse().unwrap(),
                 step: if node == "cluster" {
-                    Step::RegisterNodes { nodes: Vec::new() }
+                    Step::RegisterNodes {
+                        nodes: Vec::new(),
+                        present: Vec::new(),
+                    }
                 } else {
                     Step::ResetNode { node }
                 },
@@ -124,6 +127,7 @@ mod tests {
                 after: Vec::new(),
                 disruption: Disruption::None,
                 in_turn: Vec::new(),
+                guard: Vec::new(),
             }
         };
         Plan {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::operation_log::{OperationLog, begun};
 use kubewright_control::report::{Event, Reporter as _, Silent};
 use kubewright_control::session::Purpose;
 use kubewright_core::journal::Undone;
 use kubewright_core::operation_log::Ending;
-use kubewright_core::plan::{StepId, StepKind, text};
+use kubewright_core::plan::{StepId, StepKind, may_disturb, text};
 use kubewright_core::shown;
+use kubewright_core::spec::Node;
 
 use super::operations::{directory, time};
 use super::run::question::declined;
@@ -29,7 +31,8 @@ pub(crate) struct Arguments {
 
 /// Shows what the node's journal can put back, asks, has it put back.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("undo", flags, ui)?;
+    // Who else is there is asked for a control plane only, and is judged by the rule.
+    let opened = session::open("undo", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     let name = arguments.node.as_str();
     let Some(of_file) = opened.file.cluster.node(name) else {
         return Err(Failure::new(
@@ -50,8 +53,13 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         node.goodbye().await;
         return ui.result(&would, || "0 changes".to_owned());
     }
+    refuse_disturbing(&opened, of_file).await?;
     if !flags.yes && !ui.confirm(&format!("Roll this back on {name}?"))? {
         return Err(declined());
+    }
+    if !flags.yes {
+        // The question may have been open for long.
+        refuse_disturbing(&opened, of_file).await?;
     }
     let mut begun = begun(&opened.session, "undo", opened.file.path.display().to_string());
     (begun.steps, begun.changes) = (1, would.restored.len() as u64);
@@ -106,6 +114,18 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
                 .hint(format!("to continue, run: {again} --node {name}")))
         }
     }
+}
+
+/// Lets nothing through that may restart a part of a control plane the cluster cannot do without now.
+async fn refuse_disturbing(opened: &session::Opened, node: &Node) -> Result<(), Failure> {
+    if !node.is_control_plane() {
+        return Ok(());
+    }
+    let look = opened.first_look(Purpose::Read).await?;
+    let guards = opened.session.guards(&look.nodes, &look.authorities);
+    let observed = guards.look().await;
+    may_disturb(node.name.as_str(), &opened.file.cluster, &observed)
+        .map_err(|refusal| session::failure(&refusal.into()))
 }
 
 /// What is rolled back and what is not.

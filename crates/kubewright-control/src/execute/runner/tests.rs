@@ -13,8 +13,10 @@ use super::*;
 use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::cluster_api::KubernetesApi;
+use crate::execute::Guards;
 use crate::node::agent_tests::{Root, hang_up, introduction};
 use crate::node::{Node, Services};
+use crate::session::{Connections as _, OverSsh};
 
 const FILE: &str = "apiVersion: kubewright/v1alpha1
 kind: Cluster
@@ -67,6 +69,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
             .collect(),
         disruption: Disruption::None,
         in_turn: Vec::new(),
+        guard: Vec::new(),
     };
     STAGES.iter().enumerate().map(step).collect()
 }
@@ -102,7 +105,9 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
         nodes["n1"].clone(),
         KubernetesApi::new(&cluster, nodes.clone(), Arc::clone(&authorities)),
     );
+    let etcd = OverSsh.etcd(&cluster, &nodes, &authorities);
     let run_context = RunContext {
+        guards: Guards::new(&cluster, &nodes, etcd),
         nodes,
         services: Services {
             authorities,

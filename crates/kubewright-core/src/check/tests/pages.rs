@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::{Kind, Reach, needed_ports, reference};
+use super::super::{Kind, needed_ports, reference};
 use super::Scene;
+use crate::component::Reach;
 
 /// Set to write the pages instead of comparing them.
 const UPDATE: &str = "UPDATE_REFERENCE";
@@ -41,9 +42,9 @@ fn the_pages_about_ports_name_every_port() {
         .iter()
         .flat_map(|node| needed_ports(&scene.cluster, node))
     {
-        let named = format!("{}/tcp", port.number);
+        let named = format!("{}/tcp", port.port.number);
         assert!(all.contains(&named), "ports-and-paths.md has no {named}");
-        let is_open = port.reach != Reach::Itself;
+        let is_open = port.port.reach != Reach::Itself;
         assert!(
             !is_open || firewall.contains(&named),
             "firewall.md has no {named}"

@@ -1,23 +1,25 @@
 //! The control planes' part: all at once while nobody is served, in turns from then on.
 //!
 //! A turn begins when everybody of the last one is ready again. Who is not well has its turn first; who is not well
-//! and not touched is waited for, or nothing is done (see [`crate::plan::quorum`]).
+//! and not touched is waited for, or nothing is done (see [`crate::plan::rules::quorum`]).
 
 use super::Recipe;
 use super::wait::{api_ready_id, etcd_ready_id};
 use crate::carrier::{Disturbance, disturbance};
 use crate::component::etcd;
-use crate::plan::quorum::{ControlPlane, Turns, turns};
-use crate::plan::{Refusal, Step, StepId, StepKind};
+use crate::plan::rules::quorum::{ControlPlane, Turns, turns};
+use crate::plan::{Guard, Refusal, Step, StepId, StepKind};
 use crate::resource::Stage;
 
-/// Steps the next ones come after.
+/// What a turn depends on.
 #[derive(Default)]
 struct Before {
     /// Of the last turn.
     last: Vec<StepId>,
     /// Of everybody who was not well: they are needed, not only taken turns with.
     repaired: Vec<StepId>,
+    /// What has to hold for the others while the turn lasts.
+    guard: Vec<Guard>,
 }
 
 impl Recipe<'_> {
@@ -34,8 +36,9 @@ impl Recipe<'_> {
     pub(in crate::plan) fn change_control_planes(&mut self) -> Result<(), Refusal> {
         let names = self.control_planes();
         let all: Vec<ControlPlane> = names.iter().map(|name| self.control_plane(name)).collect();
+        let seen = self.seen();
         let Turns { awaited, turns } =
-            turns(&all, self.elsewhere()).map_err(|not_now| self.not_now(&names, &all, &not_now))?;
+            turns(&all, seen.elsewhere()).map_err(|not_now| seen.not_now(&names, &all, &not_now))?;
         let mut before = Before::default();
         for index in awaited {
             let ready = self.wait_until_ready(names[index], &[]);
@@ -43,6 +46,11 @@ impl Recipe<'_> {
         }
         for turn in turns {
             let members: Vec<&str> = turn.iter().map(|index| names[*index]).collect();
+            before.guard = match turn.as_slice() {
+                [index] if all[*index].may_serve() => Guard::of(&names, &all, *index, seen.elsewhere()),
+                // Nothing is taken away from anybody by starting what is down.
+                _ => Vec::new(),
+            };
             let ready = self.together(&members, &before);
             if turn.iter().any(|index| !all[*index].is_well()) {
                 before.repaired.extend(ready.iter().cloned());
@@ -57,10 +65,7 @@ impl Recipe<'_> {
             self.differences(name, Stage::Etcd),
             self.differences(name, Stage::ControlPlane),
         );
-        let seen = self.observed.nodes.get(name);
         ControlPlane {
-            etcd: self.member(name),
-            api_server: seen.and_then(|node| node.facts.api_server),
             is_touched: !member.is_empty() || !server.is_empty(),
             restarts_etcd: member
                 .iter()
@@ -69,6 +74,7 @@ impl Recipe<'_> {
                 .iter()
                 .chain(&server)
                 .any(|difference| disturbance(difference) != Disturbance::None),
+            ..self.seen().untouched(name)
         }
     }
 
@@ -79,6 +85,7 @@ impl Recipe<'_> {
             after.extend(before.repaired.iter().cloned());
             if self.converge(name, Stage::Etcd, after).is_some() {
                 self.graph.take_turns(before.last.clone());
+                self.guard(name, Stage::Etcd, before);
             }
         }
         let members: Vec<StepId> = names
@@ -88,6 +95,7 @@ impl Recipe<'_> {
         for name in names {
             if !self.differences(name, Stage::Etcd).is_empty() {
                 self.wait_for_etcd(name, members.clone());
+                self.guard(name, Stage::Etcd, before);
             }
         }
         let mut ready = Vec::new();
@@ -100,13 +108,30 @@ impl Recipe<'_> {
             after.extend(before.repaired.iter().cloned());
             if self.converge(name, Stage::ControlPlane, after).is_some() {
                 self.graph.take_turns(before.last.clone());
+                self.guard(name, Stage::ControlPlane, before);
             }
             if self.control_plane(name).is_touched {
                 let after = vec![StepId::converge(name, Stage::ControlPlane), etcd_ready_id(name)];
                 ready.push(self.wait_for_api(name, after));
+                self.guard(name, Stage::ControlPlane, before);
             }
         }
         ready
+    }
+
+    /// Guards the last step, which belongs to the turn of a stage, if converging that stage disturbs.
+    fn guard(&mut self, name: &str, stage: Stage, before: &Before) {
+        let differences = self.differences(name, stage);
+        if differences
+            .iter()
+            .all(|difference| disturbance(difference) == Disturbance::None)
+        {
+            return;
+        }
+        let restarts_etcd = stage == Stage::Etcd;
+        let guards = before.guard.iter();
+        let guards = guards.filter(|guard| restarts_etcd || !matches!(guard, Guard::EtcdQuorum {}));
+        self.graph.guard(guards.cloned().collect());
     }
 
     /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.
@@ -133,7 +158,7 @@ impl Recipe<'_> {
                 Step::MarkBootstrapped {
                     node: name.to_owned(),
                 },
-                "a member that lost its data must never found a second cluster",
+                "so that a member without data never bootstraps a new cluster",
                 after.clone(),
             );
         }

@@ -3,7 +3,6 @@
 //! An operation is a file beside this directory that calls these in its order.
 
 mod control_planes;
-mod members;
 mod nodes;
 mod objects;
 mod wait;
@@ -12,6 +11,7 @@ use std::collections::BTreeMap;
 
 pub(super) use self::objects::OBJECTS;
 use super::graph::Graph;
+use super::rules::control_planes::ControlPlanes;
 use super::{PlannedStep, Step, StepId};
 use crate::observed::{Change, Difference, Observed};
 use crate::resource::{NodeState, Stage};
@@ -81,10 +81,19 @@ impl<'a> Recipe<'a> {
         Some(self.graph.add(StepId::converge(node, stage), step, why, after))
     }
 
+    /// How the control planes are.
+    fn seen(&self) -> ControlPlanes<'a> {
+        ControlPlanes::of(self.cluster, self.observed)
+    }
+
     /// The control planes' names, in the order of cluster.yaml.
     fn control_planes(&self) -> Vec<&'a str> {
-        let names = self.cluster.control_planes();
-        names.map(|node| node.name.as_str()).collect()
+        self.seen().names()
+    }
+
+    /// What whoever reads the plan should know of etcd, whether or not it is in the way.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.seen().notes()
     }
 }
 

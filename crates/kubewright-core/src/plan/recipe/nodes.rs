@@ -4,7 +4,7 @@ use super::Recipe;
 use super::objects::{OBJECTS, REGISTER};
 use super::wait::api_ready_id;
 use crate::plan::StepId;
-use crate::plan::identity::changes_minor;
+use crate::plan::rules::changes_minor;
 use crate::resource::Stage;
 
 impl Recipe<'_> {

@@ -12,25 +12,36 @@ impl Recipe<'_> {
     /// Node objects, as soon as the API can take them.
     pub(in crate::plan) fn register_nodes(&mut self) {
         let every_node = || self.cluster.nodes.iter().map(|node| node.name.to_string());
-        let nodes: Vec<String> = match &self.observed.api {
-            Some(api) => api.nodes_to_register.clone(),
-            None => every_node().collect(),
+        let (nodes, present): (Vec<String>, Vec<String>) = match &self.observed.api {
+            Some(api) => {
+                let is_present = |name: &&String| {
+                    api.pod_cidrs.contains_key(*name) || api.kubelet_versions.contains_key(*name)
+                };
+                let nodes = api.nodes_to_register.clone();
+                let present = nodes.iter().filter(is_present).cloned().collect();
+                (nodes, present)
+            }
+            None => (every_node().collect(), Vec::new()),
         };
         if !nodes.is_empty() {
             let why = "kubelets find their node, its labels, taints and pod range";
-            self.write(REGISTER, Step::RegisterNodes { nodes }, why);
+            self.write(REGISTER, Step::RegisterNodes { nodes, present }, why);
         }
     }
 
     /// Objects, as soon as the API can take them.
     pub(in crate::plan) fn apply_objects(&mut self) {
-        let objects: Vec<String> = match &self.observed.api {
-            Some(api) => api.objects.keys().cloned().collect(),
-            None => self.objects.to_vec(),
+        let (objects, present): (Vec<String>, Vec<String>) = match &self.observed.api {
+            Some(api) => {
+                let present = api.objects.iter().filter(|(_, difference)| difference.is_some());
+                let present = present.map(|(name, _)| name.clone()).collect();
+                (api.objects.keys().cloned().collect(), present)
+            }
+            None => (self.objects.to_vec(), Vec::new()),
         };
         if !objects.is_empty() {
             let why = "permissions, DNS and metrics, as cluster.yaml asks for";
-            self.write(OBJECTS, Step::ApplyManifests { objects }, why);
+            self.write(OBJECTS, Step::ApplyManifests { objects, present }, why);
         }
     }
 

@@ -64,7 +64,7 @@ fn what_a_living_cluster_was_made_with_is_refused_another_value_by_name() {
             refusal(&wanted, &observed).1
         },
         @r"
-    spec.network.serviceCidr cannot change from 10.96.0.0/16 to 10.97.0.0/16 under a living cluster (cp-1 has it): services keep their addresses, the API's and DNS' own among them
+    spec.network.serviceCidr is immutable: existing value 10.96.0.0/16 (recorded on cp-1), cluster.yaml has 10.97.0.0/16; services keep their addresses, the API's and DNS' own among them
       hint: write spec.network.serviceCidr: 10.96.0.0/16 again; a cluster with another one is a new cluster, with its own cluster.yaml
     "
     );

@@ -55,7 +55,7 @@ fn cluster_steps_come_along_for_the_chosen_nodes_only() {
     let part = only(&plan, &["w-2"]).unwrap();
     assert_eq!(ids(&part), ["cluster/nodes", "w-2/node", "cluster/nodes-ready"]);
     let named = |planned: &PlannedStep| match &planned.step {
-        Step::RegisterNodes { nodes }
+        Step::RegisterNodes { nodes, .. }
         | Step::Wait {
             condition: Condition::NodesReady { nodes },
             ..

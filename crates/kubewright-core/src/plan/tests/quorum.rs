@@ -63,12 +63,15 @@ fn refuses_to_restart_one_while_another_is_down_and_says_which() {
         assert_eq!(refusal.rule(), "quorum");
         assert_eq!(
             refusal.to_string(),
-            "control plane cp-1 cannot be changed while cp-3 is not well: its API server is not ready"
+            "control plane cp-1 cannot be changed: cp-3 is unhealthy: its API server is not ready"
         );
     }
     is(&mut observed, "cp-3", None, None);
     let text = plan(&cluster, &observed).unwrap_err().to_string();
-    assert!(text.contains("nobody knows how its etcd member is"), "{text}");
+    assert!(
+        text.contains("the status of its etcd member is unknown"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn holds_in_every_plan_for_three_control_planes() {
                         before.contains(&format!("{other}/api-ready").parse::<StepId>().unwrap());
                     assert!(
                         is_well || is_awaited,
-                        "{node} is disturbed while {other} is not well: {number}"
+                        "{node} is disturbed while {other} is unhealthy: {number}"
                     );
                 }
             }
@@ -256,7 +259,7 @@ fn a_learner_does_not_vote_although_its_node_says_that_it_is_healthy() {
     let refused = refusal(etcd.clone(), Stage::Etcd);
     assert_eq!(
         refused.to_string(),
-        "control plane cp-1 cannot be changed while cp-3 is not well: its etcd member is a learner and does not vote"
+        "control plane cp-1 cannot be changed: cp-3 is unhealthy: its etcd member is a learner and does not vote"
     );
     assert!(
         refused.hint().contains("etcdctl member promote ID"),
@@ -279,7 +282,7 @@ fn a_member_that_was_added_and_never_started_does_not_count_as_healthy() {
     etcd.members.as_mut().unwrap()[1].name.clear();
     assert_eq!(
         refusal(etcd, Stage::Etcd).to_string(),
-        "control plane cp-1 cannot be changed while cp-2 is not well: its etcd member was never started"
+        "control plane cp-1 cannot be changed: cp-2 is unhealthy: its etcd member was never started"
     );
 }
 
@@ -291,7 +294,7 @@ fn a_control_plane_whose_member_was_removed_is_named() {
     etcd.members.as_mut().unwrap().remove(1);
     assert_eq!(
         refusal(etcd, Stage::ControlPlane).to_string(),
-        "control plane cp-1 cannot be changed while cp-2 is not well: etcd's list of members has none of it"
+        "control plane cp-1 cannot be changed: cp-2 is unhealthy: its etcd member is not in the member list"
     );
 }
 
@@ -301,7 +304,7 @@ fn a_member_of_another_etcd_under_the_same_name_is_none_of_this_one() {
     etcd.own.insert("cp-3".to_owned(), Ok(says(99)));
     let text = refusal(etcd, Stage::Etcd).to_string();
     assert!(
-        text.contains("cp-3 is not well: etcd's list of members has none of it"),
+        text.contains("cp-3 is unhealthy: its etcd member is not in the member list"),
         "{text}"
     );
 }
@@ -313,8 +316,8 @@ fn a_member_on_no_control_plane_counts_and_is_named() {
     let refused = refusal(etcd.clone(), Stage::Etcd);
     assert_eq!(
         refused.to_string(),
-        "control plane cp-1 cannot be changed while etcd has a member \"db-9\" (https://192.0.2.99:2380) on no control \
-         plane of cluster.yaml"
+        "control plane cp-1 cannot be changed: unknown etcd member \"db-9\" (https://192.0.2.99:2380): it \
+         matches no control plane in cluster.yaml"
     );
     assert!(
         refused.hint().contains("etcdctl member remove beef"),
@@ -326,7 +329,7 @@ fn a_member_on_no_control_plane_counts_and_is_named() {
     let noted = plan(&cluster, &observed).unwrap();
     assert_eq!(noted.notes.len(), 1);
     let text = text::render(&noted, &states_with_units(&cluster), &BTreeMap::new());
-    assert!(text.starts_with("note: etcd has a member \"db-9\""), "{text}");
+    assert!(text.starts_with("note: unknown etcd member \"db-9\""), "{text}");
     // One that does not vote takes no part in the quorum.
     etcd.members.as_mut().unwrap()[3].is_learner = true;
     let (cluster, observed) = restarting(etcd, Stage::Etcd);
@@ -352,7 +355,7 @@ fn an_alarm_is_named_and_is_not_taken_for_members_that_are_down() {
     let refused = plan(&cluster, &observed).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "control plane cp-1 cannot be changed while etcd's alarm NOSPACE of cp-2 is raised"
+        "control plane cp-1 cannot be changed: etcd's alarm NOSPACE of cp-2 is raised"
     );
     assert!(
         refused.hint().contains("etcdctl alarm disarm"),
@@ -369,7 +372,7 @@ fn nobody_is_disturbed_while_no_member_tells_who_they_are() {
         .insert("cp-2".to_owned(), Err("no answer within 3 s".to_owned()));
     assert_eq!(
         refusal(etcd.clone(), Stage::Etcd).to_string(),
-        "control plane cp-1 cannot be changed while no member of etcd tells which members there are: cp-2: no answer \
+        "control plane cp-1 cannot be changed: the etcd member list cannot be read: cp-2: no answer \
          within 3 s"
     );
     // Without a quorum nobody can tell: those that are down are started all the same.

@@ -52,9 +52,10 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     }
     let plan = plan_apply(&cluster, &states, &[], &observed).unwrap();
     insta::assert_snapshot!(text::render(&plan, &states, &BTreeMap::new()), @r"
-    cp-1, cp-2, cp-3: control plane (1 change each: differs from cluster.yaml)
+    cp-1, cp-2, cp-3: control plane (1 to change per node)
       disturbs: restarts kube-apiserver.service; its API server is away for a few seconds, the other 2 answer
-      after: the one before, one node after the other
+      only while: the other control planes are healthy (etcd member and API server)
+      after: rolling, one node at a time
       ~ unit kube-apiserver.service, restarts (its file differs)
           @@ -1,2 +1,2 @@
            [Service]
@@ -64,7 +65,7 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     cp-1, cp-2, cp-3: wait until https://127.0.0.1:6443/readyz answers 200 (the next control plane is touched only then)
       after: its control-plane
 
-    cp-1, cp-2, cp-3: kubelet and network (1 change each: differs from cluster.yaml)
+    cp-1, cp-2, cp-3: kubelet and network (1 to change per node)
       disturbs: restarts kubelet.service; pods keep running
       after: its control-plane
       ~ unit kubelet.service, restarts (its file differs)
@@ -73,7 +74,7 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
           -ExecStart=/x --one
           +ExecStart=/x --two
 
-    97 nodes: kubelet and network (1 change each: differs from cluster.yaml)
+    97 nodes: kubelet and network (1 to change per node)
       disturbs: restarts kubelet.service; pods keep running
       ~ unit kubelet.service, restarts (its file differs)
           @@ -1,2 +1,2 @@
@@ -84,18 +85,20 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     cluster: wait until 100 nodes are Ready (pods can be placed)
       after: node of 100 nodes
 
-    103 changes on 100 nodes
+    Plan: 0 to add, 103 to change, 0 to remove on 100 nodes
     ");
     insta::assert_snapshot!(explain(&plan), @r"
-    cp-1, cp-2, cp-3: control plane (1 change)
+    cp-1, cp-2, cp-3: control plane (1 to change)
         why: differs from cluster.yaml
         disturbs: restarts kube-apiserver.service; its API server is away for a few seconds, the other 2 answer
-        waits for: the one before, one node after the other
+        only while: the other control planes are healthy (etcd member and API server)
+        waits for: rolling, one node at a time
     cp-1, cp-2, cp-3: wait until https://127.0.0.1:6443/readyz answers 200
         why: the next control plane is touched only then
         disturbs: nothing
+        only while: the other control planes are healthy (etcd member and API server)
         waits for: its control-plane
-    100 nodes: kubelet and network (1 change)
+    100 nodes: kubelet and network (1 to change)
         why: differs from cluster.yaml
         disturbs: restarts kubelet.service; pods keep running
         waits for: its control-plane
@@ -111,7 +114,7 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     let plan = plan_apply(&cluster, &states, &[], &observed).unwrap();
     let text = text::render(&plan, &states, &BTreeMap::new());
     assert!(
-        text.starts_with("100 nodes: kubelet and network (1 change each: differs from cluster.yaml)\n"),
+        text.starts_with("100 nodes: kubelet and network (1 to change per node)\n"),
         "{text}"
     );
     assert_eq!(text.matches("kubelet.service, restarts").count(), 1);
@@ -183,8 +186,8 @@ fn applied(plan: &Plan, observed: &Observed) -> Observed {
             Step::MarkBootstrapped { node } => {
                 after.nodes.get_mut(node).unwrap().facts.is_bootstrapped = true;
             }
-            Step::RegisterNodes { nodes } => api.nodes_to_register.retain(|node| !nodes.contains(node)),
-            Step::ApplyManifests { objects } => api.objects.retain(|name, _| !objects.contains(name)),
+            Step::RegisterNodes { nodes, .. } => api.nodes_to_register.retain(|node| !nodes.contains(node)),
+            Step::ApplyManifests { objects, .. } => api.objects.retain(|name, _| !objects.contains(name)),
             Step::PruneObjects { objects } => api.orphaned.retain(|name| !objects.contains(name)),
             Step::ResetNode { .. } => {}
         }

@@ -6,9 +6,8 @@
 
 use crate::catalogue::check_upgrade;
 use crate::observed::{FixedSettings, Marker, Observed};
+use crate::plan::Refusal;
 use crate::spec::{Cluster, Version};
-
-use super::Refusal;
 
 /// Settings that pods, certificates and objects were made with.
 struct Setting {
@@ -82,7 +81,7 @@ pub(super) fn refuse_version_jumps(cluster: &Cluster, observed: &Observed) -> Re
 }
 
 /// Whether any node comes from another minor: then kubelets wait for every API server.
-pub(super) fn changes_minor(cluster: &Cluster, observed: &Observed) -> bool {
+pub(in crate::plan) fn changes_minor(cluster: &Cluster, observed: &Observed) -> bool {
     is_alive(observed) && versions(observed).any(|(_, version)| !version.is_same_minor(cluster.kubernetes))
 }
 

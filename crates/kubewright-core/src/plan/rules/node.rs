@@ -1,14 +1,14 @@
-//! The safety rules a plan has to pass before it exists.
+//! Rules about nodes: who they are, what they hold, what is in the way on them.
 
 use std::collections::BTreeMap;
 
-use super::Refusal;
 use crate::observed::{Change, Marker, Observed, ObservedNode};
+use crate::plan::Refusal;
 use crate::resource::{NodeState, Resource, ResourceId};
 use crate::spec::{Cluster, Node};
 
 /// R8: every node is who cluster.yaml says it is, and belongs to no other cluster.
-pub(super) fn refuse_other_identities(
+pub(in crate::plan) fn refuse_other_identities(
     cluster: &Cluster,
     states: &BTreeMap<String, NodeState>,
     observed: &Observed,

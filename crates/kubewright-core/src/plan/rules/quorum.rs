@@ -13,7 +13,7 @@ use crate::observed::Health;
 
 /// How an etcd member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Member {
+pub(in crate::plan) enum Member {
     /// It serves and sees a leader.
     Healthy,
     /// Its process has just begun.
@@ -43,22 +43,22 @@ impl From<Option<Health>> for Member {
 
 /// A control plane, as far as its turn depends on it.
 #[derive(Clone, Debug)]
-pub(super) struct ControlPlane {
+pub(in crate::plan) struct ControlPlane {
     /// Its etcd member.
-    pub(super) etcd: Member,
+    pub(in crate::plan) etcd: Member,
     /// Its API server; `None` when nobody could ask it.
-    pub(super) api_server: Option<Health>,
+    pub(in crate::plan) api_server: Option<Health>,
     /// The plan changes something of its etcd member or its API server.
-    pub(super) is_touched: bool,
+    pub(in crate::plan) is_touched: bool,
     /// What the plan changes restarts its etcd member.
-    pub(super) restarts_etcd: bool,
+    pub(in crate::plan) restarts_etcd: bool,
     /// What the plan changes restarts any part of the control plane, etcd included.
-    pub(super) restarts: bool,
+    pub(in crate::plan) restarts: bool,
 }
 
 impl ControlPlane {
     /// Whether all of it is known to serve.
-    pub(super) fn is_well(&self) -> bool {
+    pub(in crate::plan) fn is_well(&self) -> bool {
         self.etcd == Member::Healthy && self.api_server == Some(Health::Ready)
     }
 
@@ -70,49 +70,49 @@ impl ControlPlane {
     }
 
     /// Whether restarting it may take something away from the cluster.
-    fn may_serve(&self) -> bool {
+    pub(in crate::plan) fn may_serve(&self) -> bool {
         !matches!(self.etcd, Member::Down | Member::Unstarted) && self.votes()
     }
 
     /// Whether the quorum is counted with it.
-    fn votes(&self) -> bool {
+    pub(in crate::plan) fn votes(&self) -> bool {
         !matches!(self.etcd, Member::Learner | Member::Absent)
     }
 }
 
 /// What is of etcd besides the members of the control planes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Elsewhere {
+pub(in crate::plan) struct Elsewhere {
     /// Members that vote and are on no control plane of cluster.yaml: nobody can ask them.
-    pub(super) voters: usize,
+    pub(in crate::plan) voters: usize,
     /// etcd serves, and nobody could tell which members there are.
-    pub(super) is_untold: bool,
+    pub(in crate::plan) is_untold: bool,
     /// An alarm is raised: members refuse what they are asked, and tell that they are not healthy.
-    pub(super) has_alarm: bool,
+    pub(in crate::plan) has_alarm: bool,
 }
 
 /// The turns of the control planes, by their position.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Turns {
+pub(in crate::plan) struct Turns {
     /// These are not touched and are waited for before any turn.
-    pub(super) awaited: Vec<usize>,
+    pub(in crate::plan) awaited: Vec<usize>,
     /// One after the other; those of one turn at the same time.
-    pub(super) turns: Vec<Vec<usize>>,
+    pub(in crate::plan) turns: Vec<Vec<usize>>,
 }
 
 /// Why a control plane cannot have its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NotNow {
+pub(in crate::plan) struct NotNow {
     /// Whose turn it is.
-    pub(super) control_plane: usize,
+    pub(in crate::plan) control_plane: usize,
     /// Who is not well.
-    pub(super) unwell: Vec<usize>,
+    pub(in crate::plan) unwell: Vec<usize>,
     /// Not enough members would be left that are known to be healthy.
-    pub(super) lacks_quorum: bool,
+    pub(in crate::plan) lacks_quorum: bool,
 }
 
 /// Gives the touched control planes of a running cluster their turns.
-pub(super) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<Turns, NotNow> {
+pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<Turns, NotNow> {
     // It would be waited for in vain: nothing here makes it a voter.
     if let Some(one) = (0..all.len()).find(|index| all[*index].is_touched && !all[*index].votes()) {
         return Err(NotNow {

@@ -1,20 +1,49 @@
-//! What etcd's members, as a quorum knows them, mean for the turns of the control planes, in values and in words.
+//! How control planes are, from all that was seen of them: what a quorum knows of members, in values and in words.
 //!
 //! A node's own health endpoint does not tell the whole: a learner says that it is healthy, and while an alarm is raised
 //! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
 
-use super::Recipe;
-use crate::observed::{EtcdMember, Health, Membership, ObservedEtcd};
-use crate::plan::quorum::{ControlPlane, Elsewhere, Member, NotNow};
+use super::quorum::{ControlPlane, Elsewhere, Member, NotNow};
+use crate::observed::{EtcdMember, Health, Membership, Observed, ObservedEtcd};
 use crate::plan::{Obstacle, Refusal};
+use crate::spec::Cluster;
 
-impl Recipe<'_> {
-    fn etcd(&self) -> Option<&ObservedEtcd> {
+/// The control planes of a cluster, as they were seen.
+#[derive(Clone, Copy)]
+pub(in crate::plan) struct ControlPlanes<'a> {
+    cluster: &'a Cluster,
+    observed: &'a Observed,
+}
+
+impl<'a> ControlPlanes<'a> {
+    pub(in crate::plan) const fn of(cluster: &'a Cluster, observed: &'a Observed) -> Self {
+        Self { cluster, observed }
+    }
+
+    /// Their names, in the order of cluster.yaml.
+    pub(in crate::plan) fn names(&self) -> Vec<&'a str> {
+        let names = self.cluster.control_planes();
+        names.map(|node| node.name.as_str()).collect()
+    }
+
+    /// A control plane that nothing changes.
+    pub(in crate::plan) fn untouched(&self, name: &str) -> ControlPlane {
+        let seen = self.observed.nodes.get(name);
+        ControlPlane {
+            etcd: self.member(name),
+            api_server: seen.and_then(|node| node.facts.api_server),
+            is_touched: false,
+            restarts_etcd: false,
+            restarts: false,
+        }
+    }
+
+    fn etcd(&self) -> Option<&'a ObservedEtcd> {
         self.observed.etcd.as_ref()
     }
 
     /// How the etcd member of a control plane is.
-    pub(super) fn member(&self, name: &str) -> Member {
+    fn member(&self, name: &str) -> Member {
         let seen = self.observed.nodes.get(name).map(|seen| &seen.facts);
         let own = match seen {
             // It has never written anything.
@@ -44,7 +73,7 @@ impl Recipe<'_> {
     }
 
     /// What is of etcd besides the members of the control planes.
-    pub(super) fn elsewhere(&self) -> Elsewhere {
+    pub(in crate::plan) fn elsewhere(&self) -> Elsewhere {
         let Some(etcd) = self.etcd() else {
             return Elsewhere::default();
         };
@@ -62,7 +91,7 @@ impl Recipe<'_> {
     }
 
     /// Why a control plane cannot have its turn.
-    pub(super) fn not_now(&self, names: &[&str], all: &[ControlPlane], not_now: &NotNow) -> Refusal {
+    pub(in crate::plan) fn not_now(&self, names: &[&str], all: &[ControlPlane], not_now: &NotNow) -> Refusal {
         let unwell = not_now.unwell.iter().map(|index| Obstacle::ControlPlane {
             node: names[*index].to_owned(),
             complaint: complaint(&all[*index]),
@@ -71,17 +100,10 @@ impl Recipe<'_> {
         let is_own = not_now.unwell == [not_now.control_plane];
         if let Some(etcd) = self.etcd().filter(|_| !is_own) {
             obstacles.extend(alarms(etcd));
-            if self.elsewhere().is_untold {
-                let silent = etcd.own.iter();
-                let silent =
-                    silent.filter_map(|(node, own)| Some((node.clone(), own.as_ref().err()?.clone())));
-                obstacles.push(Obstacle::Untold {
-                    silent: silent.collect(),
-                });
+            obstacles.extend(self.untold());
+            if not_now.lacks_quorum {
+                obstacles.extend(self.unknown_voters());
             }
-            let strangers = etcd.unknown_members(self.cluster).into_iter();
-            let voters = strangers.filter(|member| not_now.lacks_quorum && !member.is_learner);
-            obstacles.extend(voters.map(stranger));
         }
         Refusal::Quorum {
             node: names[not_now.control_plane].to_owned(),
@@ -89,8 +111,33 @@ impl Recipe<'_> {
         }
     }
 
+    /// etcd serves, and nobody could tell which members there are.
+    pub(super) fn untold(&self) -> Option<Obstacle> {
+        let etcd = self.etcd().filter(|_| self.elsewhere().is_untold)?;
+        let silent = etcd.own.iter();
+        let silent = silent.filter_map(|(node, own)| Some((node.clone(), own.as_ref().err()?.clone())));
+        Some(Obstacle::Untold {
+            silent: silent.collect(),
+        })
+    }
+
+    /// The alarms that are raised.
+    pub(super) fn alarms(&self) -> Vec<Obstacle> {
+        self.etcd().into_iter().flat_map(alarms).collect()
+    }
+
+    /// Members that vote and are on no control plane of cluster.yaml.
+    pub(super) fn unknown_voters(&self) -> Vec<Obstacle> {
+        let unknown = self.etcd().into_iter();
+        let unknown = unknown.flat_map(|etcd| etcd.unknown_members(self.cluster));
+        unknown
+            .filter(|member| !member.is_learner)
+            .map(stranger)
+            .collect()
+    }
+
     /// What whoever reads the plan should know of etcd, whether or not it is in the way.
-    pub(in crate::plan) fn notes_on_etcd(&self) -> Vec<String> {
+    pub(in crate::plan) fn notes(&self) -> Vec<String> {
         let Some(etcd) = self.etcd() else {
             return Vec::new();
         };
@@ -124,12 +171,12 @@ fn stranger(member: &EtcdMember) -> Obstacle {
 }
 
 /// What is the matter with a control plane.
-fn complaint(one: &ControlPlane) -> String {
+pub(super) fn complaint(one: &ControlPlane) -> String {
     let server = match one.api_server {
         Some(Health::Ready) => None,
         Some(Health::Starting) => Some("its API server is starting"),
         Some(Health::Down) => Some("its API server is not ready"),
-        None => Some("nobody knows how its API server is"),
+        None => Some("the status of its API server is unknown"),
     };
     let complaints: Vec<&str> = [complaint_of_member(one.etcd), server]
         .into_iter()
@@ -145,7 +192,7 @@ fn complaint_of_member(member: Member) -> Option<&'static str> {
         Member::Down => Some("its etcd member is down or sees no leader"),
         Member::Unstarted => Some("its etcd member was never started"),
         Member::Learner => Some("its etcd member is a learner and does not vote"),
-        Member::Absent => Some("etcd's list of members has none of it"),
-        Member::Unknown => Some("nobody knows how its etcd member is"),
+        Member::Absent => Some("its etcd member is not in the member list"),
+        Member::Unknown => Some("the status of its etcd member is unknown"),
     }
 }
