@@ -2,7 +2,7 @@
 //!
 //! It is a lock of the kernel's on an open file, held for as long as the connection lives. Whatever ends the agent frees
 //! it, so there is no stale lock. The file's content only says who holds it, when its controller was last heard, and the
-//! change at hand: the next run learns whether to wait for an agent whose controller has disconnected ([`Watch`]).
+//! current change: the next run learns whether to wait for an agent whose controller has disconnected ([`Watch`]).
 //! Times in it are by the node's own clock since boot, and the file does not outlive a boot.
 
 mod watch;

@@ -2,7 +2,7 @@
 //!
 //! The locks of the nodes decide who may change a node; they are held by the kernel and need no clock. The lease is for
 //! what they cannot see: a run that works on nodes this one does not have, because they were left out or because its
-//! cluster.yaml names others, and everybody who looks at the cluster and wants to know who changes it. Whether a holder
+//! cluster.yaml names others, and everyone who wants to know who changes the cluster. Whether a holder
 //! is alive is judged by watching it, never by comparing the clocks of two machines; a holder whose nodes are all locked
 //! by this run is gone and is not waited for.
 
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::{Error, ErrorId, Kind};
 use crate::node::boot_time;
 
-/// Who claims.
+/// The run that takes the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseHolder {
     /// The run's id.
@@ -48,11 +48,11 @@ pub struct Record {
     pub version: String,
 }
 
-/// Where claims are written down.
+/// Where leases are stored.
 pub trait Leases: Send + Sync {
     /// The lease as it is; nothing when there never was one.
     fn read(&self) -> BoxFuture<'_, Result<Option<Record>, Error>>;
-    /// Writes over exactly `version`, or for the first time; the new version, or nothing when somebody was faster.
+    /// Writes over exactly `version`, or for the first time. Returns the new version, or nothing after a conflict.
     fn write<'a>(
         &'a self,
         record: &'a Record,
@@ -147,7 +147,7 @@ impl RunLease {
     /// Makes sure that the lease still holds: a run that was asleep may have lost it.
     ///
     /// # Errors
-    /// [`Kind::Refused`] when somebody else has it now.
+    /// [`Kind::Refused`] when another run holds it now.
     pub async fn confirm(&self) -> Result<(), Error> {
         if let Some(other) = self.held.lost() {
             return Err(taken(&other));
@@ -159,7 +159,7 @@ impl RunLease {
         self.held.renew().await
     }
 
-    /// Lets go, so that the next run need not ask.
+    /// Releases it, so that the next run need not wait.
     pub async fn release(self) {
         self.renewing.abort();
         let (version, _) = self.held.written.lock().await.clone();
@@ -197,7 +197,7 @@ impl Held {
                 *written = (version, boot_time());
                 return Ok(());
             }
-            // Whoever wrote may have been this run, with the answer lost on the way.
+            // The writer may have been this run, with the answer lost on the way.
             match self.leases.read().await? {
                 Some(seen) if seen.run.as_deref() == Some(self.holder.run.as_str()) => {
                     written.0 = seen.version;
@@ -214,7 +214,7 @@ impl Held {
     }
 }
 
-/// Takes the lease: at once when nobody can have it, after watching otherwise.
+/// Acquires the lease: at once if no run can hold it, otherwise after watching it.
 async fn take(
     leases: &dyn Leases,
     me: &LeaseHolder,
@@ -267,7 +267,7 @@ async fn take(
     }
 }
 
-/// Whether the holder cannot be at work: nobody, this run, or a run whose nodes are all locked by this one.
+/// Whether the holder cannot be at work: no run, this run, or a run whose nodes are all locked by this one.
 fn is_gone(other: &Record, me: &LeaseHolder) -> bool {
     match &other.run {
         None => true,

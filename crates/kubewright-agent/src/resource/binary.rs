@@ -50,7 +50,7 @@ pub(super) fn change(node: &mut Node, work: &mut Work<'_>, binary: &Binary) -> R
         let error = fault(format!("write {}", binary.path), "its content is not known");
         return Err(hinted(
             error,
-            "this plan was made offline: make it again with the artifacts at hand",
+            "this plan was made offline; make it again without --offline",
         ));
     };
     let mut target = node.tree.begin(&binary.path)?;

@@ -58,7 +58,7 @@ pub(super) fn change(node: &mut Node, work: &mut Work<'_>, image: &Image) -> Res
         let error = fault(doing(), "its content is not known");
         return Err(hinted(
             error,
-            "this plan was made offline: make it again with the artifacts at hand",
+            "this plan was made offline; make it again without --offline",
         ));
     };
     if !is_running(node) {

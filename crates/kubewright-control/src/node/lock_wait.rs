@@ -104,7 +104,7 @@ pub fn waiting_for(holder: &LockHolder) -> String {
     format!("waiting for run {run}, which has disconnected, to finish {doing}")
 }
 
-/// The change at hand, for people.
+/// The current change, for people.
 pub(super) fn at_hand(holder: &LockHolder) -> String {
     let doing = holder.doing.as_deref().map(sentence);
     doing.unwrap_or_else(|| "its last operation".to_owned())

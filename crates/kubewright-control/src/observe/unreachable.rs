@@ -75,7 +75,7 @@ impl UnreachablePolicy {
                 .take()
                 .map_or_else(String::new, |hint| format!("{hint}; "));
             last.hint = Some(format!(
-                "{hint}to go on without workers that cannot be reached, add --skip-unreachable-workers"
+                "{hint}to continue without unreachable workers, add --skip-unreachable-workers"
             ));
         }
     }

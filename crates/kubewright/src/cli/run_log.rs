@@ -1,4 +1,4 @@
-//! The full debug log of a run: a file nobody has to ask for, named when something goes wrong.
+//! The full debug log of a run: always written, and named when something goes wrong.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(crate) fn start(command: &str, verbose: u8) -> Option<PathBuf> {
         let own = Targets::new().with_target("kubewright", level);
         tracing_subscriber::fmt::layer()
             .without_time()
-            // Nobody reading any more is no error, and no reason to say so.
+            // A closed pipe is not an error, and not worth a message.
             .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_filter(own)

@@ -109,7 +109,7 @@ fn sudo_that_wants_a_password() {
     insta::assert_snapshot!(apply(&machines), @r"
     error: node w-1: connect to ada@192.0.2.21 [sudo-password]
       because: sudo asks for a password
-      hint: kubewright never types passwords; on w-1, allow sudo without one, as root: `echo 'ada ALL=(ALL) NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`; to go on without workers that cannot be reached, add --skip-unreachable-workers
+      hint: kubewright never types passwords; on w-1, allow sudo without one, as root: `echo 'ada ALL=(ALL) NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`; to continue without unreachable workers, add --skip-unreachable-workers
       hint: the full log is LOG
     exit code 13
     ");
@@ -122,7 +122,7 @@ fn a_login_that_runs_something_else() {
     insta::assert_snapshot!(apply(&machines), @r"
     error: node w-1: connect to ada@192.0.2.21 [ssh-other-program]
       because: the login shell ran another program instead of the command; output: This account is currently not available.
-      hint: `ssh ada@192.0.2.21 echo works` must print `works`: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1; to go on without workers that cannot be reached, add --skip-unreachable-workers
+      hint: `ssh ada@192.0.2.21 echo works` must print `works`: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1; to continue without unreachable workers, add --skip-unreachable-workers
       hint: the full log is LOG
     exit code 13
     ");

@@ -1,4 +1,4 @@
-//! The network between pods: what kubewright brings itself, and where everybody looks for it.
+//! The network between pods: what kubewright brings itself, and where other programs look for it.
 //!
 //! The CNI configuration says to the kubelet that the node has a network. So it is written last, to tmpfs: nothing
 //! stale outlives a reboot, and no pod starts before its addresses can be given and reached.

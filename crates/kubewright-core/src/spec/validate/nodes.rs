@@ -63,7 +63,8 @@ fn check_numbers(cluster: &Cluster, report: &mut Report) {
             .rposition(Node::is_control_plane)
             .unwrap_or(0);
         let message = format!(
-            "{control_planes} control planes: an even number tolerates no more failures than one less"
+            "{control_planes} control planes tolerate no more failures than {}",
+            control_planes - 1
         );
         let hint = format!(
             "use {} or {}: etcd needs more than half of them",
