@@ -5,6 +5,8 @@ mod boundaries;
 mod dist;
 mod fuzz;
 mod mutants;
+mod texts;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +41,8 @@ enum Command {
         /// Which breakages (default: all)
         names: Vec<String>,
     },
+    /// Print every text that users can see, for reading from top to bottom
+    Texts,
     /// Draw crates and rooms anew in ARCHITECTURE.md
     Picture,
 }
@@ -49,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Boundaries => boundaries::check(),
         Command::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Command::Mutants { names } => mutants::run(&names),
+        Command::Texts => texts::print(),
         Command::Picture => boundaries::draw(),
         Command::Dist => dist::build().map(|built| {
             say(&format!("kubewright {}", built.program.display()));

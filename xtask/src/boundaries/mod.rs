@@ -8,7 +8,6 @@ mod crates;
 mod graph;
 mod picture;
 mod rooms;
-mod tokens;
 mod uses;
 
 use anyhow::bail;

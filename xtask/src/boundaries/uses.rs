@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::graph::Graph;
-use super::tokens::{Token, tokens};
+use crate::tokens::{Token, tokens};
 
 /// Reads the rooms of a crate from its directory.
 pub(super) fn of_crate(directory: &Path) -> anyhow::Result<Graph> {

@@ -2,7 +2,7 @@
 
 /// A piece of source.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// An identifier, keyword or number.
     Word(String),
     /// What is between double quotes, escapes as they are.
@@ -14,7 +14,7 @@ pub(super) enum Token {
 }
 
 /// Splits source that compiles; of other source it makes something, and never panics.
-pub(super) fn tokens(source: &str) -> Vec<Token> {
+pub(crate) fn tokens(source: &str) -> Vec<Token> {
     let mut rest = source;
     let mut open: Vec<(char, Vec<Token>)> = Vec::new();
     let mut current = Vec::new();
