@@ -13,7 +13,7 @@ use kubewright_agent::wait::wait;
 use kubewright_core::wire::NodeCondition;
 
 const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | \
-                     wait-url URL --ca FILE --timeout-seconds N | undo [RUN] | version";
+                     wait-url URL --ca FILE --server-name NAME --timeout-seconds N | undo [RUN] | version";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -34,9 +34,11 @@ fn main() -> ExitCode {
             Some(url),
             Some("--ca"),
             Some(ca),
+            Some("--server-name"),
+            Some(server_name),
             Some("--timeout-seconds"),
             Some(seconds),
-        ] => wait_url(url, ca, seconds),
+        ] => wait_url(url, ca, server_name, seconds),
         [Some("version")] => {
             let _ = writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -73,7 +75,7 @@ fn undo_here(run: Option<&str>) -> ExitCode {
 }
 
 /// Waits until a URL answers 200: units use it to start only when the API can answer them.
-fn wait_url(url: &str, ca: &str, seconds: &str) -> ExitCode {
+fn wait_url(url: &str, ca: &str, server_name: &str, seconds: &str) -> ExitCode {
     let Ok(seconds) = seconds.parse() else {
         let _ = writeln!(std::io::stderr(), "{USAGE}");
         return ExitCode::from(2);
@@ -81,6 +83,7 @@ fn wait_url(url: &str, ca: &str, seconds: &str) -> ExitCode {
     let condition = NodeCondition::HttpOk {
         url: url.to_owned(),
         ca_file: Some(ca.to_owned()),
+        server_name: Some(server_name.to_owned()),
         unit: None,
     };
     finish(wait(

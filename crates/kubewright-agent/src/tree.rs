@@ -20,7 +20,7 @@ use kubewright_core::wire::NodeError;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-pub use new_file::NewFile;
+pub use new_file::{NewFile, commit_both};
 pub use seen::{Kind, Look, Owner, Seen, Stamp};
 
 use self::seen::seen;

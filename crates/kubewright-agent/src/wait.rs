@@ -69,10 +69,19 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> R
             }
             Err(format!("it is {} ({})", status.active, status.sub))
         }
-        NodeCondition::HttpOk { url, ca_file, .. } => {
+        NodeCondition::HttpOk {
+            url,
+            ca_file,
+            server_name,
+            ..
+        } => {
+            let trust = ca_file.as_deref().map(|ca_file| Trust {
+                ca_file,
+                server_name: server_name.as_deref(),
+            });
             let left = deadline.saturating_sub(system.uptime());
             let timeout = left.clamp(Duration::from_millis(50), LOOK);
-            let answer = ask(system, url, ca_file.as_deref(), timeout)?;
+            let answer = ask(system, url, trust, timeout)?;
             match (answer.status, answer.reason()) {
                 (200, _) => Ok(()),
                 (status, Some(reason)) => Err(format!("it answers {status}: {reason}")),
@@ -82,26 +91,40 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> R
     }
 }
 
-/// The status of one HTTP GET from this node, over TLS verified against the authority's file when the URL says https.
+/// Whom a server over TLS is verified against.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'a> {
+    /// PEM file of the authority.
+    pub ca_file: &'a str,
+    /// The name its certificate must have; without one, the address it is asked at.
+    pub server_name: Option<&'a str>,
+}
+
+/// The status of one HTTP GET from this node, over verified TLS when the URL says https.
 ///
 /// # Errors
 /// Why there is no answer.
 pub fn status(
     system: &dyn System,
     url: &str,
-    ca_file: Option<&str>,
+    trust: Option<Trust<'_>>,
     timeout: Duration,
 ) -> Result<u16, String> {
-    ask(system, url, ca_file, timeout).map(|answer| answer.status)
+    ask(system, url, trust, timeout).map(|answer| answer.status)
 }
 
-fn ask(system: &dyn System, url: &str, ca_file: Option<&str>, timeout: Duration) -> Result<Answer, String> {
-    match system.http_status(url, ca_file) {
+fn ask(
+    system: &dyn System,
+    url: &str,
+    trust: Option<Trust<'_>>,
+    timeout: Duration,
+) -> Result<Answer, String> {
+    match system.http_status(url, trust.map(|trust| trust.ca_file)) {
         Some(status) => status.map(|status| Answer {
             status,
             body: String::new(),
         }),
-        None => get(system, url, ca_file, timeout).map_err(|error| error.cause),
+        None => get(system, url, trust, timeout).map_err(|error| error.cause),
     }
 }
 
@@ -167,7 +190,7 @@ fn parse(url: &str) -> Option<Url<'_>> {
 fn get(
     system: &dyn System,
     url: &str,
-    ca_file: Option<&str>,
+    trust: Option<Trust<'_>>,
     timeout: Duration,
 ) -> Result<Answer, NodeError> {
     let doing = || format!("ask {url}");
@@ -178,13 +201,18 @@ fn get(
     if !target.tls {
         return exchange(socket, &target).doing(doing);
     }
-    let ca_file = ca_file.ok_or_else(|| fault(doing(), "no authority to verify it against"))?;
+    let trust = trust.ok_or_else(|| fault(doing(), "no authority to verify it against"))?;
     let connection =
-        connect_tls(system, ca_file, target.address.ip()).map_err(|cause| fault(doing(), cause))?;
+        connect_tls(system, trust, target.address.ip()).map_err(|cause| fault(doing(), cause))?;
     exchange(StreamOwned::new(connection, socket), &target).doing(doing)
 }
 
-fn connect_tls(system: &dyn System, ca_file: &str, address: IpAddr) -> Result<ClientConnection, String> {
+fn connect_tls(system: &dyn System, trust: Trust<'_>, address: IpAddr) -> Result<ClientConnection, String> {
+    let ca_file = trust.ca_file;
+    let server_name = match trust.server_name {
+        Some(name) => ServerName::try_from(name.to_owned()).map_err(|error| error.to_string())?,
+        None => ServerName::from(address),
+    };
     let pem = system
         .text(ca_file)
         .ok_or_else(|| format!("{ca_file} cannot be read"))?;
@@ -200,7 +228,7 @@ fn connect_tls(system: &dyn System, ca_file: &str, address: IpAddr) -> Result<Cl
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    ClientConnection::new(Arc::new(config), ServerName::from(address)).map_err(|error| error.to_string())
+    ClientConnection::new(Arc::new(config), server_name).map_err(|error| error.to_string())
 }
 
 fn exchange(mut stream: impl Read + Write, target: &Url<'_>) -> std::io::Result<Answer> {
@@ -269,6 +297,7 @@ mod tests {
         let condition = NodeCondition::HttpOk {
             url,
             ca_file: None,
+            server_name: None,
             unit: None,
         };
         let system = TestSystem::new();
@@ -281,6 +310,7 @@ mod tests {
         let condition = NodeCondition::HttpOk {
             url: url.clone(),
             ca_file: None,
+            server_name: None,
             unit: None,
         };
         let system = TestSystem::new();
@@ -295,6 +325,7 @@ mod tests {
             let condition = NodeCondition::HttpOk {
                 url: server(vec![answer]),
                 ca_file: None,
+                server_name: None,
                 unit: None,
             };
             let error = wait(&*TestSystem::new(), &condition, Duration::ZERO, &|| false).unwrap_err();

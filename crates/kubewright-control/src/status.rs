@@ -212,6 +212,7 @@ async fn api_server(observation: &Observation, name: &str) -> String {
     let condition = NodeCondition::HttpOk {
         url: apiserver::PROBE.url(),
         ca_file: apiserver::PROBE.ca_file().map(str::to_owned),
+        server_name: apiserver::PROBE.server_name.map(str::to_owned),
         unit: None,
     };
     match node.wait(condition, TIMEOUT).await {

@@ -10,6 +10,8 @@
 
 #[path = "api/control_plane.rs"]
 mod control_plane;
+#[path = "api/flannel.rs"]
+mod flannel;
 #[path = "api/lease.rs"]
 mod lease;
 #[path = "api/prune.rs"]

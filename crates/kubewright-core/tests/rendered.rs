@@ -6,14 +6,16 @@
 mod context;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
-use context::{CASES, world};
+use context::{CASES, World, directory, world};
 use kubewright_core::catalogue::Platform;
 use kubewright_core::check::PLACES;
 use kubewright_core::component::{AGENT_PATH, on_node};
-use kubewright_core::observed::Marker;
+use kubewright_core::observed::{Marker, Observed, ObservedNode};
 use kubewright_core::render::{Artifacts, ImageArchive, RenderError, components, render};
-use kubewright_core::resource::{Blob, Digest, NodeState, Resource, Stage};
+use kubewright_core::resource::{Blob, Digest, NodeState, Resource, ResourceId, Stage};
+use serde_json::{Value, json};
 
 /// Every node of every case.
 fn all_states() -> Vec<(String, NodeState)> {
@@ -396,5 +398,69 @@ fn a_check_looks_at_every_directory_that_is_written_to() {
                 "{place}: {directory}"
             );
         }
+    }
+}
+
+/// With `bridge` a pod range is a route on all other nodes; what one of them claims must not become a default route.
+#[test]
+fn a_node_that_claims_the_whole_world_gets_no_route_for_it() {
+    let text = fs::read_to_string(directory().join("bridge/cluster.yaml")).unwrap();
+    let mut observed = Observed::default();
+    let name = world("bridge").cluster.nodes.last().unwrap().name.to_string();
+    let mut seen = ObservedNode::default();
+    seen.facts.marker = Some(Marker {
+        pod_cidr: Some("0.0.0.0/0".to_owned()),
+        ..Marker::default()
+    });
+    observed.nodes.insert(name, seen);
+    let world = World::seen(&text, &observed);
+    let unit = ResourceId::new("unit", "kubewright-routes.service");
+    let state = render(&world.context(), world.cluster.nodes[0].name.as_str()).unwrap();
+    let unit = content(&state.get(&unit).unwrap().resource).unwrap();
+    let routes: Vec<&str> = unit
+        .lines()
+        .filter(|line| line.contains("route replace"))
+        .collect();
+    assert_eq!(routes.len(), world.cluster.nodes.len() - 1);
+    for route in routes {
+        assert!(route.contains("/24 via "), "{route}");
+    }
+}
+
+/// The level the audit policy gives a request: that of the first rule that fits.
+fn audited(policy: &Value, group: &str, verb: &str, resource: &str) -> String {
+    let fits = |rule: &&Value| {
+        let any = |key: &str, word: &str| {
+            rule.get(key)
+                .is_none_or(|words| words.as_array().unwrap().contains(&json!(word)))
+        };
+        let is_of_group = |entry: &Value| {
+            entry["group"] == "" && entry["resources"].as_array().unwrap().contains(&json!(resource))
+        };
+        rule.get("nonResourceURLs").is_none()
+            && rule.get("users").is_none()
+            && any("userGroups", group)
+            && any("verbs", verb)
+            && rule
+                .get("resources")
+                .is_none_or(|resources| resources.as_array().unwrap().iter().any(is_of_group))
+    };
+    let rules = policy["rules"].as_array().unwrap();
+    rules.iter().find(fits).unwrap()["level"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn what_nodes_read_of_secrets_is_audited_and_what_they_read_else_is_not() {
+    let world = world("three-plus-two");
+    let state = render(&world.context(), "cp-1").unwrap();
+    let policy = ResourceId::new("file", "/etc/kubernetes/audit-policy.yaml");
+    let policy = content(&state.get(&policy).unwrap().resource).unwrap();
+    let policy: Value = serde_saphyr::from_str(policy).unwrap();
+    for verb in ["get", "list", "watch"] {
+        assert_eq!(audited(&policy, "system:nodes", verb, "secrets"), "Metadata");
+        assert_eq!(audited(&policy, "system:nodes", verb, "pods"), "None");
     }
 }

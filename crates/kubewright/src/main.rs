@@ -6,11 +6,13 @@
 mod agents;
 mod cli;
 mod failure;
+mod hardening;
 mod settings;
 mod ui;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    hardening::keep_memory_private();
     cli::main()
 }

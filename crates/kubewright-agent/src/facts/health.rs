@@ -12,7 +12,7 @@ use kubewright_core::observed::Health;
 use crate::resource::unit;
 use crate::system::{Command, System, ask};
 use crate::tree::{Look, Tree};
-use crate::wait;
+use crate::wait::{self, Trust};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -36,7 +36,11 @@ fn health(system: &dyn System, tree: &Tree, component: &str, probe: Probe) -> He
     if !matches!(tree.look(&unit::path(unit)), Ok(Look::There(_))) {
         return Health::Down;
     }
-    if wait::status(system, &probe.url(), probe.ca_file(), ANSWER) == Ok(200) {
+    let trust = probe.ca_file().map(|ca_file| Trust {
+        ca_file,
+        server_name: probe.server_name,
+    });
+    if wait::status(system, &probe.url(), trust, ANSWER) == Ok(200) {
         return Health::Ready;
     }
     let status = unit::statuses(system, &[unit])

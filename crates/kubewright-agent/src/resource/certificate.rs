@@ -2,7 +2,9 @@
 //!
 //! A certificate is good while it says exactly what is wanted, is signed by the authority, matches its key and has
 //! enough of its life left. Everything else is one reason to issue it again, with a new key. Key and certificate are
-//! written beside their places and renamed key first: a crash in between is seen as a mismatch and repaired by issuing.
+//! written beside their places and made durable there, and only then renamed, key first and with nothing in between:
+//! whoever reads the pair again by itself almost never sees halves. A crash between the two is seen as a mismatch and
+//! repaired by issuing.
 
 use std::io::Write as _;
 
@@ -18,6 +20,7 @@ use super::{Work, file};
 use crate::accounts;
 use crate::fault::{fault, hinted};
 use crate::node::Node;
+use crate::tree::commit_both;
 use crate::x509;
 
 /// Keys and certificates are a few kilobytes.
@@ -269,8 +272,7 @@ pub(super) fn change(
     new_key.write_all(key_text.as_bytes()).map_err(write)?;
     let mut new_certificate = node.tree.begin(&certificate.certificate_path)?;
     new_certificate.write_all(text.as_bytes()).map_err(write)?;
-    new_key.commit(key_owner)?;
-    new_certificate.commit(public_owner)?;
+    commit_both((new_key, key_owner), (new_certificate, public_owner))?;
     let digest = Digest::of(text.as_bytes());
     node.hashes
         .remember(&node.tree, &certificate.certificate_path, digest)

@@ -92,6 +92,12 @@ impl NewFile<'_> {
     /// # Errors
     /// When one of these fails; the old file is still there then.
     pub fn commit(mut self, owner: Owner) -> Result<(), NodeError> {
+        self.finish(owner)?;
+        self.place()
+    }
+
+    /// Gives the file its owner and mode and makes it durable; it is not in its place yet.
+    fn finish(&mut self, owner: Owner) -> Result<(), NodeError> {
         let path = self.path.clone();
         let doing = || format!("write {path}");
         self.tree.effect(&format!("finish {path}"))?;
@@ -99,7 +105,13 @@ impl NewFile<'_> {
             .map_err(|error| self.tree.full(&path, doing(), error))?;
         own(&self.file, owner).doing(doing)?;
         let synced = self.tree.system.sync(self.file.as_fd());
-        synced.map_err(|error| self.tree.full(&path, doing(), error))?;
+        synced.map_err(|error| self.tree.full(&path, doing(), error))
+    }
+
+    /// Puts the file in its place.
+    fn place(mut self) -> Result<(), NodeError> {
+        let path = self.path.clone();
+        let doing = || format!("write {path}");
         self.tree.effect(&format!("rename {path}"))?;
         let temporary = self.temporary.take().unwrap_or_default();
         rustix::fs::renameat(&self.directory, &temporary, &self.directory, &self.name).map_err(|error| {
@@ -110,6 +122,19 @@ impl NewFile<'_> {
         self.tree.touched(&path);
         Ok(())
     }
+}
+
+/// Puts two files in their places that belong together: both are durable before the first is renamed, so that nothing slow
+/// comes between the two.
+///
+/// # Errors
+/// When one of these fails.
+pub fn commit_both(first: (NewFile<'_>, Owner), second: (NewFile<'_>, Owner)) -> Result<(), NodeError> {
+    let ((mut first, first_owner), (mut second, second_owner)) = (first, second);
+    first.finish(first_owner)?;
+    second.finish(second_owner)?;
+    first.place()?;
+    second.place()
 }
 
 impl Write for NewFile<'_> {

@@ -301,4 +301,6 @@ fn encryption_configuration(key: &Secret) -> Secret {
 }
 
 #[cfg(test)]
+mod impostor_tests;
+#[cfg(test)]
 mod tests;

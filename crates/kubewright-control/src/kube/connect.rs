@@ -1,7 +1,7 @@
 //! Makes a client for an API server that is reached through a local forward.
 //!
-//! The address is a port on this computer that ends at a control plane's own `127.0.0.1:6443`; that address is in the
-//! server certificate's names, so the connection is verified as if it had been made on the node.
+//! The address is a port on this computer that ends at a control plane's own `127.0.0.1:6443`; what is verified is the
+//! name that only API servers have.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
+use kubewright_core::component::apiserver::SERVER_NAME;
 use kubewright_core::secret::Secret;
 
 use super::failure::ApiFailure;
 use crate::tls::{self, TlsError};
 
-/// The name in the server's certificate that is asked for.
-const SERVER_NAME: &str = "127.0.0.1";
 /// The forward is local: a connection that takes longer has no server behind it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests are small; a write that takes longer goes nowhere.

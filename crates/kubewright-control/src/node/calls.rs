@@ -26,6 +26,11 @@ const UNDOING: Duration = Duration::from_secs(30 * 60);
 /// How long an agent at work may say nothing of it while nothing is sent to it either; longer than any bound of its own
 /// (a unit may take 15 minutes to start). That it is there at all is another matter: its heartbeats tell.
 const SILENCE_AT_WORK: Duration = Duration::from_secs(20 * 60);
+/// How many messages an agent may send about each resource it changes: that it begins, content, signature or secret it
+/// needs, that it is done; twice that for what is asked again.
+const MESSAGES_PER_RESOURCE: usize = 8;
+/// How many messages it may send besides.
+const MESSAGES: usize = 64;
 /// What an answer may take on top of what the node itself was told to wait.
 const MARGIN: Duration = Duration::from_secs(15);
 
@@ -52,6 +57,8 @@ pub struct Work {
 struct With {
     progress: Option<Progress>,
     services: Option<Services>,
+    /// How many resources are to be changed.
+    resources: usize,
     expected: Vec<String>,
 }
 
@@ -117,6 +124,7 @@ impl Node {
         let with = With {
             progress: Some(progress),
             services: Some(services.clone()),
+            resources: resources.len(),
             ..With::default()
         };
         self.work("converge", Request::Converge { resources }, with).await
@@ -229,17 +237,22 @@ impl Node {
         self.checked(answer.reply)
     }
 
-    /// Waits as long as something goes on.
+    /// Waits as long as something goes on, but not for ever.
     async fn work(&self, doing: &str, request: Request, with: With) -> Result<Work, NodeCallError> {
         self.shared.mark_active();
         self.shared.state().at = None;
         let answer = self.ask(doing, request, with)?;
         tokio::pin!(answer);
+        let longest = self.shared.longest_work();
+        let end = Instant::now() + longest;
         let answer = loop {
             let limit = self.shared.last_active() + SILENCE_AT_WORK;
             tokio::select! {
                 answer = &mut answer => break answer.map_err(|_| self.shared.lost(doing))?,
-                () = sleep_until(limit) => {
+                () = sleep_until(limit.min(end)) => {
+                    if end <= Instant::now() {
+                        return Err(self.shared.overdue(doing, longest));
+                    }
                     if self.shared.last_active() + SILENCE_AT_WORK <= Instant::now() {
                         return Err(self.shared.overdue(doing, SILENCE_AT_WORK));
                     }
@@ -266,6 +279,7 @@ impl Node {
             answer,
             progress: with.progress,
             services: with.services,
+            messages_left: MESSAGES + MESSAGES_PER_RESOURCE * with.resources,
             expected: with.expected.into_iter().collect(),
             secrets: BTreeMap::new(),
         };

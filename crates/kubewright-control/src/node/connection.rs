@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kubewright_core::observed::Counters;
+use kubewright_core::resource::ResourceId;
 use kubewright_core::secret::Secret;
 use kubewright_core::spec::NodeName;
 use kubewright_core::wire::frame::{Decoder, Frame, FrameError, decode_message, encode_message};
@@ -35,6 +36,11 @@ const MESSAGES: usize = 1024;
 pub(super) const TUNNEL_FRAMES: usize = 16;
 /// Frames of blobs that may wait to be written: 1 MiB.
 const BLOB_FRAMES: usize = 4;
+/// How often an agent may say before its first word that it waits: it says so when the holder's work has changed, for a
+/// minute.
+const WAITING_MESSAGES: usize = 1024;
+/// Longest name of a resource an agent may tell, in bytes: a path is no longer.
+const RESOURCE_NAME_BYTES: usize = 4096;
 /// How long the process at this end has to leave when the connection is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -54,10 +60,15 @@ enum End {
     Fenced(Duration),
 }
 
-/// How long silence may last, and the clock it is measured by, which runs on while this computer sleeps.
+/// How long a node may work on one request at all: a gigabyte over a link of 64 KiB/s takes 5 h. Without it, a node that
+/// reports something now and then holds the run for as long as it likes.
+const LONGEST_WORK: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// How long silence and work may last, and the clock silence is measured by, which runs on while this computer sleeps.
 #[derive(Clone)]
 pub(super) struct Timing {
     pub(super) pulse: Pulse,
+    pub(super) longest_work: Duration,
     pub(super) uptime: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
@@ -65,6 +76,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             pulse: Pulse::default(),
+            longest_work: LONGEST_WORK,
             uptime: Arc::new(boot_time),
         }
     }
@@ -97,6 +109,8 @@ pub(super) struct Pending {
     pub(super) progress: Option<Progress>,
     /// Who answers what the agent needs for it.
     pub(super) services: Option<Services>,
+    /// How many messages the agent may still send about it before it answers.
+    pub(super) messages_left: usize,
     /// The secrets it may hand over.
     pub(super) expected: BTreeSet<String>,
     /// The secrets it has handed over.
@@ -114,6 +128,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     /// What the agent last said it was at.
     pub(super) at: Option<String>,
+    /// How often the agent has said that it waits for a lock.
+    waiting_messages: usize,
     greeting: Option<oneshot::Sender<Greeting>>,
     is_leaving: bool,
     loss: Option<Loss>,
@@ -357,6 +373,11 @@ impl Shared {
         }
     }
 
+    /// How long the node may work on one request at all.
+    pub(super) fn longest_work(&self) -> Duration {
+        self.timing.longest_work
+    }
+
     /// When the agent last said anything but that it is there.
     pub(super) fn last_active(&self) -> Instant {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner)
@@ -507,6 +528,19 @@ impl Shared {
         }
     }
 
+    /// Counts a message about work at hand. Each may be logged and may keep a run waiting, so there are only as many as
+    /// the work can need.
+    fn count_message(&self) -> Result<(), String> {
+        let mut state = self.state();
+        let mut open = state.pending.values_mut();
+        let Some(pending) = open.find(|pending| pending.progress.is_some()) else {
+            return Err("it tells of work that nobody asked for".to_owned());
+        };
+        let left = pending.messages_left.checked_sub(1);
+        pending.messages_left = left.ok_or("it says more than its work can need")?;
+        Ok(())
+    }
+
     fn hear(self: &Arc<Self>, message: FromAgent) -> Result<(), String> {
         match message {
             FromAgent::Hello {
@@ -521,9 +555,15 @@ impl Shared {
                 let _ = greeting.send(Greeting { version, locked_by });
             }
             FromAgent::Waiting { holder } => {
-                if self.state().greeting.is_none() {
+                let mut state = self.state();
+                if state.greeting.is_none() {
                     return Err("it waits for a lock after its hello".to_owned());
                 }
+                state.waiting_messages += 1;
+                if state.waiting_messages > WAITING_MESSAGES {
+                    return Err("it says again and again that it waits for a lock".to_owned());
+                }
+                drop(state);
                 self.waits_for.send_replace(Some(holder));
             }
             FromAgent::Reply { id, reply } => {
@@ -533,6 +573,8 @@ impl Shared {
                 let _ = pending.answer.send(Answer { reply, secrets });
             }
             FromAgent::Progress { resource, done } => {
+                self.count_message()?;
+                check_name(&resource)?;
                 let listener = {
                     let mut state = self.state();
                     state.at = Some(resource.to_string());
@@ -545,13 +587,32 @@ impl Shared {
                     listener(&resource, done);
                 }
             }
-            FromAgent::NeedBlob { sha256 } => self.serve_blob(sha256)?,
-            FromAgent::NeedSignature { resource, request } => self.serve_signature(resource, &request)?,
-            FromAgent::NeedSecret { name } => self.serve_secret(name)?,
+            FromAgent::NeedBlob { sha256 } => {
+                self.count_message()?;
+                self.serve_blob(sha256)?;
+            }
+            FromAgent::NeedSignature { resource, request } => {
+                self.count_message()?;
+                check_name(&resource)?;
+                self.serve_signature(resource, &request)?;
+            }
+            FromAgent::NeedSecret { name } => {
+                self.count_message()?;
+                self.serve_secret(name)?;
+            }
             FromAgent::Secret { name, content } => self.receive_secret(name, content)?,
             FromAgent::Tunnel { stream, error } => self.hear_of_tunnel(stream, error)?,
             FromAgent::Heartbeat | FromAgent::GaveUp { .. } => {}
         }
         Ok(())
     }
+}
+
+/// Refuses a name that no resource can have, before it is logged or shown.
+fn check_name(resource: &ResourceId) -> Result<(), String> {
+    let bytes = resource.as_str().len();
+    if bytes > RESOURCE_NAME_BYTES {
+        return Err(format!("it names a resource with {bytes} bytes"));
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A few lines play the agent, in this process.
 
+mod bounds;
 mod calls;
 mod giving;
 mod losing;

@@ -29,6 +29,7 @@ use rcgen::{
 pub(crate) struct ControlPlane {
     server: String,
     etcd: String,
+    issuer: Authority,
     authority: String,
     certificate: String,
     key: Secret,
@@ -62,6 +63,13 @@ impl ControlPlane {
 
     pub(crate) fn client(&self) -> kube::Client {
         connect::client(&self.server, &self.authority, &self.certificate, &self.key).unwrap()
+    }
+
+    /// A client with an identity of its own.
+    pub(crate) fn client_of(&self, user: &str, group: &str) -> kube::Client {
+        let (certificate, key) = self.issuer.issue(user, group);
+        let key = Secret::new(key.into_bytes());
+        connect::client(&self.server, &self.authority, &certificate, &key).unwrap()
     }
 
     pub(crate) fn etcd(&self) -> EtcdClient {
@@ -109,7 +117,10 @@ impl Authority {
         parameters
             .distinguished_name
             .push(DnType::OrganizationName, group);
-        parameters.subject_alt_names = vec![SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+        parameters.subject_alt_names = vec![
+            SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            SanType::DnsName("kubernetes".try_into().unwrap()),
+        ];
         parameters.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -196,7 +207,8 @@ fn start(programs: &Path) -> ControlPlane {
     ControlPlane {
         server,
         etcd,
-        authority: authority.pem,
+        authority: authority.pem.clone(),
+        issuer: authority,
         certificate,
         key: Secret::new(key.into_bytes()),
         _processes: processes,

@@ -19,7 +19,7 @@ use crate::resource::{Access, AuthorityName, Resource, Stage};
 /// The component's name.
 pub const NAME: &str = "kubewright-api-proxy";
 /// Where it answers for the API.
-pub const PROBE: Probe = Probe::https(PORT, "/readyz");
+pub const PROBE: Probe = Probe::https(PORT, "/readyz").named(apiserver::SERVER_NAME);
 
 const USER: &str = "kubewright-proxy";
 const PORT: u16 = 7443;
@@ -74,7 +74,7 @@ pub fn component(view: &View) -> Component {
         "admin": local(ADMIN_PORT),
         "backends": backends,
         "caFile": AuthorityName::Kubernetes.certificate_path(),
-        "serverName": "kubernetes",
+        "serverName": apiserver::SERVER_NAME,
         "clientCertFile": certificate.certificate_path,
         "clientKeyFile": certificate.key_path,
         "stateFile": format!("{STATE_DIRECTORY}/members.json"),
@@ -112,6 +112,8 @@ pub(super) fn wait_for_api() -> Command {
         &PROBE.url(),
         "--ca",
         AuthorityName::Kubernetes.certificate_path(),
+        "--server-name",
+        apiserver::SERVER_NAME,
         "--timeout-seconds",
         "300",
     ])

@@ -14,7 +14,7 @@ use super::trust::{authority_id, secret_id};
 use super::view::{View, directory, private_file};
 use super::{
     Arguments, CIPHER_SUITES, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
-    Reach, Readiness, Traces, client_certificate, etcd, serving_certificate, to_yaml,
+    Reach, Readiness, Traces, client_certificate, etcd, local_serving_certificate, to_yaml,
 };
 use crate::manifest::KUBELET_API_GROUP;
 use crate::pki::{ENCRYPTION_CONFIG_PATH, SERVICE_ACCOUNT_KEY_PATH, SERVICE_ACCOUNT_PUBLIC_PATH};
@@ -25,10 +25,13 @@ use crate::spec::{Audit, ComponentName, SubjectAltName};
 pub const NAME: &str = "kube-apiserver";
 /// The port API servers listen on.
 pub const PORT: u16 = 6443;
+/// The name every API server's certificate has and no other certificate of the authority: clients verify it at every
+/// address. A kubelet's certificate is of the same authority.
+pub const SERVER_NAME: &str = "kubernetes";
 /// Where it is reached on its own node.
 pub const LOCAL: SocketAddr = local(PORT);
 /// Where it tells that it is ready.
-pub const PROBE: Probe = Probe::https(PORT, "/readyz");
+pub const PROBE: Probe = Probe::https(PORT, "/readyz").named(SERVER_NAME);
 
 const AUTHENTICATION_PATH: &str = "/etc/kubernetes/authentication.yaml";
 const ADMISSION_PATH: &str = "/etc/kubernetes/admission.yaml";
@@ -144,7 +147,7 @@ impl Certificates {
 fn serving(view: &View) -> Certificate {
     let domain = &view.cluster.network.domain;
     let mut names: Vec<String> = [
-        "kubernetes".to_owned(),
+        SERVER_NAME.to_owned(),
         "kubernetes.default".to_owned(),
         "kubernetes.default.svc".to_owned(),
         format!("kubernetes.default.svc.{domain}"),
@@ -160,7 +163,7 @@ fn serving(view: &View) -> Certificate {
             SubjectAltName::Dns(name) => names.push(name.clone()),
         }
     }
-    let mut certificate = serving_certificate(
+    let mut certificate = local_serving_certificate(
         "apiserver",
         AuthorityName::Kubernetes,
         "kube-apiserver",
@@ -310,6 +313,8 @@ fn audit_policy() -> Value {
                 "level": "None",
                 "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi/*"],
             },
+            // A node's credentials read the Secrets of its pods: whoever has stolen them is seen here.
+            {"level": "Metadata", "resources": core(&["secrets"])},
             {
                 "level": "None",
                 "users": [

@@ -7,7 +7,7 @@ use super::trust::authority_id;
 use super::view::View;
 use super::{
     Arguments, CIPHER_SUITES, Component, Confinement, Description, Kubeconfig, Process, apiserver,
-    client_certificate, serving_certificate,
+    client_certificate, local_serving_certificate,
 };
 use crate::resource::{AuthorityName, Certificate, Resource, Start};
 
@@ -35,7 +35,7 @@ impl Beside {
         let user = format!("system:{program}");
         let path = format!("/etc/kubernetes/pki/{name}");
         let client = client_certificate(name, AuthorityName::Kubernetes, &user, &[], &path);
-        let serving = serving_certificate(
+        let serving = local_serving_certificate(
             &format!("{name}-server"),
             AuthorityName::Kubernetes,
             program,

@@ -30,7 +30,21 @@ pub(crate) fn client_certificate(
     }
 }
 
-/// A certificate a server shows: valid for `localhost`, `127.0.0.1` and the given names and addresses.
+/// A certificate a server shows that is asked over loopback too: valid for `localhost` and `127.0.0.1` as well.
+pub(crate) fn local_serving_certificate(
+    name: &str,
+    authority: AuthorityName,
+    common_name: &str,
+    dns_names: impl IntoIterator<Item = String>,
+    addresses: impl IntoIterator<Item = IpAddr>,
+    path: &str,
+) -> Certificate {
+    let dns_names = dns_names.into_iter().chain(["localhost".to_owned()]);
+    let addresses = addresses.into_iter().chain([IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    serving_certificate(name, authority, common_name, dns_names, addresses, path)
+}
+
+/// A certificate a server shows: valid for the given names and addresses.
 pub(crate) fn serving_certificate(
     name: &str,
     authority: AuthorityName,
@@ -41,11 +55,10 @@ pub(crate) fn serving_certificate(
 ) -> Certificate {
     let mut certificate = client_certificate(name, authority, common_name, &[], path);
     certificate.usages = vec![Usage::ServerAuth];
-    certificate.dns_names = dns_names.into_iter().chain(["localhost".to_owned()]).collect();
+    certificate.dns_names = dns_names.into_iter().collect();
     certificate.dns_names.sort();
     certificate.dns_names.dedup();
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    certificate.addresses = addresses.into_iter().chain([loopback]).collect();
+    certificate.addresses = addresses.into_iter().collect();
     certificate.addresses.sort();
     certificate.addresses.dedup();
     certificate

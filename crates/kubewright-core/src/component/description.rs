@@ -111,6 +111,8 @@ pub struct Probe {
     pub path: &'static str,
     /// Who signed the certificate it shows; `None` is plain HTTP.
     pub authority: Option<AuthorityName>,
+    /// The name its certificate must have; without one, the loopback address.
+    pub server_name: Option<&'static str>,
 }
 
 impl Probe {
@@ -120,6 +122,7 @@ impl Probe {
             port,
             path,
             authority: None,
+            server_name: None,
         }
     }
 
@@ -129,6 +132,15 @@ impl Probe {
             port,
             path,
             authority: Some(AuthorityName::Kubernetes),
+            server_name: None,
+        }
+    }
+
+    /// The same, of a server whose certificate must have this name.
+    pub const fn named(self, server_name: &'static str) -> Self {
+        Self {
+            server_name: Some(server_name),
+            ..self
         }
     }
 

@@ -17,7 +17,7 @@ use super::trust::authority_id;
 use super::view::{View, directory, public_file, socket};
 use super::{
     Account, Arguments, Command, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
-    Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, serving_certificate,
+    Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, local_serving_certificate,
 };
 use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage};
 use crate::spec::ComponentName;
@@ -161,7 +161,7 @@ fn peer_url(address: std::net::IpAddr) -> String {
 
 /// etcd's gateway dials its own server with the server's certificate, so it is a client certificate as well.
 fn server_certificate(view: &View) -> Certificate {
-    own(serving_certificate(
+    own(local_serving_certificate(
         "etcd-server",
         AuthorityName::Etcd,
         view.name(),
@@ -172,7 +172,7 @@ fn server_certificate(view: &View) -> Certificate {
 }
 
 fn peer_certificate(view: &View) -> Certificate {
-    own(serving_certificate(
+    own(local_serving_certificate(
         "etcd-peer",
         AuthorityName::Etcd,
         view.name(),

@@ -88,6 +88,7 @@ mod tests {
             NodeCondition::HttpOk {
                 url: "http://127.0.0.1:9999/healthz".to_owned(),
                 ca_file: None,
+                server_name: None,
                 unit: Some(unit_name(NAME)),
             }
         );

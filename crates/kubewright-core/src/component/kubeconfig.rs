@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::apiserver;
 use super::configuration::to_yaml;
 use super::view::private_file;
 use crate::resource::{AuthorityName, Certificate, Resource};
@@ -25,6 +26,7 @@ impl Kubeconfig<'_> {
             "clusters": [{"name": self.cluster, "cluster": {
                 "certificate-authority": AuthorityName::Kubernetes.certificate_path(),
                 "server": self.server,
+                "tls-server-name": apiserver::SERVER_NAME,
             }}],
             "users": [{"name": self.user, "user": {
                 "client-certificate": self.certificate.certificate_path,

@@ -100,6 +100,8 @@ fn client(view: &View) -> Certificate {
     certificate
 }
 
+/// Without loopback names: everything on a node reaches the API at a loopback address, where this certificate would
+/// pass for an API server's.
 fn serving(view: &View) -> Certificate {
     serving_certificate(
         "kubelet-server",

@@ -33,7 +33,7 @@ mod view;
 use std::collections::BTreeSet;
 
 pub use arguments::Arguments;
-pub(crate) use certificate::{client_certificate, serving_certificate};
+pub(crate) use certificate::{client_certificate, local_serving_certificate, serving_certificate};
 pub(crate) use configuration::{merge, to_json, to_toml, to_yaml};
 pub use description::{Account, Description, Probe, Program};
 pub(crate) use kubeconfig::Kubeconfig;

@@ -257,6 +257,9 @@ ids! {
     PodRanges = "pod-ranges", Refused:
         "Safety rule: `podCidr` has fewer subnets than the cluster has nodes, and it cannot be changed on an existing cluster.";
         "Use fewer nodes.";
+    PodRangeClaim = "pod-range-claim", Refused:
+        "Safety rule: the marker of a node claims a pod range that is not a free /24 of `podCidr`.";
+        "Run the command again when an API server answers; find out who changed the marker.";
     Refused = "refused", Refused:
         "Refused by a safety rule. Nothing was changed.";
         "The message names the reason.";

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::own_node;
 use super::{
     ADMIN_GROUP, API_PROXY_GROUP, FLANNEL_GROUP, KUBELET_API_GROUP, cluster_role, cluster_role_binding, group,
 };
@@ -26,6 +27,7 @@ pub(super) fn manifests(cluster: &Cluster) -> Vec<Value> {
     all.extend(api_proxy());
     if cluster.network.cni == Cni::Flannel {
         all.extend(flannel());
+        all.extend(own_node::policy());
     }
     all
 }

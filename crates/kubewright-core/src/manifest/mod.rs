@@ -7,6 +7,7 @@ mod access;
 mod dns;
 mod metrics;
 mod nodes;
+mod own_node;
 
 use serde_json::{Value, json};
 

@@ -33,7 +33,7 @@ pub use explain::explain;
 pub use only::restrict;
 pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
-pub use refusal::{Obstacle, Refusal};
+pub use refusal::{ClaimProblem, Obstacle, Refusal};
 pub use reset::plan_reset;
 pub use rules::{Guard, RULES, Rule, may_disturb, safety_rules_page};
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::errors::ErrorId;
+use crate::observed::Marker;
 use crate::shown::{sentence, shown};
+use crate::spec::{Cidr, NODE_POD_PREFIX};
 
 /// What to do about two members.
 const TWO_MEMBERS: &str = "etcd with two members tolerates no failure; use one or three control planes";
@@ -127,6 +129,37 @@ pub enum Refusal {
         /// The cluster's pod range.
         pod_cidr: String,
     },
+    /// A node says it has a pod range that it cannot have.
+    #[error("node {node} claims the pod range {}: {problem}", shown(claimed))]
+    PodRangeClaim {
+        /// The node.
+        node: String,
+        /// What its marker says.
+        claimed: String,
+        /// Why it cannot have it.
+        problem: ClaimProblem,
+    },
+}
+
+/// Why a node's word about its pod range does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimProblem {
+    /// It is not one of the ranges nodes get.
+    NoPartOfPodCidr(Cidr),
+    /// Another node has it.
+    Taken {
+        /// Which.
+        by: String,
+    },
+}
+
+impl fmt::Display for ClaimProblem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPartOfPodCidr(pod_cidr) => write!(out, "it is not a /{NODE_POD_PREFIX} of {pod_cidr}"),
+            Self::Taken { by } => write!(out, "node {by} has it"),
+        }
+    }
 }
 
 /// Why a control plane cannot be disturbed.
@@ -268,6 +301,7 @@ impl Refusal {
             Self::StalePlan { .. } => ErrorId::StalePlan,
             Self::LeftOut { .. } => ErrorId::LeftOutStep,
             Self::NoPodRange { .. } => ErrorId::PodRanges,
+            Self::PodRangeClaim { .. } => ErrorId::PodRangeClaim,
         }
     }
 
@@ -335,6 +369,11 @@ impl Refusal {
             Self::NoPodRange { .. } => {
                 "pod ranges cannot grow under a live cluster; use fewer nodes".to_owned()
             }
+            Self::PodRangeClaim { node, .. } => format!(
+                "run the command again when an API server answers: the API's word counts then. If {node} was not restored \
+                 from a copy of another node, somebody changed {} on it",
+                Marker::PATH
+            ),
         }
     }
 }

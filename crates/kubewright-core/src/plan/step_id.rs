@@ -58,11 +58,13 @@ pub enum StepKind {
     DnsReady,
     /// Objects are deleted.
     Prune,
+    /// A kubeconfig is issued whose rights cannot be taken away.
+    Kubeconfig,
 }
 
 impl StepKind {
     /// Every kind.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Converge(Stage::Host),
         Self::Converge(Stage::Etcd),
         Self::Converge(Stage::ControlPlane),
@@ -78,6 +80,7 @@ impl StepKind {
         Self::NodesReady,
         Self::DnsReady,
         Self::Prune,
+        Self::Kubeconfig,
     ];
 
     /// The kind's stable word.
@@ -98,6 +101,7 @@ impl StepKind {
             Self::NodesReady => "nodes-ready",
             Self::DnsReady => "dns-ready",
             Self::Prune => "prune",
+            Self::Kubeconfig => "kubeconfig",
         }
     }
 
@@ -105,7 +109,7 @@ impl StepKind {
     const fn is_of_cluster(self) -> bool {
         matches!(
             self,
-            Self::Nodes | Self::Objects | Self::NodesReady | Self::DnsReady | Self::Prune
+            Self::Nodes | Self::Objects | Self::NodesReady | Self::DnsReady | Self::Prune | Self::Kubeconfig
         )
     }
 }

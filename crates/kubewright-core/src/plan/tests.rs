@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod identity;
 mod only;
+mod pod_ranges;
 mod quorum;
 mod rules;
 mod saved;

@@ -37,6 +37,7 @@ pub const RULES: &[(&str, &str)] = &[
     ),
     ("owned-label", "a node label that kubewright or the kubelet sets"),
     ("duplicate-name", "two nodes or addons have the same name"),
+    ("reserved-name", "a node has a name of the API servers"),
     ("duplicate-address", "two nodes have the same address"),
     ("no-nodes", "the file has no nodes"),
     ("no-control-plane", "no node is a control plane"),

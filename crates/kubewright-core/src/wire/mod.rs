@@ -196,12 +196,15 @@ pub enum NodeCondition {
         /// The unit.
         unit: String,
     },
-    /// An HTTP GET answers 200, over TLS verified against the authority's file when the URL says https.
+    /// An HTTP GET answers 200, over TLS verified against the authority's file and the server's name when the URL says
+    /// https.
     HttpOk {
         /// As in `https://127.0.0.1:6443/readyz`.
         url: String,
         /// PEM file of the authority, for https.
         ca_file: Option<String>,
+        /// The name in the server's certificate, for https; without one, the URL's address.
+        server_name: Option<String>,
         /// The unit that answers there: the last lines of its journal tell why it does not.
         unit: Option<String>,
     },
@@ -215,6 +218,7 @@ impl NodeCondition {
             Some(probe) => Self::HttpOk {
                 url: probe.url(),
                 ca_file: probe.ca_file().map(str::to_owned),
+                server_name: probe.server_name.map(str::to_owned),
                 unit: Some(unit),
             },
             None => Self::UnitActive { unit },

@@ -26,8 +26,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn from_yaml(text: &str) -> Self {
+        Self::seen(text, &Observed::default())
+    }
+
+    /// The world as it is when this was observed.
+    pub(crate) fn seen(text: &str, observed: &Observed) -> Self {
         let cluster = parse(text, "cluster.yaml").unwrap().spec;
-        let pod_cidrs = allocate_pod_ranges(&cluster, &Observed::default()).unwrap();
+        let pod_cidrs = allocate_pod_ranges(&cluster, observed).unwrap();
         let authority = |name: AuthorityName| {
             let text = format!(
                 "-----BEGIN CERTIFICATE-----\n({})\n-----END CERTIFICATE-----\n",

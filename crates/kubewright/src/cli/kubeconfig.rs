@@ -1,21 +1,29 @@
 //! `kubewright kubeconfig`.
 
+mod identity;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kubewright_control::kube::kubeconfig::{self, Access};
-use kubewright_control::observe::UnreachablePolicy;
+use kubewright_control::observe::{FirstLook, UnreachablePolicy};
+use kubewright_control::operation_log::{OperationLog, begun};
+use kubewright_control::report::{Event, Reporter as _, Silent};
 use kubewright_control::session::Purpose;
 use kubewright_core::component::apiserver;
-use kubewright_core::manifest::ADMIN_GROUP;
 use kubewright_core::observed::{Health, Observed};
+use kubewright_core::operation_log::Ending;
+use kubewright_core::plan::{StepId, StepKind};
 use kubewright_core::resource::AuthorityName;
 use kubewright_core::spec::{Cluster, Node};
 
-use super::session;
+use self::identity::Identity;
+use super::operations::directory;
+use super::session::{self, Opened};
 use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::GlobalFlags;
 use crate::ui::Ui;
@@ -32,16 +40,31 @@ pub(crate) struct Arguments {
     /// A group of that user (repeat for several)
     #[arg(long, value_name = "G", requires = "user")]
     group: Vec<String>,
-    /// Validity, such as 45m, 8h or 30d (1m to 365d); it cannot be revoked before
-    #[arg(long, default_value = "90d", value_parser = lifetime)]
-    ttl: Duration,
+    /// Validity, such as 45m, 8h or 30d (1m to 365d, default 90d; with --break-glass at most 24h)
+    #[arg(long, value_parser = lifetime)]
+    ttl: Option<Duration>,
+    /// Allow users and groups that start with system:, such as system:masters; recorded in the operation log
+    #[arg(long, requires = "group")]
+    break_glass: bool,
 }
 
 /// Issues and prints or merges.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
+    let identity = Identity::of(
+        arguments.user.as_deref(),
+        &arguments.group,
+        arguments.ttl,
+        arguments.break_glass,
+    )?;
     let opened = session::open("kubeconfig", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
     let cluster = &opened.file.cluster;
-    let look = opened.first_look(Purpose::Read).await?;
+    let purpose = if identity.is_irrevocable {
+        // Only who holds a node's lock may write its operation log.
+        Purpose::Change
+    } else {
+        Purpose::Read
+    };
+    let look = opened.first_look(purpose).await?;
     if !look.observed.is_bootstrapped() {
         return Err(Failure::named(
             ErrorId::NoClusterYet,
@@ -49,16 +72,14 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         )
         .hint("create it first: kubewright apply"));
     }
-    let groups = if arguments.group.is_empty() {
-        vec![ADMIN_GROUP.to_owned()]
-    } else {
-        arguments.group.clone()
-    };
-    let user = arguments.user.as_deref().unwrap_or("admin");
+    let user = identity.user.as_str();
     let credentials = look
         .authorities
-        .issue_client(user, &groups, arguments.ttl, SystemTime::now())
+        .issue_client(user, &identity.groups, identity.lifetime, SystemTime::now())
         .map_err(|error| session::failure(&error.into()))?;
+    if identity.is_irrevocable {
+        record(&identity, &look, &opened).await;
+    }
     let certificates = look.authorities.certificates();
     let servers = Servers::of(cluster, &look.observed);
     let access = Access {
@@ -87,6 +108,40 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     ));
     servers.advise(&access, ui);
     Ok(())
+}
+
+/// Has the operation log tell who issued what, before it is handed out.
+async fn record(identity: &Identity, look: &FirstLook, opened: &Opened) {
+    let mut begun = begun(
+        &opened.session,
+        "kubeconfig",
+        opened.file.path.display().to_string(),
+    );
+    (begun.steps, begun.changes) = (1, 1);
+    let control_planes = opened.file.cluster.control_planes();
+    let keepers = control_planes.filter_map(|node| {
+        let name = node.name.to_string();
+        let connection = look.nodes.get(&name)?.clone();
+        Some((name, connection))
+    });
+    let keepers = keepers.collect();
+    let beside = Some(directory(opened));
+    let log = OperationLog::begin(&opened.session, begun, &keepers, beside, Arc::new(Silent)).await;
+    let step = StepId::of_cluster(StepKind::Kubeconfig);
+    let title = identity.title();
+    log.event(&Event::StepStarted {
+        step: step.clone(),
+        node: None,
+        title: title.clone(),
+    });
+    log.event(&Event::StepFinished {
+        step,
+        node: None,
+        title,
+        changed: 1,
+        seconds: 0.0,
+    });
+    log.finish(Ending::Done, 1).await;
 }
 
 /// Where people reach the API.

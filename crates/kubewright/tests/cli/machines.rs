@@ -39,6 +39,18 @@ fn machines_that_are_right_pass() {
 }
 
 #[test]
+fn neither_the_program_nor_ssh_leaves_a_core_dump() {
+    let machines = Machines::new();
+    machines.says("192.0.2.11", "", 255);
+    let ssh = std::fs::read_to_string(machines.path("bin/ssh")).unwrap();
+    let ssh = ssh.replacen('\n', "\nulimit -Hc > \"$0.core-limit\"\n", 1);
+    std::fs::write(machines.path("bin/ssh"), ssh).unwrap();
+    machines.run_after("ulimit -c unlimited", &["check", "--quiet"]);
+    let limit = std::fs::read_to_string(machines.path("bin/ssh.core-limit")).unwrap();
+    assert_eq!(limit, "0\n");
+}
+
+#[test]
 fn a_shell_that_grants_few_descriptors_does_not_stand_in_the_way() {
     let machines = Machines::new();
     let (code, out, error) = machines.run_after("ulimit -Sn 24", &["check", "--quiet"]);

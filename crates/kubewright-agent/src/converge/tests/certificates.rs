@@ -117,3 +117,28 @@ fn a_signature_for_something_else_is_refused_and_the_old_pair_stays() {
     assert!(error.cause.contains("it has expired"), "{error}");
     assert_eq!(bench.system.get("/etc/demo/pki/demo.key"), before);
 }
+
+/// Whoever reads the pair again while it changes, or after the power was cut, finds two halves that do not belong together
+/// at one instant only: there is no way to rename two files at once.
+#[test]
+fn nothing_comes_between_a_key_and_its_certificate() {
+    let mut apart = 0;
+    for cut in 0.. {
+        let mut bench = Bench::new();
+        bench.converge_all().unwrap();
+        let mut wanted = certificate();
+        wanted.addresses = vec!["192.0.2.9".parse().unwrap()];
+        bench.replace(Resource::Certificate(wanted));
+        {
+            let mut simulated = bench.system.simulated();
+            (simulated.effects, simulated.power_cut_at) = (0, Some(cut));
+        }
+        let is_done = bench.converge_all().is_ok();
+        let pair = ["/etc/demo/pki/demo.crt", "/etc/demo/pki/demo.key"].map(|path| bench.system.get(path));
+        apart += usize::from(!crate::x509::key_matches(pair[0].as_bytes(), pair[1].as_bytes()));
+        if is_done {
+            break;
+        }
+    }
+    assert_eq!(apart, 1);
+}

@@ -91,7 +91,7 @@ fn certificate(authorities: &Authorities) -> ServerConfig {
         authority: AuthorityName::Kubernetes,
         common_name: "kube-apiserver".to_owned(),
         organizations: Vec::new(),
-        dns_names: Vec::new(),
+        dns_names: vec!["kubernetes".to_owned()],
         addresses: vec!["127.0.0.1".parse().unwrap()],
         usages: vec![Usage::ServerAuth],
         lifetime_days: 1,

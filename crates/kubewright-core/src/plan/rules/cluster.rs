@@ -7,6 +7,7 @@
 use crate::catalogue::check_upgrade;
 use crate::observed::{FixedSettings, Marker, Observed};
 use crate::plan::Refusal;
+use crate::plan::pod_ranges::refused_claims;
 use crate::spec::{Cluster, Version};
 
 /// Settings that pods, certificates and objects were made with.
@@ -100,6 +101,17 @@ pub(super) fn refuse_forgotten_nodes(cluster: &Cluster, observed: &Observed) -> 
         Some(node) => Err(Refusal::NodeForgotten { node: node.clone() }),
         None => Ok(()),
     }
+}
+
+/// A node's own word about its pod range counts only while it can be true: with `bridge` it becomes a route on all others.
+///
+/// Before the cluster serves no range is in use, so what an interrupted run left in the markers is only passed over.
+pub(super) fn refuse_pod_range_claims(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
+    if !is_alive(observed) {
+        return Ok(());
+    }
+    let first = refused_claims(cluster, observed).into_iter().next();
+    first.map_or(Ok(()), Err)
 }
 
 /// Whether there is a cluster to lose: its bootstrap is finished, or it answers.

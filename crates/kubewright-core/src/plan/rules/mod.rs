@@ -37,7 +37,7 @@ pub struct Rule {
 const PLANNING: &str = "before `plan` and `apply` make a plan";
 
 /// Every rule there is, in the order they are asked.
-pub const RULES: [Rule; 10] = [
+pub const RULES: [Rule; 11] = [
     Rule {
         id: ErrorId::PodRanges,
         sentence: "Every node has a pod range of its own; the cluster's range does not grow under it.",
@@ -56,6 +56,11 @@ pub const RULES: [Rule; 10] = [
     Rule {
         id: ErrorId::VersionStep,
         sentence: "Kubernetes goes forward, one minor version at a time.",
+        asked: PLANNING,
+    },
+    Rule {
+        id: ErrorId::PodRangeClaim,
+        sentence: "A node's marker is trusted about its pod range only if that is a free /24 of the cluster's range.",
         asked: PLANNING,
     },
     Rule {
@@ -116,6 +121,7 @@ pub(super) fn refuse_unsafe(situation: &Situation<'_>) -> Result<(), Refusal> {
     refuse_other_identities(cluster, states, observed)?;
     cluster::refuse_other_settings(cluster, observed)?;
     cluster::refuse_version_jumps(cluster, observed)?;
+    cluster::refuse_pod_range_claims(cluster, observed)?;
     cluster::refuse_forgotten_nodes(cluster, observed)?;
     node::refuse_lost_members(cluster, observed)?;
     node::refuse_blocked(observed)

@@ -92,6 +92,14 @@ fn every_rule_refuses_by_its_name() {
             api.kubelet_versions.insert("w-1".to_owned(), "v9.9.9".to_owned());
         }),
         with(&|observed| {
+            let marker = Marker {
+                cluster_id: String::new(),
+                pod_cidr: Some("0.0.0.0/0".to_owned()),
+                ..marker("test")
+            };
+            seen(observed, "w-1", &|node| node.facts.marker = Some(marker.clone()));
+        }),
+        with(&|observed| {
             observed
                 .api
                 .as_mut()

@@ -2,7 +2,7 @@
 
 use super::super::cluster::{Cluster, Node, Role};
 use super::super::report::{Report, Target, child, item};
-use super::super::value::shorten;
+use super::super::value::{SubjectAltName, shorten};
 use super::settings::check_ssh_word;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -19,6 +19,7 @@ pub(super) fn check(cluster: &Cluster, report: &mut Report) {
         if report.is_sound(&child(&path, "address")) {
             check_address(&child(&path, "address"), node, report);
         }
+        check_name(&child(&path, "name"), cluster, node, report);
         check_roles(&child(&path, "roles"), node, report);
         check_labels(&child(&path, "labels"), node, report);
         check_taints(&child(&path, "taints"), node, report);
@@ -181,6 +182,33 @@ fn check_address(path: &str, node: &Node, report: &mut Report) {
         message,
         "write the address under which the other nodes reach it",
     );
+}
+
+/// A kubelet's certificate has its node's name and is of the same authority as those of API servers: a node called like
+/// an API server could pass for one.
+fn check_name(path: &str, cluster: &Cluster, node: &Node, report: &mut Report) {
+    let name = node.name.as_str();
+    let control_plane = &cluster.control_plane;
+    let endpoint = control_plane.endpoint.iter().map(|endpoint| &endpoint.host);
+    let mut others = endpoint
+        .chain(&control_plane.extra_sans)
+        .filter_map(|name| match name {
+            SubjectAltName::Dns(name) => Some(name.as_str()),
+            SubjectAltName::Ip(_) => None,
+        });
+    let is_reserved = name == "localhost"
+        || name == "kubernetes"
+        || name.starts_with("kubernetes.default")
+        || !node.is_control_plane() && others.any(|other| other == name);
+    if is_reserved {
+        report.error(
+            "reserved-name",
+            path,
+            Target::Value,
+            format!("`{name}` is a name of the API servers, so no node can have it"),
+            "name the node otherwise, such as `cp-1` or `w-1`",
+        );
+    }
 }
 
 fn check_roles(path: &str, node: &Node, report: &mut Report) {

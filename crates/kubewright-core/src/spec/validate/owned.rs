@@ -234,6 +234,10 @@ pub(super) const OWNED_ARGUMENTS: &[(ComponentName, &[Owned])] = &[
             by_itself("peer-*", CERTIFICATES),
             by_itself("auto-tls", CERTIFICATES),
             by_itself("force-new-cluster*", "it makes the member forget the others"),
+            by_itself(
+                "unsafe-no-fsync",
+                "without it, a power failure loses acknowledged writes",
+            ),
             by_itself("enable-grpc-gateway", "it manages members through the gateway"),
         ],
     ),

@@ -274,3 +274,13 @@ spec:
     no errors
     ");
 }
+
+#[test]
+fn an_etcd_that_does_not_write_through_is_refused() {
+    let text = adding("  components: { etcd: { extraArgs: { unsafe-no-fsync: \"true\" } } }");
+    let told = said(&text);
+    assert!(
+        told.contains("etcd argument `unsafe-no-fsync` belongs to kubewright: without it, a power failure loses acknowledged writes"),
+        "{told}"
+    );
+}
