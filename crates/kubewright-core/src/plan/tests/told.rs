@@ -172,6 +172,10 @@ fn applied(plan: &Plan, observed: &Observed) -> Observed {
                 }
             }
             Step::Wait {
+                condition: Condition::NodeReady { node: ready },
+                ..
+            } => api.nodes_not_ready.retain(|node| node != ready),
+            Step::Wait {
                 condition: Condition::NodesReady { nodes },
                 ..
             } => api.nodes_not_ready.retain(|node| !nodes.contains(node)),
