@@ -92,6 +92,15 @@ impl NewFile<'_> {
     /// # Errors
     /// When one of these fails; the old file is still there then.
     pub fn commit(mut self, owner: Owner) -> Result<(), NodeError> {
+        self.finish(owner)?;
+        self.place()
+    }
+
+    /// Gives the file its owner and mode and makes it durable; nothing is written to it after that.
+    ///
+    /// # Errors
+    /// When one of these fails; the old file is still there then.
+    pub fn finish(&mut self, owner: Owner) -> Result<(), NodeError> {
         let path = self.path.clone();
         let doing = || format!("write {path}");
         self.tree.effect(&format!("finish {path}"))?;
@@ -99,7 +108,16 @@ impl NewFile<'_> {
             .map_err(|error| self.tree.full(&path, doing(), error))?;
         own(&self.file, owner).doing(doing)?;
         let synced = self.tree.system.sync(self.file.as_fd());
-        synced.map_err(|error| self.tree.full(&path, doing(), error))?;
+        synced.map_err(|error| self.tree.full(&path, doing(), error))
+    }
+
+    /// Puts a finished file in its place.
+    ///
+    /// # Errors
+    /// When that fails; the old file is still there then.
+    pub fn place(mut self) -> Result<(), NodeError> {
+        let path = self.path.clone();
+        let doing = || format!("write {path}");
         self.tree.effect(&format!("rename {path}"))?;
         let temporary = self.temporary.take().unwrap_or_default();
         rustix::fs::renameat(&self.directory, &temporary, &self.directory, &self.name).map_err(|error| {

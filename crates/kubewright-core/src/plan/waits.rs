@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::text::names_of;
 use super::{Place, PlannedStep};
+use crate::shown::count;
+
+/// More nodes than this are counted instead of named.
+pub(super) const NAMED_NODES: usize = 6;
 
 /// What some steps that read the same wait for; `None` when they begin at once.
 pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
@@ -42,4 +45,13 @@ pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
         parts.push("rolling, one node at a time".to_owned());
     }
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Nodes by name, or counted when they are many.
+pub(super) fn names_of(nodes: &[String]) -> String {
+    if nodes.len() > NAMED_NODES {
+        count(nodes.len(), "node")
+    } else {
+        nodes.join(", ")
+    }
 }
