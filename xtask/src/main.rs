@@ -4,6 +4,7 @@ mod bench;
 mod boundaries;
 mod dist;
 mod fuzz;
+mod messages;
 mod mutants;
 mod texts;
 mod tokens;
@@ -36,6 +37,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Check that no decision depends on the wording of a message
+    Messages,
     /// Break a copy of the product, one way at a time, and see that the simulated cluster notices
     Mutants {
         /// Which breakages (default: all)
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(what) => bench::run(&what),
         Command::Boundaries => boundaries::check(),
         Command::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
+        Command::Messages => messages::check(),
         Command::Mutants { names } => mutants::run(&names),
         Command::Texts => texts::print(),
         Command::Picture => boundaries::draw(),

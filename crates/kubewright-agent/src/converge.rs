@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kubewright_core::journal::Event;
-use kubewright_core::observed::{Change, Difference, UnitAction};
+use kubewright_core::observed::{Change, Difference, UnitAction, unit_reasons};
 use kubewright_core::resource::{NodeState, Resource, ResourceId, Unit};
 use kubewright_core::wire::NodeError;
 
@@ -415,9 +415,9 @@ fn still_differs(id: &ResourceId, left: &Change) -> NodeError {
     let left = match left {
         Change::Access { before, .. } => format!("owner and mode are {before}"),
         Change::Value { before, .. } => format!("it is {before}"),
-        Change::Certificate { reason } | Change::Unit { reason, .. } | Change::Blocked { reason } => {
-            reason.clone()
-        }
+        Change::Certificate { problem } => problem.to_string(),
+        Change::Unit { enable, found, .. } => unit_reasons(*enable, found),
+        Change::Blocked { reason } => reason.clone(),
         Change::Missing => "it is missing".to_owned(),
         Change::Content { .. } => "its content differs".to_owned(),
         Change::Orphaned => "it is still there".to_owned(),

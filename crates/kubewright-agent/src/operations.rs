@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-use kubewright_core::operation_log::{self, Operation, RUN_BYTES, RUNS_KEPT, TOTAL_BYTES};
+use kubewright_core::operation_log::{self, RUN_BYTES, RUNS_KEPT, RecordedRun, TOTAL_BYTES};
 use kubewright_core::wire::{MAX_MESSAGE_BYTES, NodeError};
 
 use crate::fault::{Doing as _, fault};
@@ -57,7 +57,7 @@ pub fn record(system: &Arc<dyn System>, name: &str, begins: bool, lines: &str) -
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn read(system: &Arc<dyn System>, run: Option<&str>) -> Result<Vec<Operation>, NodeError> {
+pub fn read(system: &Arc<dyn System>, run: Option<&str>) -> Result<Vec<RecordedRun>, NodeError> {
     let tree = Tree::open(Arc::clone(system))?;
     let mut operations = Vec::new();
     let mut bytes = 0;

@@ -27,6 +27,8 @@ pub(crate) const NOW: i64 = 1_700_000_000;
 pub(crate) struct Simulated {
     /// Effects so far.
     pub(crate) effects: u64,
+    /// What each of them was.
+    pub(crate) done: Vec<String>,
     /// The first effect that does not happen any more, nor any after it.
     pub(crate) power_cut_at: Option<u64>,
     /// Commands that were run, as lines.
@@ -58,7 +60,11 @@ pub(crate) struct SimulatedUnit {
     pub(crate) main_pid: u32,
     /// Since when it is active, by the monotonic clock.
     pub(crate) since: Option<Duration>,
-    loaded: Option<String>,
+    /// `SubState`; `running` when empty.
+    pub(crate) sub: String,
+    /// How often systemd has restarted it by itself.
+    pub(crate) restarts: u32,
+    pub(crate) loaded: Option<String>,
 }
 
 pub(crate) struct TestSystem {
@@ -197,10 +203,11 @@ impl TestSystem {
                         let stale = unit.loaded.is_some() && unit.loaded != file(name);
                         let load = if unit.loaded.is_some() { "loaded" } else { "not-found" };
                         let reload = if stale { "yes" } else { "no" };
+                        let sub = if unit.sub.is_empty() { "running" } else { &unit.sub };
                         let since = unit.since.unwrap_or_default().as_micros();
                         format!(
-                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState=running\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\nActiveEnterTimestampMonotonic={since}\n",
-                            unit.main_pid
+                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState={sub}\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\nNRestarts={}\nActiveEnterTimestampMonotonic={since}\n",
+                            unit.main_pid, unit.restarts
                         )
                     })
                     .collect();
@@ -475,6 +482,7 @@ impl System for TestSystem {
             return Err(io::Error::other("the power is gone"));
         }
         simulated.effects += 1;
+        simulated.done.push(doing.to_owned());
         if let Some(key) = doing.strip_prefix("set ").and_then(|rest| rest.split(' ').next())
             && simulated.refused.contains(key)
         {
@@ -501,7 +509,13 @@ pub(crate) struct TestController {
 
 impl TestController {
     pub(crate) fn new() -> Self {
+        Self::until((2033, 11, 1))
+    }
+
+    /// One whose authority ends on this day, and every certificate with it at the latest.
+    pub(crate) fn until((year, month, day): (i32, u8, u8)) -> Self {
         let mut parameters = CertificateParams::default();
+        parameters.not_after = date_time_ymd(year, month, day);
         let name = AuthorityName::Kubernetes.common_name();
         parameters.distinguished_name = rcgen::DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -513,7 +527,7 @@ impl TestController {
             authority_pem,
             secrets: BTreeMap::new(),
             blobs: BTreeMap::new(),
-            not_after: (2024, 11, 1),
+            not_after: (2024, 11, 1).min((year, month, day)),
             gone_after: None,
             done: Vec::new(),
             requests: BTreeMap::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_core::errors::ErrorId;
+use kubewright_core::http::{Afterwards, ResponseReader, get as get_request};
 use kubewright_core::wire::{NodeCondition, NodeError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -131,7 +132,7 @@ fn ask(
 /// What a server answered.
 struct Answer {
     status: u16,
-    /// The beginning of its body, when the status is not 200.
+    /// The beginning of its body; of no interest when the status is 200.
     body: String,
 }
 
@@ -231,43 +232,40 @@ fn connect_tls(system: &dyn System, trust: Trust<'_>, address: IpAddr) -> Result
     ClientConnection::new(Arc::new(config), server_name).map_err(|error| error.to_string())
 }
 
+/// One request and its answer. Of one that is not 200, as much of the body as comes soon and is short.
 fn exchange(mut stream: impl Read + Write, target: &Url<'_>) -> std::io::Result<Answer> {
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: kubewright-agent\r\nConnection: close\r\n\r\n",
-        target.path, target.authority
+    let request = get_request(
+        target.path,
+        target.authority,
+        "kubewright-agent",
+        Afterwards::Close,
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
-    // "HTTP/1.1 200": everything after that code is of no interest.
-    let mut line = [0; 12];
-    stream.read_exact(&mut line)?;
-    let status = std::str::from_utf8(&line)
-        .ok()
-        .filter(|line| line.starts_with("HTTP/1."))
-        .and_then(|line| line[9..].parse().ok())
-        .ok_or_else(|| std::io::Error::other("the answer is not HTTP"))?;
-    let body = if status == 200 {
-        String::new()
-    } else {
-        body(&mut stream)
-    };
-    Ok(Answer { status, body })
-}
-
-/// What comes after the headers, as far as it comes soon and is short.
-fn body(stream: &mut impl Read) -> String {
     let begun = std::time::Instant::now();
-    let mut answer = Vec::new();
-    let mut buffer = [0; 1024];
-    while answer.len() < LONGEST_BODY && begun.elapsed() < LOOK {
-        match stream.read(&mut buffer) {
-            Ok(count @ 1..) => answer.extend_from_slice(&buffer[..count]),
-            _ => break,
+    let mut answer = ResponseReader::new(LONGEST_BODY);
+    let mut piece = [0; 1024];
+    loop {
+        let read = stream.read(&mut piece);
+        // A body that is too long, or breaks off, tells by its beginning why a server is not ready.
+        let ends = match &read {
+            Ok(0) | Err(_) => true,
+            Ok(count) => answer.feed(&piece[..*count]).unwrap_or(true),
+        };
+        match answer.status() {
+            None if ends => {
+                read?;
+                return Err(std::io::Error::other("the answer is not HTTP"));
+            }
+            Some(status) if ends || status == 200 || begun.elapsed() >= LOOK => {
+                return Ok(Answer {
+                    status,
+                    body: String::from_utf8_lossy(answer.body()).into_owned(),
+                });
+            }
+            _ => {}
         }
     }
-    let text = String::from_utf8_lossy(&answer);
-    text.split_once("\r\n\r\n")
-        .map_or_else(String::new, |(_, body)| body.to_owned())
 }
 
 #[cfg(test)]

@@ -86,6 +86,14 @@ pub fn is_signed_by(pem: &[u8], authorities: &[u8]) -> bool {
         })
 }
 
+/// When the last of the certificates in `authorities` (PEM, one or more) ends, seconds since the epoch.
+pub fn latest_end(authorities: &[u8]) -> Option<i64> {
+    let ends = CertificateDer::pem_slice_iter(authorities)
+        .flatten()
+        .filter_map(|der| Some(parse(&der)?.validity().not_after.timestamp()));
+    ends.max()
+}
+
 /// Whether the first certificate of `pem` belongs to the private key in `key` (PEM).
 pub fn key_matches(pem: &[u8], key: &[u8]) -> bool {
     let Some(der) = first(pem) else { return false };

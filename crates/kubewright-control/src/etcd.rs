@@ -1,6 +1,6 @@
 //! A client for one etcd member, over the JSON gateway every member serves beside gRPC.
 //!
-//! Enough to see how a member and its cluster are and to read a raw key; see
+//! Enough to see how a member and its cluster are, to read a raw key and to move the leadership; see
 //! <https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/>. Keys and values travel as base64, 64-bit numbers as text.
 //! Answers are bounded in size and time.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kubewright_core::observed::EtcdMember;
 use kubewright_core::secret::Secret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -64,21 +65,6 @@ pub enum EtcdError {
         /// What is wrong with it; not the answer, which may hold a secret.
         cause: String,
     },
-}
-
-/// A member of an etcd cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub id: u64,
-    /// Its name; empty until it has started.
-    pub name: String,
-    /// Where other members reach it.
-    pub peer_urls: Vec<String>,
-    /// Where clients reach it; empty until it has started.
-    pub client_urls: Vec<String>,
-    /// Whether it does not vote yet.
-    pub is_learner: bool,
 }
 
 /// How one member is.
@@ -156,7 +142,7 @@ impl EtcdClient {
     }
 
     /// Lists the members as this member knows them, agreed by a quorum.
-    pub async fn members(&self) -> Result<Vec<Member>, EtcdError> {
+    pub async fn members(&self) -> Result<Vec<EtcdMember>, EtcdError> {
         let request = json!({"linearizable": true});
         let answer: MembersAnswer = self
             .post("/v3/cluster/member/list", "the members", &request)
@@ -164,11 +150,10 @@ impl EtcdClient {
         let mut members: Vec<_> = answer
             .members
             .into_iter()
-            .map(|member| Member {
+            .map(|member| EtcdMember {
                 id: member.id.0,
                 name: member.name,
                 peer_urls: member.peer_urls,
-                client_urls: member.client_urls,
                 is_learner: member.is_learner,
             })
             .collect();
@@ -193,6 +178,15 @@ impl EtcdClient {
             is_learner: answer.is_learner,
             errors: answer.errors,
         })
+    }
+
+    /// Has the member, which has to be the leader, hand the leadership over to another one; answered when that leads.
+    pub async fn move_leader(&self, to: u64) -> Result<(), EtcdError> {
+        let request = json!({"targetID": to.to_string()});
+        let _: Value = self
+            .post("/v3/maintenance/transfer-leadership", "another leader", &request)
+            .await?;
+        Ok(())
     }
 
     /// Asks whether the member can serve: it has a leader and no alarm. An error names the reason.
@@ -333,8 +327,6 @@ struct MemberAnswer {
     name: String,
     #[serde(rename = "peerURLs", default)]
     peer_urls: Vec<String>,
-    #[serde(rename = "clientURLs", default)]
-    client_urls: Vec<String>,
     #[serde(rename = "isLearner", default)]
     is_learner: bool,
 }

@@ -1,6 +1,6 @@
 //! Asks etcd's members who they are, all of them at once, each within a bound; one that is dead costs nobody's answer.
 //!
-//! Only reading that leaves no trace: the request for alarms would write to the log of the members, so alarms are taken
+//! What looks reads, and leaves no trace: the request for alarms would write to the log of the members, so alarms are taken
 //! from what members say of themselves.
 
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub trait EtcdConnection: Send + Sync {
     fn status(&self) -> BoxFuture<'_, Result<EtcdStatus, String>>;
     /// The members, agreed by a quorum.
     fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>>;
+    /// Has the member, which has to be the leader, hand the leadership over to another one; returns when that leads.
+    fn move_leader(&self, to: u64) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// Asks the members of the control planes that were seen; nobody while none of them has a member's data.
@@ -172,15 +174,15 @@ impl EtcdConnection for Reached {
     }
 
     fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>> {
-        Box::pin(async {
-            let members = self.client.members().await.map_err(|error| error.to_string())?;
-            let members = members.into_iter().map(|member| EtcdMember {
-                id: member.id,
-                name: member.name,
-                peer_urls: member.peer_urls,
-                is_learner: member.is_learner,
-            });
-            Ok(members.collect())
+        Box::pin(async { self.client.members().await.map_err(|error| error.to_string()) })
+    }
+
+    fn move_leader(&self, to: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.client
+                .move_leader(to)
+                .await
+                .map_err(|error| error.to_string())
         })
     }
 }

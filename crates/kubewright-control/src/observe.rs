@@ -33,10 +33,10 @@ use crate::execute::RunContext;
 use crate::membership;
 use crate::node::{Node, NodeCallError};
 use crate::report::{Event, Reporter};
+pub use crate::session::UnreachablePolicy;
 use crate::session::{Purpose, Session, lock_wait};
 use comparable::Comparable;
 use every_node::every_node;
-pub use unreachable::UnreachablePolicy;
 
 /// Everything that was seen, and the open connections it was seen through.
 pub struct Observation {

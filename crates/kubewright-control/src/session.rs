@@ -19,7 +19,6 @@ use crate::error::{Error, Kind};
 use crate::execute::Guards;
 use crate::membership::{EtcdConnections, ThroughNodes};
 use crate::node::{Blobs, Introduction, LockWait, Node, Services, waiting_for};
-use crate::observe::UnreachablePolicy;
 use crate::random;
 use crate::report::{Event, Reporter};
 use crate::transport::{Agents, Ssh, SshSettings, Transport};
@@ -31,6 +30,18 @@ pub enum Purpose {
     Read,
     /// Changing: every node's lock is held for as long as its connection lives.
     Change,
+}
+
+/// Which nodes a command can do without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnreachablePolicy {
+    /// None: what is not seen cannot be planned.
+    #[default]
+    Nobody,
+    /// Workers that do not answer, because the operator said so; a worker that answers wrongly is still an error.
+    UnreachableWorkers,
+    /// Anybody but one control plane: enough to look, and to speak with the API.
+    AllButOneControlPlane,
 }
 
 /// What one invocation works with.

@@ -1,12 +1,13 @@
 //! How a cluster is, at a glance: nodes, API servers, etcd members, and how far the machines are from cluster.yaml.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use kubewright_core::component::apiserver;
 use kubewright_core::observed::{EtcdMember, Facts, ObservedEtcd};
 use kubewright_core::shown::shown;
 use kubewright_core::wire::NodeCondition;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::kube::nodes::list_nodes;
 use crate::observe::Observation;
@@ -27,7 +28,7 @@ pub struct ClusterStatus {
     /// The Kubernetes version cluster.yaml asks for.
     pub kubernetes: String,
     /// Whether the API answers, and if not, why.
-    pub api: String,
+    pub api: ApiState,
     /// Every node of cluster.yaml, in its order.
     pub nodes: Vec<NodeStatus>,
     /// The members of etcd, as a quorum knows them; none when no member could tell.
@@ -54,10 +55,10 @@ pub struct NodeStatus {
     pub ready: bool,
     /// Why it is not, if it is not.
     pub reason: String,
-    /// The API server on the node: `ready`, or why not; control planes only.
-    pub api_server: Option<String>,
-    /// The etcd member on the node: `leader`, `member`, or why not; control planes only.
-    pub etcd: Option<String>,
+    /// The API server on the node; control planes only.
+    pub api_server: Option<ServerState>,
+    /// The etcd member on the node; control planes only.
+    pub etcd: Option<MemberState>,
     /// Certificates on the node, the one that ends first at the front.
     pub certificates: Vec<CertificateStatus>,
     /// How many resources differ from cluster.yaml; not known of a node that cannot be reached.
@@ -65,6 +66,76 @@ pub struct NodeStatus {
     /// Why the node cannot be reached, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<String>,
+}
+
+/// Whether the API answers; as text and in JSON, `ready` or why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiState {
+    /// It does.
+    Ready,
+    /// It does not, and why.
+    Unavailable(String),
+}
+
+impl fmt::Display for ApiState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Ready => "ready",
+            Self::Unavailable(why) => why,
+        })
+    }
+}
+
+impl Serialize for ApiState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How the API server of a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ServerState {
+    /// It says that it can serve.
+    #[serde(rename = "ready")]
+    Ready,
+    /// It does not.
+    #[serde(rename = "not ready")]
+    NotReady,
+    /// The node cannot be reached.
+    #[serde(rename = "unreachable")]
+    Unreachable,
+}
+
+impl fmt::Display for ServerState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
+    }
+}
+
+/// How the etcd member of a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum MemberState {
+    /// It leads.
+    #[serde(rename = "leader")]
+    Leader,
+    /// It sees a leader.
+    #[serde(rename = "member")]
+    Member,
+    /// It answers and sees no leader.
+    #[serde(rename = "no leader")]
+    NoLeader,
+    /// It does not answer.
+    #[serde(rename = "no answer")]
+    NoAnswer,
+    /// The node cannot be reached.
+    #[serde(rename = "unreachable")]
+    Unreachable,
+}
+
+impl fmt::Display for MemberState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
+    }
 }
 
 /// A member of the etcd cluster.
@@ -107,13 +178,12 @@ impl ClusterStatus {
         let is_well = |node: &NodeStatus| {
             node.ready
                 && node.differences == Some(0)
-                && node.api_server.as_deref().is_none_or(|said| said == "ready")
+                && node.api_server.is_none_or(|state| state == ServerState::Ready)
                 && node
                     .etcd
-                    .as_deref()
-                    .is_none_or(|said| said == "leader" || said == "member")
+                    .is_none_or(|state| matches!(state, MemberState::Leader | MemberState::Member))
         };
-        self.api == "ready" && self.objects_differing == 0 && self.nodes.iter().all(is_well)
+        self.api == ApiState::Ready && self.objects_differing == 0 && self.nodes.iter().all(is_well)
     }
 }
 
@@ -122,10 +192,10 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
     let members = observation.observed.etcd.clone().unwrap_or_default();
     let (api, records) = match observation.api.client().await {
         Ok(client) => match list_nodes(&client).await {
-            Ok(records) => ("ready".to_owned(), records),
-            Err(error) => (error.to_string(), Vec::new()),
+            Ok(records) => (ApiState::Ready, records),
+            Err(error) => (ApiState::Unavailable(error.to_string()), Vec::new()),
         },
-        Err(error) => (error.to_string(), Vec::new()),
+        Err(error) => (ApiState::Unavailable(error.to_string()), Vec::new()),
     };
     let records: BTreeMap<String, _> = records
         .into_iter()
@@ -140,9 +210,9 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
             let etcd = if is_reached {
                 etcd(&members, name)
             } else {
-                "unreachable"
+                MemberState::Unreachable
             };
-            (Some(api_server(observation, name).await), Some(etcd.to_owned()))
+            (Some(api_server(observation, name).await), Some(etcd))
         } else {
             (None, None)
         };
@@ -205,9 +275,9 @@ fn etcd_members(seen: &ObservedEtcd) -> Vec<MemberStatus> {
     seen.members.iter().flatten().map(member).collect()
 }
 
-async fn api_server(observation: &Observation, name: &str) -> String {
+async fn api_server(observation: &Observation, name: &str) -> ServerState {
     let Some(node) = observation.run_context.nodes.get(name) else {
-        return "unreachable".to_owned();
+        return ServerState::Unreachable;
     };
     let condition = NodeCondition::HttpOk {
         url: apiserver::PROBE.url(),
@@ -216,18 +286,18 @@ async fn api_server(observation: &Observation, name: &str) -> String {
         unit: None,
     };
     match node.wait(condition, TIMEOUT).await {
-        Ok(()) => "ready".to_owned(),
-        Err(_) => "not ready".to_owned(),
+        Ok(()) => ServerState::Ready,
+        Err(_) => ServerState::NotReady,
     }
 }
 
-/// What a control plane's own member said of itself, in a word or two.
-fn etcd(seen: &ObservedEtcd, name: &str) -> &'static str {
+/// What a control plane's own member said of itself.
+fn etcd(seen: &ObservedEtcd, name: &str) -> MemberState {
     match seen.own.get(name) {
-        Some(Ok(own)) if own.is_leader => "leader",
-        Some(Ok(own)) if own.has_leader => "member",
-        Some(Ok(_)) => "no leader",
-        Some(Err(_)) | None => "no answer",
+        Some(Ok(own)) if own.is_leader => MemberState::Leader,
+        Some(Ok(own)) if own.has_leader => MemberState::Member,
+        Some(Ok(_)) => MemberState::NoLeader,
+        Some(Err(_)) | None => MemberState::NoAnswer,
     }
 }
 

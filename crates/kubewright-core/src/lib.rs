@@ -16,6 +16,7 @@ pub mod component;
 mod context;
 pub mod drift;
 pub mod errors;
+pub mod http;
 pub mod journal;
 mod kinds;
 pub mod manifest;

@@ -3,6 +3,8 @@
 //! Everything here comes from another machine. Readers treat it as hostile: sizes are bounded by the frame, text is
 //! escaped before it is shown.
 
+mod certificate;
+mod change;
 mod etcd;
 mod machine;
 
@@ -12,10 +14,11 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::certificate::{CertificatePart, CertificateProblem};
+pub use self::change::{Change, Difference, UnitAction, UnitFileProblem, UnitFinding, unit_reasons};
 pub use self::etcd::{EtcdAlarm, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
-pub use self::machine::{LaterSetting, Link, ModuleState, Obstacle, ObstacleKind, Setting};
+pub use self::machine::{LaterSetting, Link, ModuleState, PathObstacle, PathObstacleKind, Setting};
 
-use crate::resource::ResourceId;
 use crate::spec::Cluster;
 
 /// What the agent tells about its node in one go.
@@ -79,7 +82,7 @@ pub struct Facts {
     /// `nft`'s version, as in `1.0.6`; empty where nobody asked.
     pub nft_version: String,
     /// What keeps kubewright from writing where it has to.
-    pub obstacles: Vec<Obstacle>,
+    pub obstacles: Vec<PathObstacle>,
     /// Traces of other installers and runtimes: path or unit, and what it is of.
     pub leftovers: Vec<Leftover>,
     /// The mark an earlier kubewright run left.
@@ -212,114 +215,6 @@ impl FixedSettings {
 impl Marker {
     /// Where the marker lives on a node.
     pub const PATH: &str = "/etc/kubernetes/kubewright.json";
-}
-
-/// How one resource on a node differs from what it is to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Difference {
-    /// Which resource.
-    pub resource: ResourceId,
-    /// What differs.
-    pub change: Change,
-}
-
-/// What differs, and so what converging will do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "camelCase")]
-pub enum Change {
-    /// It is not there and will be made.
-    Missing,
-    /// The content differs; the present one is shown when it is text, not secret and not large.
-    Content {
-        /// What is there now.
-        before: Option<String>,
-    },
-    /// Owner or mode differ.
-    Access {
-        /// As in `root:root 0644`.
-        before: String,
-        /// As in `root:root 0600`.
-        after: String,
-    },
-    /// A value (link target, kernel parameter, digest) differs.
-    Value {
-        /// What is there now.
-        before: String,
-        /// What will be.
-        after: String,
-    },
-    /// A certificate has to be issued again.
-    Certificate {
-        /// Why, as in `expires in 20 days` or `names differ: 192.0.2.9 missing`.
-        reason: String,
-    },
-    /// A unit's file, enablement or state differs, or its inputs changed since it was started.
-    Unit {
-        /// The unit file now, when it differs.
-        before: Option<String>,
-        /// It has to be enabled.
-        enable: bool,
-        /// What will happen to the process.
-        action: UnitAction,
-        /// Why, as in `not running` or `/etc/kubernetes/audit.yaml changed`.
-        reason: String,
-        /// The reasons one by one, as far as they are not `enable` or the changes of its inputs.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        found: Vec<UnitFinding>,
-    },
-    /// kubewright put it there and no longer wants it: it will be removed.
-    Orphaned,
-    /// Something in the way that kubewright will not remove by itself.
-    Blocked {
-        /// What, as in `a directory is where the file should be`.
-        reason: String,
-    },
-}
-
-/// Something about a unit, in a form programs can tell apart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "camelCase")]
-pub enum UnitFinding {
-    /// The unit's own file is not as it should be.
-    File {
-        /// How, as in `its file differs`.
-        problem: String,
-    },
-    /// The process was started with other inputs than are on disk now.
-    Inputs {},
-    /// A file of somebody else changes the unit's settings: a drop-in, or a unit file that goes before its own.
-    Override {
-        /// Where it is. Converging removes it; the node's journal keeps what was in it.
-        path: String,
-        /// What is in it, when it is text, not secret and not large.
-        content: Option<String>,
-    },
-    /// The running process was given other arguments than the unit's file gives.
-    Arguments {
-        /// Words it was given and its file does not have; secret values are left out.
-        foreign: Vec<String>,
-        /// Words its file has and it was not given.
-        lacking: Vec<String>,
-    },
-    /// The running process executes another file than the one that is at its path now.
-    Executable {
-        /// The program's path in the unit's file.
-        path: String,
-        /// What it executes, as the kernel names it, as in `/usr/local/bin/kubelet (deleted)`.
-        running: String,
-    },
-}
-
-/// What happens to a unit's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum UnitAction {
-    /// It keeps running.
-    None,
-    /// It is started.
-    Start,
-    /// It is restarted.
-    Restart,
 }
 
 /// What an agent did, counted: the proof that a second run wrote nothing.

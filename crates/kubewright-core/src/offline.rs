@@ -74,7 +74,6 @@ fn missing(resource: &Resource) -> Difference {
             before: None,
             enable: true,
             action: UnitAction::Start,
-            reason: "new".to_owned(),
             found: Vec::new(),
         },
         _ => Change::Missing,

@@ -2,7 +2,7 @@
 //!
 //! Each run has one file of JSON lines, written as the run goes: a record before the first change, one when a step begins
 //! and one when it ends, one at the end. A run without the last record did not finish. The same lines are kept on the
-//! control planes and beside cluster.yaml; [`read`] makes an [`Operation`] of them, [`merge`] one list of what several
+//! control planes and beside cluster.yaml; [`read`] makes an [`RecordedRun`] of them, [`merge`] one list of what several
 //! places hold. Readers ignore lines, fields, events and outcomes they do not know, and a last line that was cut off.
 //!
 //! No record holds content of files or a service's log: error texts are one line of bounded length.
@@ -188,7 +188,7 @@ pub enum Ending {
 /// A run as its records tell it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Operation {
+pub struct RecordedRun {
     /// The run's id.
     pub id: String,
     /// The newest schema among its records.
@@ -244,7 +244,7 @@ pub struct StepRecord {
     pub duration_ms: u64,
 }
 
-impl Operation {
+impl RecordedRun {
     /// The same without its steps.
     pub fn summary(self) -> Self {
         Self {

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use similar::TextDiff;
+
 /// Longest name or value that is repeated, in characters.
 pub const LONGEST: usize = 100;
 /// Longest sentence that somebody else worded, in characters.
@@ -31,6 +33,17 @@ pub fn line(text: &str) -> String {
 pub fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(line).collect();
     lines.join("\n")
+}
+
+/// Lines of unchanged text around a change.
+const CONTEXT_LINES: usize = 2;
+
+/// What makes one text of the other, as a unified diff; the text is as it came.
+pub fn unified(before: &str, after: &str) -> String {
+    TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(CONTEXT_LINES)
+        .to_string()
 }
 
 /// A number and its noun: `1 node`, `3 nodes`.

@@ -19,7 +19,7 @@ const CORE: &[&[&str]] = &[
     &["resource", "errors"],
     &["spec"],
     &["catalogue"],
-    &["kinds", "secret", "shown"],
+    &["http", "kinds", "secret", "shown"],
 ];
 
 /// Uses in core that go upwards all the same. This list only ever gets shorter.
@@ -27,8 +27,6 @@ const KNOWN_UPWARD: &[(&str, &str)] = &[("catalogue", "spec")];
 
 /// Circles that are there all the same. This list only ever gets shorter.
 const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
-    ("kubewright", &["cli", "ui"]),
-    ("kubewright-control", &["observe", "session"]),
     ("kubewright-core", &["catalogue", "spec"]),
     ("kubewright-lab", &["lab", "machine", "ssh"]),
 ];

@@ -139,6 +139,6 @@ impl Prober {
 pub(super) fn http_failure(error: &HttpError) -> Failure {
     match error {
         HttpError::Io(error) => failure_of(error),
-        HttpError::Malformed(_) | HttpError::TooLarge(_) => Failure::Broken,
+        HttpError::Answer(_) => Failure::Broken,
     }
 }

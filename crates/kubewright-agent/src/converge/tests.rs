@@ -13,6 +13,7 @@ mod whole;
 use std::sync::Arc;
 
 use kubewright_core::journal::Event;
+use kubewright_core::observed::UnitFinding;
 use kubewright_core::resource::{
     Access, AuthorityName, Binary, Certificate, Digest, Directory, File, Image, KernelModule, SharedSecret,
     Stage, Start, SwapOff, Symlink, Sysctl, Usage, User,

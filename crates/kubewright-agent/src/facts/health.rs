@@ -2,6 +2,7 @@
 //!
 //! Asked only where they are installed, over the node's loopback. One that does not say that it can serve is starting
 //! when its unit is, or was until a moment ago: an API server tells systemd that it is up seconds before it is ready.
+//! One that ends again and again is down, whatever its unit is at this moment: waiting for it is in vain.
 
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ fn health(system: &dyn System, tree: &Tree, component: &str, probe: Probe) -> He
         .and_then(|mut all| all.remove(unit))
         .unwrap_or_default();
     match status.active.as_str() {
+        _ if status.is_crash_looping() => Health::Down,
         "activating" | "reloading" => Health::Starting,
         "active" if is_young(system, unit) => Health::Starting,
         _ => Health::Down,

@@ -2,7 +2,7 @@
 //! even root obeys.
 
 use kubewright_core::check::PLACES;
-use kubewright_core::observed::{Obstacle, ObstacleKind};
+use kubewright_core::observed::{PathObstacle, PathObstacleKind};
 use rustix::fs::IFlags;
 
 use crate::accounts;
@@ -16,20 +16,20 @@ const ACCOUNTS: [&str; 4] = ["/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/
 /// The user every node gets first: where it is, no other is missing for long.
 const OWN_USER: &str = "kubewright-proxy";
 
-pub(super) fn find(system: &dyn System, tree: &Tree, ledger: &Ledger) -> Vec<Obstacle> {
+pub(super) fn find(system: &dyn System, tree: &Tree, ledger: &Ledger) -> Vec<PathObstacle> {
     let files = files(system, ledger);
     let all = PLACES.into_iter().chain(files.iter().map(String::as_str));
     let seen = tree.attributes(all);
     let obstacle = |(path, (kind, attributes)): (&str, (Kind, IFlags))| {
         let is_place = PLACES.contains(&path);
         let what = match kind {
-            Kind::Link if is_place => Some(ObstacleKind::Link),
-            Kind::File | Kind::Other if is_place => Some(ObstacleKind::NotADirectory),
+            Kind::Link if is_place => Some(PathObstacleKind::Link),
+            Kind::File | Kind::Other if is_place => Some(PathObstacleKind::NotADirectory),
             // What is where a file belongs is found by comparing it.
             Kind::Link | Kind::Other => None,
             Kind::File | Kind::Directory => attribute(attributes),
         };
-        what.map(|what| Obstacle {
+        what.map(|what| PathObstacle {
             path: path.to_owned(),
             what,
         })
@@ -51,11 +51,11 @@ fn files(system: &dyn System, ledger: &Ledger) -> Vec<String> {
     files
 }
 
-fn attribute(attributes: IFlags) -> Option<ObstacleKind> {
+fn attribute(attributes: IFlags) -> Option<PathObstacleKind> {
     if attributes.contains(IFlags::IMMUTABLE) {
-        Some(ObstacleKind::Immutable)
+        Some(PathObstacleKind::Immutable)
     } else if attributes.contains(IFlags::APPEND) {
-        Some(ObstacleKind::AppendOnly)
+        Some(PathObstacleKind::AppendOnly)
     } else {
         None
     }
@@ -69,11 +69,11 @@ mod tests {
     fn tells_the_two_attributes_that_even_root_obeys() {
         assert_eq!(
             attribute(IFlags::IMMUTABLE | IFlags::APPEND),
-            Some(ObstacleKind::Immutable)
+            Some(PathObstacleKind::Immutable)
         );
         assert_eq!(
             attribute(IFlags::APPEND | IFlags::NODUMP),
-            Some(ObstacleKind::AppendOnly)
+            Some(PathObstacleKind::AppendOnly)
         );
         assert_eq!(attribute(IFlags::NODUMP), None);
     }

@@ -3,7 +3,7 @@
 mod machine;
 
 use super::*;
-use crate::testing::TestSystem;
+use crate::testing::{SimulatedUnit, TestSystem};
 
 fn facts(system: &Arc<TestSystem>) -> Facts {
     gather(&(Arc::clone(system) as Arc<dyn System>)).unwrap()
@@ -218,4 +218,33 @@ fn etcd_and_the_api_server_say_themselves_how_they_are() {
     assert_eq!(health(), (Health::Starting, Health::Starting));
     unit("failed", None);
     assert_eq!(health(), (Health::Down, Health::Down));
+}
+
+#[test]
+fn a_server_in_a_crash_loop_is_down_at_every_moment_of_it() {
+    use kubewright_core::observed::Health;
+
+    let system = TestSystem::new();
+    system.put("/etc/systemd/system/etcd.service", "[Service]\n");
+    let after = |restarts, active: &str, sub: &str| {
+        let since = Some(system.uptime());
+        let unit = SimulatedUnit {
+            active: active.to_owned(),
+            sub: sub.to_owned(),
+            since,
+            restarts,
+            ..SimulatedUnit::default()
+        };
+        system.simulated().units.insert("etcd.service".to_owned(), unit);
+        facts(&system).etcd.unwrap()
+    };
+    assert_eq!(
+        after(0, "activating", "auto-restart"),
+        Health::Starting,
+        "it ended once"
+    );
+    assert_eq!(after(1, "activating", "start"), Health::Starting);
+    assert_eq!(after(1, "activating", "auto-restart"), Health::Down, "and again");
+    assert_eq!(after(2, "activating", "start"), Health::Down);
+    assert_eq!(after(46, "active", "running"), Health::Down, "until its next end");
 }

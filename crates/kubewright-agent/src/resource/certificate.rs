@@ -8,7 +8,7 @@
 
 use std::io::Write as _;
 
-use kubewright_core::observed::Change;
+use kubewright_core::observed::{CertificatePart, CertificateProblem, Change};
 use kubewright_core::resource::{Access, AuthorityCertificates, Certificate, Digest, Usage};
 use kubewright_core::wire::NodeError;
 use rcgen::{
@@ -23,6 +23,8 @@ use crate::node::Node;
 use crate::tree::commit_both;
 use crate::x509;
 
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 /// Keys and certificates are a few kilobytes.
 const LIMIT: u64 = 256 << 10;
 
@@ -55,7 +57,7 @@ pub(super) fn inspect(
         match node.look_for_file(path)? {
             Ok(seen) => owners.push((seen.owner, access)),
             Err(Change::Missing) if path == &certificate.key_path => {
-                return Ok(Some(issue("its key is missing")));
+                return Ok(Some(issue(CertificateProblem::KeyMissing {})));
             }
             Err(change) => return Ok(Some(change)),
         }
@@ -64,22 +66,20 @@ pub(super) fn inspect(
         .tree
         .read(&certificate.certificate_path, LIMIT)?
         .unwrap_or_default();
-    if let Err(reason) = judge(&text, authorities, certificate, node.system.now()) {
-        return Ok(Some(issue(reason)));
+    if let Err(problem) = judge(&text, authorities, certificate, node.system.now()) {
+        return Ok(Some(issue(problem)));
     }
     let key = Zeroizing::new(node.tree.read(&certificate.key_path, LIMIT)?.unwrap_or_default());
     if !x509::key_matches(&text, &key) {
-        return Ok(Some(issue("its key is another one")));
+        return Ok(Some(issue(CertificateProblem::OtherKey {})));
     }
     Ok(owners
         .iter()
         .find_map(|(owner, access)| node.access_change(*owner, access)))
 }
 
-fn issue(reason: impl Into<String>) -> Change {
-    Change::Certificate {
-        reason: reason.into(),
-    }
+const fn issue(problem: CertificateProblem) -> Change {
+    Change::Certificate { problem }
 }
 
 /// Whether the certificate is good for another while; otherwise why not.
@@ -88,56 +88,71 @@ fn judge(
     authorities: &AuthorityCertificates,
     wanted: &Certificate,
     now: i64,
-) -> Result<(), String> {
-    let present = x509::Leaf::parse(text).ok_or("it cannot be read")?;
+) -> Result<(), CertificateProblem> {
+    let present = x509::Leaf::parse(text).ok_or(CertificateProblem::Unreadable {})?;
     says_what_is_wanted(&present, wanted)?;
     let authority = authorities
         .get(&wanted.authority)
-        .ok_or("its authority is not known yet")?;
+        .ok_or(CertificateProblem::AuthorityUnknown {})?;
     if !x509::is_signed_by(text, authority.as_bytes()) {
-        return Err("another authority signed it".to_owned());
+        return Err(CertificateProblem::OtherAuthority {});
     }
     let left = present.not_after - now;
-    let days = left.div_euclid(86_400);
+    let days = left.div_euclid(DAY);
     if left <= 0 {
-        return Err("it has expired".to_owned());
+        return Err(CertificateProblem::Expired {});
     }
-    if days < i64::from(wanted.renew_before_days) {
-        return Err(format!("it expires in {days} days"));
+    // No certificate outlives its authority: one that ends with it is as good as a new one would be.
+    let authority_end = x509::latest_end(authority.as_bytes()).unwrap_or(i64::MAX);
+    let new_end = authority_end.min(now + i64::from(wanted.lifetime_days) * DAY);
+    let gain = new_end - present.not_after;
+    if days < i64::from(wanted.renew_before_days) && gain >= DAY {
+        return Err(CertificateProblem::Expiring { days });
     }
     Ok(())
 }
 
-fn says_what_is_wanted(present: &x509::Leaf, wanted: &Certificate) -> Result<(), String> {
+fn says_what_is_wanted(present: &x509::Leaf, wanted: &Certificate) -> Result<(), CertificateProblem> {
     if present.common_name != wanted.common_name {
-        return Err(format!("its name is {:?}", present.common_name));
+        return Err(CertificateProblem::OtherName {
+            present: present.common_name.clone(),
+        });
     }
-    let differing = |what: &str, present: &[String], wanted: &[String]| -> Result<(), String> {
-        let missing = wanted.iter().filter(|name| !present.contains(name));
-        let orphaned = present.iter().filter(|name| !wanted.contains(name));
-        let parts: Vec<_> = missing
-            .map(|name| format!("{name} missing"))
-            .chain(orphaned.map(|name| format!("{name} no longer wanted")))
-            .collect();
-        if parts.is_empty() {
+    let differing = |part, present: &[String], wanted: &[String]| {
+        let without = |all: &[String], others: &[String]| -> Vec<String> {
+            all.iter()
+                .filter(|value| !others.contains(value))
+                .cloned()
+                .collect()
+        };
+        let (missing, unwanted) = (without(wanted, present), without(present, wanted));
+        if missing.is_empty() && unwanted.is_empty() {
             return Ok(());
         }
-        Err(format!("{what} differ: {}", parts.join(", ")))
+        Err(CertificateProblem::Differs {
+            part,
+            missing,
+            unwanted,
+        })
     };
-    differing("groups", &present.organizations, &wanted.organizations)?;
+    differing(
+        CertificatePart::Groups,
+        &present.organizations,
+        &wanted.organizations,
+    )?;
     let names: Vec<_> = wanted
         .dns_names
         .iter()
         .cloned()
         .chain(wanted.addresses.iter().map(ToString::to_string))
         .collect();
-    differing("names", &present.names, &names)?;
+    differing(CertificatePart::Names, &present.names, &names)?;
     let usages: Vec<_> = wanted
         .usages
         .iter()
         .map(|usage| x509::usage_name(*usage).to_owned())
         .collect();
-    differing("usages", &present.usages, &usages)
+    differing(CertificatePart::Usages, &present.usages, &usages)
 }
 
 /// The combined file its user renews by itself is good: valid, of the same authority and for the same name.
@@ -256,14 +271,12 @@ pub(super) fn change(
     )
     .and_then(|()| {
         let matches = x509::key_matches(text.as_bytes(), key_text.as_bytes());
-        matches
-            .then_some(())
-            .ok_or_else(|| "it is for another key".to_owned())
+        matches.then_some(()).ok_or(CertificateProblem::OtherKey {})
     })
-    .map_err(|reason| {
+    .map_err(|problem| {
         let error = fault(
             doing(),
-            format!("the certificate that arrived is of no use: {reason}"),
+            format!("the certificate that arrived is of no use: {problem}"),
         );
         hinted(error, "compare the node's clock with the controller's")
     })?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kubewright_core::errors::ErrorId;
 use kubewright_core::journal::Undo;
-use kubewright_core::observed::{Change, UnitAction, UnitFinding};
+use kubewright_core::observed::{Change, UnitAction, UnitFileProblem, UnitFinding};
 use kubewright_core::resource::{Digest, NodeState, ResourceId, Start, Unit};
 use kubewright_core::wire::NodeError;
 
@@ -49,7 +49,12 @@ pub struct Status {
     pub needs_reload: bool,
     /// `MainPID`; 0 when there is none.
     pub main_pid: u32,
+    /// `NRestarts`: how often systemd has restarted it by itself since somebody started it.
+    pub restarts: u32,
 }
+
+/// A process that has ended so often by itself is in a crash loop.
+const LOOP_RESTARTS: u32 = 2;
 
 impl Status {
     /// Whether the unit is up, or on its way and nobody waits for more.
@@ -59,6 +64,13 @@ impl Status {
             "activating" => start == Start::Ask && self.sub != "auto-restart",
             _ => false,
         }
+    }
+
+    /// Whether its process ends again and again: what is seen of it between two ends means nothing.
+    pub fn is_crash_looping(&self) -> bool {
+        // systemd counts a restart when it begins, and waits a moment before.
+        let due = u32::from(self.sub == "auto-restart");
+        self.restarts.saturating_add(due) >= LOOP_RESTARTS
     }
 
     fn describe(&self) -> String {
@@ -79,7 +91,7 @@ pub fn statuses(system: &dyn System, names: &[&str]) -> Result<BTreeMap<String, 
     }
     let mut arguments = vec![
         "show",
-        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID",
+        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,NRestarts",
         "--",
     ];
     arguments.extend(names);
@@ -103,8 +115,9 @@ fn parse(block: &str) -> Status {
             "ActiveState" => value.clone_into(&mut status.active),
             "SubState" => value.clone_into(&mut status.sub),
             "UnitFileState" => value.clone_into(&mut status.file),
-            // A unit others refer to is remembered as not found, also when its file has come since.
             "MainPID" => status.main_pid = value.parse().unwrap_or_default(),
+            "NRestarts" => status.restarts = value.parse().unwrap_or_default(),
+            // A unit others refer to is remembered as not found, also when its file has come since.
             "LoadState" => status.needs_reload |= value == "not-found",
             "NeedDaemonReload" => status.needs_reload |= value == "yes",
             _ => {}
@@ -122,11 +135,9 @@ pub(crate) fn inspect(
     changing: &[ResourceId],
 ) -> Result<Option<Change>, NodeError> {
     let path = path(&unit.name);
-    let mut reasons = Vec::new();
     let mut before = None;
-    let mut restart = false;
     let rewrite = match node.tree.look(&path)? {
-        Look::Missing => Some("its file is missing".to_owned()),
+        Look::Missing => Some(UnitFileProblem::Missing),
         Look::Blocked(reason) => return Ok(Some(Change::Blocked { reason })),
         Look::There(seen) if seen.kind == Kind::Link => {
             let target = node.tree.read_link(&path)?.unwrap_or_default();
@@ -145,11 +156,11 @@ pub(crate) fn inspect(
             let wanted = Digest::of(unit.content.as_bytes());
             if node.hashes.of(&node.tree, &path)? != Some(wanted) {
                 before = super::file::shown(node, &path, &seen);
-                Some("its file differs".to_owned())
+                Some(UnitFileProblem::Content)
             } else if seen.owner == Owner::mine(MODE) {
                 None
             } else {
-                Some("its file's owner or mode differ".to_owned())
+                Some(UnitFileProblem::Access)
             }
         }
     };
@@ -162,36 +173,29 @@ pub(crate) fn inspect(
     if status.main_pid > 0 && matches!(status.active.as_str(), "active" | "reloading") {
         found.extend(process::inspect(node.system.as_ref(), unit, status.main_pid));
     }
-    reasons.extend(found.iter().filter_map(because));
-    restart |= !found.is_empty();
-    if let Some(reason) = &rewrite {
-        restart |= !reason.contains("owner");
-    }
-    let unread = status
-        .needs_reload
-        .then(|| "systemd has not read its file".to_owned());
+    let mut restart = !found.is_empty();
+    restart |= matches!(rewrite, Some(UnitFileProblem::Missing | UnitFileProblem::Content));
+    let unread = status.needs_reload.then_some(UnitFileProblem::NotRead);
     if let Some(problem) = rewrite.or(unread) {
-        reasons.push(problem.clone());
         found.push(UnitFinding::File { problem });
     }
     let enable = is_installable(unit) && !matches!(status.file.as_str(), "enabled" | "enabled-runtime");
-    if enable {
-        reasons.push("not enabled".to_owned());
-    }
     let action = if is_on_demand(unit) {
         UnitAction::None
     } else if !status.is_up(unit.start) {
-        reasons.push(format!("not running: {}", status.describe()));
+        found.push(UnitFinding::NotRunning {
+            active: status.active.clone(),
+            sub: status.sub.clone(),
+        });
         UnitAction::Start
     } else {
         for input in unit.inputs.iter().filter(|input| changing.contains(input)) {
             restart = true;
-            reasons.push(format!("{} changes", input.what()));
+            found.push(UnitFinding::InputChanges { input: input.clone() });
         }
         let present = fingerprint(node, state, unit)?;
         if !restart && node.ledger.started.get(&unit.name) != Some(&present) {
             restart = true;
-            reasons.push("started with other inputs".to_owned());
             found.push(UnitFinding::Inputs {});
         }
         if restart {
@@ -200,25 +204,15 @@ pub(crate) fn inspect(
             UnitAction::None
         }
     };
-    if reasons.is_empty() {
+    if !enable && found.is_empty() {
         return Ok(None);
     }
     Ok(Some(Change::Unit {
         before,
         enable,
         action,
-        reason: reasons.join("; "),
         found,
     }))
-}
-
-fn because(found: &UnitFinding) -> Option<String> {
-    match found {
-        UnitFinding::Override { path, .. } => Some(format!("{path} overrides it")),
-        UnitFinding::Arguments { .. } => Some("its process has other arguments".to_owned()),
-        UnitFinding::Executable { path, .. } => Some(format!("its process is not what is at {path} now")),
-        UnitFinding::File { .. } | UnitFinding::Inputs {} => None,
-    }
 }
 
 /// What overrides a unit, of what was found about it: with how to put it back.
@@ -304,7 +298,7 @@ pub(crate) fn install(node: &mut Node, units: &[(&Unit, &Change)]) -> Result<(),
         let differs = node.hashes.of(&node.tree, &path)? != Some(Digest::of(bytes));
         let Change::Unit {
             enable: enables,
-            reason,
+            found,
             ..
         } = change
         else {
@@ -315,7 +309,9 @@ pub(crate) fn install(node: &mut Node, units: &[(&Unit, &Change)]) -> Result<(),
             node.hashes.remember(&node.tree, &path, Digest::of(bytes))?;
             reload = true;
         }
-        reload |= reason.contains("not read");
+        reload |= found.contains(&UnitFinding::File {
+            problem: UnitFileProblem::NotRead,
+        });
         for path in overridden_by(change) {
             node.tree.remove(path)?;
             reload = true;

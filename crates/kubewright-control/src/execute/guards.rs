@@ -50,6 +50,11 @@ impl Guards {
         self
     }
 
+    /// The connections to the members of etcd.
+    pub(super) fn etcd(&self) -> &dyn EtcdConnections {
+        self.etcd.as_ref()
+    }
+
     /// How the control planes are now; one that does not answer is not in it.
     pub async fn look(&self) -> Observed {
         let facts = self.nodes.iter().map(|(name, node)| async move {

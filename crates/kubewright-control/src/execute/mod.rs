@@ -5,6 +5,7 @@
 //! same command again continues.
 
 mod guards;
+mod leadership;
 mod run_context;
 mod runner;
 

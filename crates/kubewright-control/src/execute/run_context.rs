@@ -9,7 +9,7 @@ use kubewright_core::observed::{Counters, Difference};
 use kubewright_core::plan::{Condition, PlannedStep, Step};
 use kubewright_core::resource::ResourceId;
 
-use super::Guards;
+use super::{Guards, leadership};
 use crate::cluster_api::ClusterApi;
 use crate::error::Error;
 use crate::node::{Node, Progress, Services};
@@ -52,6 +52,9 @@ impl RunContext {
                 if !quiet.is_empty() {
                     changed += self.converge(node, quiet, reporter).await?;
                     self.guards.hold(planned).await?;
+                }
+                if step.restarts_etcd() {
+                    leadership::move_off(self.guards.etcd(), node).await;
                 }
                 let disturbed = self.converge(node, disturbing, reporter).await;
                 disturbed.map(|disturbed| changed + disturbed)

@@ -3,8 +3,8 @@
 //! Both sides come from the server, so defaults are filled in on both; what only the server writes is taken away
 //! before they are compared. The values of a Secret are compared but never shown.
 
+use kubewright_core::shown::unified;
 use serde_json::{Map, Value};
-use similar::TextDiff;
 
 /// Metadata that the server or other tools keep for themselves.
 const KEPT_BY_THE_SERVER: &[&str] = &[
@@ -66,11 +66,7 @@ pub(super) fn between(live: &Value, predicted: Value) -> Option<String> {
         hide_values(&mut before, &mut after);
     }
     let (before, after) = (as_yaml(&before), as_yaml(&after));
-    let text = TextDiff::from_lines(&before, &after)
-        .unified_diff()
-        .context_radius(3)
-        .to_string();
-    Some(text)
+    Some(unified(&before, &after))
 }
 
 /// Replaces every value of a Secret by whether it changes.

@@ -49,6 +49,10 @@ impl EtcdConnection for Does {
             }
         })
     }
+
+    fn move_leader(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("etcdserver: not leader".to_owned()) })
+    }
 }
 
 const NAMES: [&str; 3] = ["cp-1", "cp-2", "cp-3"];

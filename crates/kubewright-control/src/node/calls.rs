@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kubewright_core::journal::Undone;
 use kubewright_core::observed::{Counters, Difference, Facts};
-use kubewright_core::operation_log::Operation;
+use kubewright_core::operation_log::RecordedRun;
 use kubewright_core::resource::{NodeState, ResourceId};
 use kubewright_core::secret::Secret;
 use kubewright_core::wire::{NodeCondition, Reply, Request};
@@ -213,7 +213,7 @@ impl Node {
     }
 
     /// What the node's operation log has: all runs without their steps, or those whose id begins with `run`, whole.
-    pub async fn read_operations(&self, run: Option<String>) -> Result<Vec<Operation>, NodeCallError> {
+    pub async fn read_operations(&self, run: Option<String>) -> Result<Vec<RecordedRun>, NodeCallError> {
         let doing = "read the operation log";
         match self.quick(doing, Request::ReadOperations { run }, QUICK).await? {
             Reply::Operations { operations } => Ok(operations),

@@ -27,7 +27,6 @@ use tokio::time::{Instant, timeout};
 
 use super::NodeCallError;
 use super::service::{Planned, Progress, Services};
-use super::tunnel::Tunnel;
 use crate::transport::{Channel, Reader, Writer};
 
 /// Messages that may wait to be written; an agent that lets more pile up does not read.
@@ -115,6 +114,14 @@ pub(super) struct Pending {
     pub(super) expected: BTreeSet<String>,
     /// The secrets it has handed over.
     pub(super) secrets: BTreeMap<String, Secret>,
+}
+
+/// A tunnel as the reading side sees it.
+pub(super) enum Tunnel {
+    Opening(oneshot::Sender<Result<mpsc::Receiver<Vec<u8>>, String>>),
+    Open(mpsc::Sender<Vec<u8>>),
+    /// Nobody here wants what still arrives.
+    Abandoned,
 }
 
 #[derive(Default)]

@@ -5,6 +5,7 @@
 //! converging, and only if it belongs to the state that was inspected on this very node. When the connection is lost,
 //! every open call says so; the result of the request is then unknown, and only reading the node again can tell.
 
+mod answering;
 mod blob;
 mod calls;
 mod connection;

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::connection::{Shared, TUNNEL_FRAMES};
+use super::connection::{Shared, TUNNEL_FRAMES, Tunnel};
 use super::{Node, NodeCallError};
 
 /// Bytes on their way through this end of a tunnel, each way.
@@ -25,14 +25,6 @@ const SLOW_TUNNEL: Duration = Duration::from_millis(if cfg!(test) { 100 } else {
 
 /// A connection from a node to somewhere else.
 pub type TunnelStream = DuplexStream;
-
-/// A tunnel as the reading side sees it.
-pub(super) enum Tunnel {
-    Opening(oneshot::Sender<Result<mpsc::Receiver<Vec<u8>>, String>>),
-    Open(mpsc::Sender<Vec<u8>>),
-    /// What still arrives is not wanted here.
-    Abandoned,
-}
 
 impl Node {
     /// Opens a TCP connection from the node to `address`, as in `127.0.0.1:6443`.

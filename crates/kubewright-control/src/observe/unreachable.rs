@@ -8,18 +8,7 @@ use super::ObserveErrors;
 use super::every_node::Answers;
 use crate::error::Error;
 use crate::node::NodeCallError;
-
-/// Which nodes a command can do without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnreachablePolicy {
-    /// None: what is not seen cannot be planned.
-    #[default]
-    Nobody,
-    /// Workers that do not answer, because the operator said so; a worker that answers wrongly is still an error.
-    UnreachableWorkers,
-    /// All nodes but one control plane: one is enough to read, and to reach the API.
-    AllButOneControlPlane,
-}
+use crate::session::UnreachablePolicy;
 
 impl UnreachablePolicy {
     /// The answers, with the nodes that are skipped added to `absent`.

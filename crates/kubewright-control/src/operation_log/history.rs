@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kubewright_core::operation_log::{self, Operation, RUN_BYTES};
+use kubewright_core::operation_log::{self, RUN_BYTES, RecordedRun};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ const LATE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct History {
     /// The runs, newest first.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<RecordedRun>,
     /// The places that were read: control planes, and [`HERE`].
     pub asked: Vec<String>,
     /// Control planes that could not be asked, each with the reason.
@@ -106,7 +106,7 @@ pub(super) async fn read_within(session: &Session, run: Option<&str>, late: Dura
 }
 
 /// What the records in a directory tell of a cluster; none where there is no such directory.
-pub fn here(directory: &Path, cluster: &str, run: Option<&str>) -> Vec<Operation> {
+pub fn here(directory: &Path, cluster: &str, run: Option<&str>) -> Vec<RecordedRun> {
     let mut operations = Vec::new();
     for path in files(directory) {
         if fs::metadata(&path).map_or(true, |data| data.len() > 2 * RUN_BYTES as u64) {

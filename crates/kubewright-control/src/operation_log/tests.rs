@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kubewright_core::catalogue::Platform;
 use kubewright_core::errors::{ErrorId, Kind};
-use kubewright_core::operation_log::{self as core, Operation as Run};
+use kubewright_core::operation_log::{self as core, RecordedRun as Run};
 use kubewright_core::pki::shared_secrets;
 use kubewright_core::plan::{Disruption, PlannedStep, Step};
 use kubewright_core::resource::Stage;

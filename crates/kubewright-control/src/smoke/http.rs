@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use kubewright_core::http::{self, Afterwards, ResponseReader};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 /// An answer larger than this is not one of ours.
-const LONGEST_ANSWER: u64 = 64 << 10;
+const LONGEST_ANSWER: usize = 64 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Fetches a page and returns its trimmed body; any status but 200 is an error.
@@ -26,38 +27,24 @@ async fn exchange(
     authority: &str,
     path: &str,
 ) -> Result<String, String> {
-    // HTTP/1.0: one answer, in one piece, that ends with the connection at the latest.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
+    let request = http::get(path, authority, "kubewright", Afterwards::Close);
     let said = |error: std::io::Error| error.to_string();
     stream.write_all(request.as_bytes()).await.map_err(said)?;
     stream.flush().await.map_err(said)?;
-    let mut answer = Vec::new();
-    let mut stream = stream.take(LONGEST_ANSWER);
+    let mut answer = ResponseReader::new(LONGEST_ANSWER);
+    let mut piece = vec![0; 4096];
     // A forwarded port's stream may end late: enough is enough.
-    while !is_complete(&answer) && stream.read_buf(&mut answer).await.map_err(said)? > 0 {}
-    body(&String::from_utf8_lossy(&answer))
-}
-
-/// Tells whether the answer has all of the body it announces.
-fn is_complete(answer: &[u8]) -> bool {
-    const BLANK: &[u8] = b"\r\n\r\n";
-    let Some(head) = answer.windows(BLANK.len()).position(|window| window == BLANK) else {
-        return false;
-    };
-    let announced = String::from_utf8_lossy(&answer[..head]).lines().find_map(|line| {
-        let (field, value) = line.split_once(':')?;
-        let is_length = field.eq_ignore_ascii_case("content-length");
-        is_length.then(|| value.trim().parse::<usize>().ok())?
-    });
-    announced.is_some_and(|length| answer.len() >= head + BLANK.len() + length)
-}
-
-fn body(answer: &str) -> Result<String, String> {
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or("the answer is not HTTP")?;
-    let status = head.lines().next().unwrap_or_default();
-    match status.split(' ').nth(1) {
-        Some("200") => Ok(body.trim().to_owned()),
-        _ => Err(format!("it answered `{status}`")),
+    while !answer.is_complete() {
+        let read = stream.read(&mut piece).await.map_err(said)?;
+        let fed = match read {
+            0 => answer.end(),
+            read => answer.feed(&piece[..read]).map(|_| ()),
+        };
+        fed.map_err(|error| error.to_string())?;
+    }
+    match answer.status() {
+        Some(200) => Ok(String::from_utf8_lossy(answer.body()).trim().to_owned()),
+        status => Err(format!("it answered {}", status.unwrap_or_default())),
     }
 }
 
@@ -65,37 +52,27 @@ fn body(answer: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn the_body_of_a_page_is_returned() {
+    /// Lets a server say `answer`, and keep the connection.
+    async fn ask(answer: &[u8]) -> Result<String, String> {
         let (ours, mut theirs) = tokio::io::duplex(1024);
-        let server = async {
-            let mut request = vec![0; 1024];
-            let read = theirs.read(&mut request).await.unwrap();
-            assert!(request[..read].starts_with(b"GET /hostname HTTP/1.0\r\nHost: a:80\r\n"));
-            theirs
-                .write_all(b"HTTP/1.0 200 OK\r\nX: y\r\n\r\nprobe-1\n")
-                .await
-                .unwrap();
-            drop(theirs);
-        };
-        let (answer, ()) = tokio::join!(get(ours, "a:80", "/hostname"), server);
+        theirs.write_all(answer).await.unwrap();
+        let answer = get(ours, "a:80", "/hostname").await;
+        let mut request = vec![0; 1024];
+        let read = theirs.read(&mut request).await.unwrap();
+        assert!(request[..read].starts_with(b"GET /hostname HTTP/1.1\r\nHost: a:80\r\n"));
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_body_of_a_page_is_returned_as_soon_as_all_of_it_is_there() {
+        let answer = ask(b"HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\nprobe-1\n").await;
         assert_eq!(answer.unwrap(), "probe-1");
     }
 
-    #[test]
-    fn an_answer_is_complete_when_the_announced_body_is_there() {
-        assert!(is_complete(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc"));
-        assert!(!is_complete(b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nab"));
-        assert!(!is_complete(b"HTTP/1.0 200 OK\r\n\r\nab"));
-        assert!(!is_complete(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n"));
-    }
-
-    #[test]
-    fn another_status_is_an_error() {
-        assert_eq!(
-            body("HTTP/1.0 503 Service Unavailable\r\n\r\nno").unwrap_err(),
-            "it answered `HTTP/1.0 503 Service Unavailable`"
-        );
-        assert!(body("SSH-2.0-OpenSSH").is_err());
+    #[tokio::test]
+    async fn another_status_is_an_error() {
+        let answer = ask(b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno").await;
+        assert_eq!(answer.unwrap_err(), "it answered 503");
+        assert!(ask(b"SSH-2.0-OpenSSH\r\n\r\n").await.is_err());
     }
 }

@@ -13,6 +13,8 @@ use super::world::State;
 
 pub(crate) const UNIT: &str = "etcd.service";
 const DATA: &str = "/var/lib/etcd/member";
+/// A member that finds it ends at once: its data cannot be read.
+pub(crate) const DAMAGE: &str = "/var/lib/etcd/member/damage";
 
 /// Which member of which cluster a process or a data directory is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -59,6 +61,9 @@ pub(crate) fn begin(machine: &Machine, process: &Process) -> Result<(Identity, V
             .find_map(|line| line.strip_prefix(&format!("{name}=")))
             .map(str::to_owned)
     };
+    if machine.has(DAMAGE) {
+        return Err("its data is damaged".to_owned());
+    }
     if let Some(identity) = stored(machine) {
         if identity.authority != authority {
             violations.push(format!(
@@ -113,6 +118,53 @@ pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
         .filter(|other| other.cluster == own.cluster && other.authority == own.authority)
         .count();
     2 * running > voters.len() + strangers
+}
+
+/// Who leads, and how that came about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leadership {
+    /// The machine whose member leads.
+    pub(crate) leader: Option<String>,
+    /// How often a leader handed over to another one.
+    pub(crate) moves: u32,
+    /// How often one ended without having done so, and the others were left to elect another.
+    pub(crate) elections: u32,
+}
+
+/// Whether a machine's member leads.
+pub(crate) fn leads(state: &State, machine: &str) -> bool {
+    has_quorum(state, machine) && state.leadership.leader.as_deref() == Some(machine)
+}
+
+/// Members elect a leader where there is none that serves.
+pub(crate) fn elect(state: &mut State) {
+    let leader = state.leadership.leader.as_deref();
+    let is_there = leader.is_some_and(|leader| state.machines.get(leader).and_then(member).is_some());
+    if !is_there && let Some(gone) = state.leadership.leader.take() {
+        let others = state.control_planes.iter().filter(|name| **name != gone);
+        let others: Vec<&String> = others.collect();
+        if others.iter().any(|name| has_quorum(state, name)) {
+            state.leadership.elections += 1;
+        }
+    }
+    if state.leadership.leader.is_none() {
+        let may_lead = |name: &&String| serves(state, name);
+        let leader = state.control_planes.iter().find(may_lead).cloned();
+        state.leadership.leader = leader;
+    }
+}
+
+/// The leader hands over to another member.
+pub(crate) fn move_leader(state: &mut State, from: &str, to: &str) -> Result<(), String> {
+    if !leads(state, from) {
+        return Err("etcdserver: not leader".to_owned());
+    }
+    if !serves(state, to) {
+        return Err("etcdserver: request timed out, leader transfer took too long".to_owned());
+    }
+    state.leadership.leader = Some(to.to_owned());
+    state.leadership.moves += 1;
+    Ok(())
 }
 
 /// Whether a machine's member says that it is healthy.

@@ -31,6 +31,7 @@ impl World {
             to.control_planes.clone_from(&from.control_planes);
             to.stored.clone_from(&from.stored);
             to.meddling.clone_from(&from.meddling);
+            to.leadership.clone_from(&from.leadership);
             to.founded.clone_from(&from.founded);
             to.is_serving = from.is_serving;
             to.whole.clone_from(&from.whole);

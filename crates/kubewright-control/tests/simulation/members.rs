@@ -60,6 +60,7 @@ impl EtcdConnection for One {
                 member_id: id(&state, &self.node, &self.node),
                 version: "3.6.16".to_owned(),
                 has_leader: etcd::has_quorum(&state, &self.node),
+                is_leader: etcd::leads(&state, &self.node),
                 alarms: alarm.into_iter().collect(),
                 ..EtcdStatus::default()
             })
@@ -79,6 +80,16 @@ impl EtcdConnection for One {
                 name,
             });
             Ok(members.collect())
+        })
+    }
+
+    fn move_leader(&self, to: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let mut state = self.world.state();
+            let all = names(&state, &self.node);
+            let to = all.into_iter().find(|name| id(&state, &self.node, name) == to);
+            let to = to.ok_or("etcdserver: bad leader transferee")?;
+            etcd::move_leader(&mut state, &self.node, &to)
         })
     }
 }

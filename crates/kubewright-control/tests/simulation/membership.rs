@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::etcd::{self, Meddling};
 use super::fixture::Fixture;
+use super::machine::Machine;
 use super::run::{Ended, Operation, run};
 use super::systemd::{self, settle};
 use super::world::World;
@@ -21,7 +22,7 @@ struct Case {
     refusal: Option<&'static str>,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case {
         name: "a learner, an argument of etcd changes",
         change: ETCD_ARGUMENT,
@@ -63,6 +64,18 @@ const CASES: [Case; 6] = [
         refusal: None,
     },
     Case {
+        name: "all members crash for a reason the run repairs",
+        change: "",
+        meddle: |world| crash(world, &["cp-1", "cp-2", "cp-3"], swap_keys),
+        refusal: None,
+    },
+    Case {
+        name: "one member crashes for a reason the run does not repair, an argument of API servers changes",
+        change: API_ARGUMENT,
+        meddle: |world| crash(world, &["cp-3"], |machine| machine.put(etcd::DAMAGE, "")),
+        refusal: Some("cp-3 is not well: its etcd member is down or sees no leader"),
+    },
+    Case {
         name: "one member is down and a learner, an argument of API servers changes",
         change: API_ARGUMENT,
         meddle: |world| {
@@ -72,6 +85,37 @@ const CASES: [Case; 6] = [
         refusal: Some("control plane cp-3 cannot be changed: its etcd member is a learner"),
     },
 ];
+
+/// Has members start again and again: each ends at once, because of what `spoil` did to its machine.
+fn crash(world: &World, nodes: &[&str], spoil: impl Fn(&Machine)) {
+    let mut state = world.state();
+    // That several are down at once is nobody's fault here.
+    state.is_serving = false;
+    for node in nodes {
+        if let Some(machine) = state.machines.get_mut(*node) {
+            spoil(machine);
+            systemd::stop(machine, etcd::UNIT);
+            machine.want(etcd::UNIT).unwrap();
+        }
+    }
+    settle(&mut state);
+}
+
+/// Gives a member a key that is not its certificate's, which a run repairs.
+fn swap_keys(machine: &Machine) {
+    let other = machine.get("/etc/kubernetes/pki/etcd/peer.key");
+    machine.put("/etc/kubernetes/pki/etcd/server.key", &other);
+}
+
+/// Undoes whatever somebody made of the members.
+fn repair(world: &World) {
+    let mut state = world.state();
+    state.meddling = Meddling::default();
+    for machine in state.machines.values() {
+        let _ = std::fs::remove_file(machine.path(etcd::DAMAGE));
+    }
+    settle(&mut state);
+}
 
 fn make(world: &World, meddle: impl Fn(&mut Meddling)) {
     let mut state = world.state();
@@ -94,15 +138,29 @@ pub(crate) fn run_all(fixture: &Fixture) -> Vec<String> {
     let origin = World::new(plain.clone());
     let built = run(fixture, &origin, &plain, Operation::Apply, Vec::new());
     assert!(built.is_complete(), "{:#?}", built.errors);
-    let failures: Vec<String> = CASES
+    let mut failures: Vec<String> = CASES
         .iter()
         .filter_map(|case| {
             let wrong = attempt(fixture, &origin.fork(), case);
             wrong.map(|wrong| format!("membership, {}:\n    {wrong}", case.name))
         })
         .collect();
-    println!("membership: {} cases, {} failures", CASES.len(), failures.len());
+    failures.extend(moves_the_leadership(fixture, &origin.fork()));
+    println!(
+        "membership: {} cases, {} failures",
+        CASES.len() + 1,
+        failures.len()
+    );
     failures
+}
+
+/// Every member is restarted, and none of them while it leads.
+fn moves_the_leadership(fixture: &Fixture, world: &Arc<World>) -> Option<String> {
+    let cluster = fixture.cluster(3, 1, ETCD_ARGUMENT);
+    let ended = run(fixture, world, &cluster, Operation::Apply, Vec::new());
+    let leadership = world.state().leadership.clone();
+    let is_right = ended.is_complete() && leadership.moves > 0 && leadership.elections == 0;
+    (!is_right).then(|| format!("the leadership: {:#?} {leadership:?}", ended.errors))
 }
 
 fn attempt(fixture: &Fixture, world: &Arc<World>, case: &Case) -> Option<String> {
@@ -120,7 +178,7 @@ fn attempt(fixture: &Fixture, world: &Arc<World>, case: &Case) -> Option<String>
         if let Some(done) = did_anything(&ended) {
             return Some(done);
         }
-        make(world, |meddling| *meddling = Meddling::default());
+        repair(world);
         let repaired = apply();
         if !repaired.is_complete() {
             return Some(format!("repaired, it was to go on: {:#?}", repaired.errors));

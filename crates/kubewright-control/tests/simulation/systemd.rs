@@ -136,8 +136,10 @@ fn show(machine: &Machine, name: &str) -> String {
     };
     let is_stale = unit.loaded.is_some() && unit.loaded != file;
     let reload = if is_stale { "yes" } else { "no" };
+    // Whatever ends at once has ended many times by the time anybody looks.
+    let restarts = if sub == "auto-restart" { 9 } else { 0 };
     format!(
-        "Id={name}\nLoadState={load}\nActiveState={active}\nSubState={sub}\nUnitFileState={enabled}\nNeedDaemonReload={reload}\n"
+        "Id={name}\nLoadState={load}\nActiveState={active}\nSubState={sub}\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nNRestarts={restarts}\n"
     )
 }
 
@@ -172,6 +174,7 @@ pub(crate) fn settle(state: &mut State) {
             break;
         }
     }
+    etcd::elect(state);
     state.register_kubelets();
     state.look_for_violations();
 }

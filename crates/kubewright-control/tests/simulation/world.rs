@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) stored: BTreeMap<String, Objects>,
     /// What somebody made of etcd's members.
     pub(crate) meddling: etcd::Meddling,
+    /// Which of etcd's members leads.
+    pub(crate) leadership: etcd::Leadership,
     /// What must never be, and was.
     pub(crate) violations: Vec<String>,
     /// The effects of this run, by actor.

@@ -84,7 +84,6 @@ mod tests {
             before: None,
             enable: true,
             action,
-            reason: String::new(),
             found: Vec::new(),
         }
     }

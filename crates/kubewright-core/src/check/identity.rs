@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::installers::remedy;
-use super::text::{list, sentence, shown};
+use super::text::{count, list, sentence, shown};
 use super::{Found, Kind, Look, Subject};
 use crate::carrier;
 use crate::component;
 use crate::observed::{Change, Leftover};
-use crate::resource::Digest;
+use crate::resource::{AuthorityName, Digest};
 
+/// An authority with fewer days left is in its last year: no certificate lasts as long as planned any more.
+const LAST_DAYS: i64 = 365;
+const SECONDS_OF_A_DAY: i64 = 86_400;
 /// What a node of this cluster has besides what its components fill by themselves.
 const OWN_PLACES: [&str; 2] = ["/etc/containerd", "/opt/cni"];
 
@@ -31,6 +34,40 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
     }
     cluster_ids(look, found);
     authorities(look, found);
+    endings(look, found);
+}
+
+/// Authorities in their last year, each once: all nodes have the same.
+fn endings(look: &Look, found: &mut Found) {
+    for authority in AuthorityName::ALL {
+        let told = look.subjects.iter().find_map(|subject| {
+            let mut facts = subject.facts.certificates.iter();
+            let fact = facts.find(|fact| fact.path == authority.certificate_path())?;
+            Some((subject, fact)).filter(|_| subject.is_own)
+        });
+        let Some((subject, fact)) = told else { continue };
+        let left = fact.not_after.saturating_sub(subject.facts.clock_ms / 1000);
+        let days = left.div_euclid(SECONDS_OF_A_DAY);
+        if days >= LAST_DAYS {
+            continue;
+        }
+        let ends = match days {
+            ..0 => "has ended".to_owned(),
+            days => format!(
+                "ends in {}",
+                count(usize::try_from(days).unwrap_or_default(), "day")
+            ),
+        };
+        found.warning(
+            Kind::AuthorityEnds,
+            subject.name(),
+            format!(
+                "the {} authority {ends}, and everything it signed with it",
+                authority.common_name()
+            ),
+            "plan its replacement: an authority cannot be rotated by kubewright yet",
+        );
+    }
 }
 
 fn marker(look: &Look, subject: &Subject, found: &mut Found) {

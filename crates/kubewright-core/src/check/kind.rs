@@ -198,6 +198,11 @@ kinds! {
          from your workstation's (certificates are valid from 5 min before they are issued). Warning: control planes \
          more than 0.2 s apart, workers more than 1 s. The measuring error of the round trip is subtracted.";
         "`timedatectl set-ntp true`; with chrony also `chronyc makestep`.";
+    /// An authority is in its last year.
+    AuthorityEnds = "authority-ends":
+        "Warning. A certificate authority of this cluster ends within a year: everything it signed ends with it, certificates \
+         issued from now on earlier than usual. Certificates are renewed until its last day.";
+        "Plan its replacement: an authority cannot be rotated by kubewright yet.";
     /// Nobody keeps the clock.
     TimeNotSynchronized = "time-not-synchronized":
         "Warning. No time service synchronizes the node's clock, so it will drift until it becomes `clock-offset`.";

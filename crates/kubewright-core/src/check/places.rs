@@ -3,7 +3,7 @@
 use super::text::{list, shown, word};
 use super::{Found, Kind, Look, Subject};
 use crate::carrier::mask_command;
-use crate::observed::{Obstacle, ObstacleKind};
+use crate::observed::{PathObstacle, PathObstacleKind};
 use crate::spec::{Cluster, ComponentName};
 
 /// Files named in one finding; the rest is counted.
@@ -17,11 +17,13 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
 }
 
 fn obstacles(subject: &Subject, found: &mut Found) {
-    for Obstacle { path, what } in &subject.facts.obstacles {
+    for PathObstacle { path, what } in &subject.facts.obstacles {
         let message = match what {
-            ObstacleKind::Link => "it is a symbolic link, but has to be a directory; links are not followed",
-            ObstacleKind::NotADirectory => "it is not a directory, but has to be one",
-            ObstacleKind::Immutable | ObstacleKind::AppendOnly => continue,
+            PathObstacleKind::Link => {
+                "it is a symbolic link, but has to be a directory; links are not followed"
+            }
+            PathObstacleKind::NotADirectory => "it is not a directory, but has to be one",
+            PathObstacleKind::Immutable | PathObstacleKind::AppendOnly => continue,
         };
         let place = word(path, "DIRECTORY");
         found.error(
@@ -29,7 +31,7 @@ fn obstacles(subject: &Subject, found: &mut Found) {
             subject.name(),
             format!("{}: {message}", shown(path)),
             match what {
-                ObstacleKind::Link => format!(
+                PathObstacleKind::Link => format!(
                     "replace it with a directory; to keep the content elsewhere, bind-mount it: mount --bind TARGET {place}, and a \
                      line in /etc/fstab"
                 ),
@@ -37,11 +39,11 @@ fn obstacles(subject: &Subject, found: &mut Found) {
             },
         );
     }
-    sealed(subject, ObstacleKind::Immutable, "immutable", "i", found);
-    sealed(subject, ObstacleKind::AppendOnly, "append-only", "a", found);
+    sealed(subject, PathObstacleKind::Immutable, "immutable", "i", found);
+    sealed(subject, PathObstacleKind::AppendOnly, "append-only", "a", found);
 }
 
-fn sealed(subject: &Subject, kind: ObstacleKind, attribute: &str, letter: &str, found: &mut Found) {
+fn sealed(subject: &Subject, kind: PathObstacleKind, attribute: &str, letter: &str, found: &mut Found) {
     let all = subject.facts.obstacles.iter();
     let paths: Vec<&str> = all
         .filter(|obstacle| obstacle.what == kind)

@@ -11,8 +11,10 @@ use super::{
 };
 use crate::resource::{AuthorityName, Certificate, Resource, Start};
 
-/// Seconds a leader that is gone holds the lease, by which it must have renewed it, and between attempts.
-pub(super) const LEASE_SECONDS: (u32, u32, u32) = (8, 6, 1);
+/// Seconds a leader that is gone holds the lease, by which it must have renewed it, and between attempts: upstream's own.
+/// With shorter ones (8, 6, 1) the leader of a slow machine changed once a minute: an API server that needs seconds for an
+/// answer is enough to lose the lease.
+pub(super) const LEASE_SECONDS: (u32, u32, u32) = (15, 10, 2);
 
 /// A component beside the API server.
 pub(super) struct Beside {

@@ -68,8 +68,8 @@ pub const DESCRIPTION: Description = Description {
             0 => "the only etcd member is away for some seconds, and the API with it; pods keep running"
                 .to_owned(),
             _ => format!(
-                "its etcd member is away for a few seconds, the other {others} keep the quorum; if it led, another is \
-                 elected within 2 s"
+                "its etcd member is away for a few seconds, the other {others} keep the quorum; if it leads, another one is \
+                 made the leader before"
             ),
         })
     },

@@ -1,15 +1,9 @@
 //! What differs on a machine: the agent's differences as findings.
 
-use similar::TextDiff;
-
 use super::{Finding, Kind, Seen, is_built};
-use crate::observed::{Change, Difference, UnitAction, UnitFinding};
+use crate::observed::{Change, Difference, UnitFinding};
 use crate::resource::{NodeState, Resource};
-use crate::shown::count;
-use crate::shown::{sentence, shown};
-
-/// Lines of unchanged text around a change.
-const CONTEXT_LINES: usize = 2;
+use crate::shown::{count, sentence, shown, unified};
 
 /// Everything that differs on one machine.
 pub(super) fn findings(seen: &Seen<'_>, node: &str) -> Vec<Finding> {
@@ -64,7 +58,7 @@ fn of_difference(state: Option<&NodeState>, difference: &Difference) -> Vec<Part
             let diff = before
                 .as_deref()
                 .zip(resource.and_then(content))
-                .map(|(before, after)| diff(before, after));
+                .map(|(before, after)| unified(before, after));
             let message = if diff.is_some() {
                 "differs"
             } else {
@@ -80,40 +74,41 @@ fn of_difference(state: Option<&NodeState>, difference: &Difference) -> Vec<Part
             let message = format!("is {}, should be {after}", shown(before));
             one(changed(id.kind()), &message, None)
         }
-        Change::Certificate { reason } => one(Kind::Certificate, &sentence(reason), None),
+        Change::Certificate { problem } => one(Kind::Certificate, &sentence(&problem.to_string()), None),
         Change::Orphaned => one(Kind::Orphaned, "is orphaned", None),
         Change::Blocked { reason } => one(Kind::InTheWay, &sentence(reason), None),
         Change::Unit {
             before,
             enable,
-            action,
-            reason,
             found,
+            ..
         } => {
             let mut particulars = Vec::new();
             for found in found {
                 let after = resource.and_then(content);
-                particulars.push(of_unit(&what, found, before.as_deref().zip(after)));
+                particulars.extend(of_unit(&what, found, before.as_deref().zip(after)));
             }
             if *enable {
                 let message = "is not enabled: it would not start after a reboot".to_owned();
                 particulars.push((Kind::UnitDisabled, what.clone(), message, None));
-            }
-            if *action == UnitAction::Start {
-                let state = reason.split("; ").find(|part| part.starts_with("not running"));
-                let message = format!("is {}", sentence(state.unwrap_or("not running")));
-                particulars.push((Kind::UnitStopped, what.clone(), message, None));
             }
             particulars
         }
     }
 }
 
-fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Particulars {
+/// What there is to say about a unit; nothing of what only follows another difference.
+fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Option<Particulars> {
     let (kind, message, diff) = match found {
+        UnitFinding::InputChanges { .. } => return None,
+        UnitFinding::NotRunning { .. } => (
+            Kind::UnitStopped,
+            format!("is {}", sentence(&found.to_string())),
+            None,
+        ),
         UnitFinding::File { problem } => {
-            let diff = texts.map(|(before, after)| diff(before, after));
-            (Kind::UnitChanged, sentence(problem), diff)
+            let diff = texts.map(|(before, after)| unified(before, after));
+            (Kind::UnitChanged, problem.to_string(), diff)
         }
         UnitFinding::Inputs {} => (
             Kind::ProcessStale,
@@ -121,7 +116,7 @@ fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Part
             None,
         ),
         UnitFinding::Override { path, content } => {
-            let diff = content.as_deref().map(|content| diff(content, ""));
+            let diff = content.as_deref().map(|content| unified(content, ""));
             (Kind::UnitOverridden, format!("by {}", shown(path)), diff)
         }
         UnitFinding::Arguments { foreign, lacking } => {
@@ -156,7 +151,7 @@ fn of_unit(unit: &str, found: &UnitFinding, texts: Option<(&str, &str)>) -> Part
             None,
         ),
     };
-    (kind, unit.to_owned(), message, diff)
+    Some((kind, unit.to_owned(), message, diff))
 }
 
 fn missing(kind: &str) -> Kind {
@@ -183,11 +178,4 @@ fn content(resource: &Resource) -> Option<&str> {
         Resource::Unit(unit) => Some(&unit.content),
         _ => None,
     }
-}
-
-fn diff(before: &str, after: &str) -> String {
-    TextDiff::from_lines(before, after)
-        .unified_diff()
-        .context_radius(CONTEXT_LINES)
-        .to_string()
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::catalogue;
 use crate::observed::{
     Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, Facts, Marker, ObservedApi, ObservedEtcd,
-    ObservedNode, UnitAction, UnitFinding,
+    ObservedNode, UnitAction, UnitFileProblem, UnitFinding,
 };
 use crate::resource::{Access, File, Resource, ResourceId, Stage, Start, Unit};
 use crate::spec::parse;
@@ -143,7 +143,6 @@ fn unit(found: Vec<UnitFinding>) -> Change {
         before: None,
         enable: false,
         action: UnitAction::Restart,
-        reason: "for a reason".to_owned(),
         found,
     }
 }
@@ -162,10 +161,15 @@ fn reads_like_a_list_by_node_and_kind() {
         before: Some("[Service]\nExecStart=/usr/local/bin/kubelet --v=9\n".to_owned()),
         enable: true,
         action: UnitAction::Start,
-        reason: "its file differs; not enabled; not running: failed (failed)".to_owned(),
-        found: vec![UnitFinding::File {
-            problem: "its file differs".to_owned(),
-        }],
+        found: vec![
+            UnitFinding::File {
+                problem: UnitFileProblem::Content,
+            },
+            UnitFinding::NotRunning {
+                active: "failed".to_owned(),
+                sub: "failed".to_owned(),
+            },
+        ],
     };
     look.differs("cp-1", "unit:kubelet.service", edited);
     let before = Some("a: 1\nb: \u{1b}[2J\n".to_owned());
@@ -230,7 +234,10 @@ fn reads_like_a_list_by_node_and_kind() {
 fn a_unit_that_only_follows_its_files_is_no_finding() {
     let mut look = Look::new();
     look.differs("w-1", "file:/etc/demo", Change::Missing);
-    look.differs("w-1", "unit:kubelet.service", unit(Vec::new()));
+    let follows = UnitFinding::InputChanges {
+        input: ResourceId::new("file", "/etc/demo"),
+    };
+    look.differs("w-1", "unit:kubelet.service", unit(vec![follows]));
     assert_eq!(look.ids(), ["file-missing"]);
 }
 

@@ -66,17 +66,17 @@ pub struct LaterSetting {
 
 /// Something that keeps kubewright from writing where it has to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Obstacle {
+pub struct PathObstacle {
     /// Where it is.
     pub path: String,
     /// What it is.
-    pub what: ObstacleKind,
+    pub what: PathObstacleKind,
 }
 
 /// What keeps kubewright from writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum ObstacleKind {
+pub enum PathObstacleKind {
     /// A symbolic link where a directory belongs.
     Link,
     /// Neither a directory nor a link where a directory belongs.

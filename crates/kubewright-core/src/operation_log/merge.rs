@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Operation;
+use super::RecordedRun;
 
 /// Merges what places hold: one entry for each run, the fullest there is, newest first.
-pub fn merge(places: impl IntoIterator<Item = (String, Vec<Operation>)>) -> Vec<Operation> {
-    let mut runs: BTreeMap<String, Operation> = BTreeMap::new();
+pub fn merge(places: impl IntoIterator<Item = (String, Vec<RecordedRun>)>) -> Vec<RecordedRun> {
+    let mut runs: BTreeMap<String, RecordedRun> = BTreeMap::new();
     for (place, operations) in places {
         for mut operation in operations {
             let known = runs.remove(&operation.id);
@@ -26,21 +26,21 @@ pub fn merge(places: impl IntoIterator<Item = (String, Vec<Operation>)>) -> Vec<
             runs.insert(operation.id.clone(), operation);
         }
     }
-    let mut runs: Vec<Operation> = runs.into_values().collect();
+    let mut runs: Vec<RecordedRun> = runs.into_values().collect();
     runs.sort_by(|one, other| (other.begun_ms, &other.id).cmp(&(one.begun_ms, &one.id)));
     runs
 }
 
 /// Every place gets the same records in the same order, so that more is a continuation of less.
-fn fullness(operation: &Operation) -> (bool, u64, u64) {
+fn fullness(operation: &RecordedRun) -> (bool, u64, u64) {
     let counts = operation.counts;
     let ended = counts.done + counts.failed + counts.skipped;
     (operation.ending.is_some(), ended, ended + counts.open)
 }
 
 /// Those among `operations` that an id, or the beginning of one, can mean.
-pub fn of_id<'o>(operations: &'o [Operation], id: &str) -> Vec<&'o Operation> {
-    let exact: Vec<&Operation> = operations.iter().filter(|operation| operation.id == id).collect();
+pub fn of_id<'o>(operations: &'o [RecordedRun], id: &str) -> Vec<&'o RecordedRun> {
+    let exact: Vec<&RecordedRun> = operations.iter().filter(|operation| operation.id == id).collect();
     if !exact.is_empty() || id.is_empty() {
         return exact;
     }

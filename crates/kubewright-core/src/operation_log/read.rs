@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Operation, Record, StepOutcome, StepRecord, count};
+use super::{Event, Record, RecordedRun, StepOutcome, StepRecord, count};
 
 /// Makes a run of its records; `None` when they do not begin one.
 ///
 /// Lines that are not understood are passed over: a newer version wrote them, or a power cut cut the last one off.
-pub fn read(text: &[u8]) -> Option<Operation> {
-    let mut operation: Option<Operation> = None;
+pub fn read(text: &[u8]) -> Option<RecordedRun> {
+    let mut operation: Option<RecordedRun> = None;
     let mut steps: BTreeMap<String, StepRecord> = BTreeMap::new();
     let mut order: Vec<String> = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
@@ -16,7 +16,7 @@ pub fn read(text: &[u8]) -> Option<Operation> {
             continue;
         };
         if let (Event::Begun(begun), None) = (&record.event, &operation) {
-            operation = Some(Operation {
+            operation = Some(RecordedRun {
                 id: record.run.clone(),
                 schema: record.schema,
                 begun_ms: record.time_ms,

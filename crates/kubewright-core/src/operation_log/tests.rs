@@ -119,7 +119,7 @@ fn what_is_no_record_is_no_run() {
 fn the_fullest_record_of_a_run_counts_and_every_place_is_named() {
     let short = read((begun() + &step_begun("a")).as_bytes()).unwrap();
     let whole = read((begun() + &step_begun("a") + &ended(Ending::Done)).as_bytes()).unwrap();
-    let older = Operation {
+    let older = RecordedRun {
         id: "r0".to_owned(),
         begun_ms: 1,
         ..short.clone()

@@ -67,7 +67,6 @@ mod tests {
                     before: None,
                     enable: false,
                     action: UnitAction::Restart,
-                    reason: "its file differs".to_owned(),
                     found: Vec::new(),
                 },
             }],

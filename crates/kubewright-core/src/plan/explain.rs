@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::names_of;
+use super::waits::names_of;
 use super::{Plan, PlannedStep, StepKind, disruption, guards, waits};
 
 /// Explains every step, in the order they stand in the plan; steps of a kind that read the same are told once.

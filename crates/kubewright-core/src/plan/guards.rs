@@ -1,6 +1,6 @@
 //! Guards in words.
 
-use super::text::names_of;
+use super::waits::names_of;
 use super::{Guard, PlannedStep};
 
 /// What has to hold for some steps that read the same; `None` when nothing has to.

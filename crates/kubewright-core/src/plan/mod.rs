@@ -35,6 +35,7 @@ pub use origin::{MadeFrom, NodeOrigin, Sources};
 pub use pod_ranges::allocate_pod_ranges;
 pub use refusal::{ClaimProblem, Obstacle, Refusal};
 pub use reset::plan_reset;
+pub use rules::quorum::MemberHealth;
 pub use rules::{Guard, RULES, Rule, may_disturb, safety_rules_page};
 pub use saved::{Making, PlanDocument, SCHEMA, SavedPlan, UnreadablePlan};
 pub use schema::schema;

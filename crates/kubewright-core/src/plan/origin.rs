@@ -233,10 +233,8 @@ fn digest<T: Serialize>(value: &T) -> Digest {
 /// A difference without what only the passing of time changes: how many days a certificate has left.
 pub(super) fn lasting(difference: &Difference) -> Difference {
     let mut lasting = difference.clone();
-    if let Change::Certificate { reason } = &mut lasting.change
-        && reason.contains("expire")
-    {
-        *reason = reason.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+    if let Change::Certificate { problem } = &mut lasting.change {
+        *problem = problem.lasting();
     }
     lasting
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::rules::quorum::MemberHealth;
 use crate::catalogue::SkewError;
 use crate::errors::ErrorId;
-use crate::observed::Marker;
+use crate::observed::{Health, Marker};
 use crate::shown::{sentence, shown};
 use crate::spec::{Cidr, NODE_POD_PREFIX};
 
@@ -170,8 +171,10 @@ pub enum Obstacle {
     ControlPlane {
         /// Which.
         node: String,
-        /// What is the matter.
-        complaint: String,
+        /// How its etcd member is.
+        etcd: MemberHealth,
+        /// How its API server is; `None` when nobody could ask it.
+        api_server: Option<Health>,
     },
     /// etcd has a member on no control plane of cluster.yaml, which counts and cannot be asked.
     UnknownMember {
@@ -201,7 +204,13 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ControlPlane { node, complaint } => write!(out, "{node} is unhealthy: {complaint}"),
+            Self::ControlPlane {
+                node,
+                etcd,
+                api_server,
+            } => {
+                write!(out, "{node} is unhealthy: {}", complaint(*etcd, *api_server))
+            }
             Self::UnknownMember {
                 member,
                 id,
@@ -239,11 +248,19 @@ impl Obstacle {
     /// What the operator can do about it.
     fn hint(&self) -> String {
         match self {
-            Self::ControlPlane { node, complaint } if complaint.contains("learner") => format!(
+            Self::ControlPlane {
+                node,
+                etcd: MemberHealth::Learner,
+                ..
+            } => format!(
                 "when the member of {node} has caught up, on a control plane: etcdctl member list, then etcdctl member \
                  promote ID; kubewright drift shows when it votes"
             ),
-            Self::ControlPlane { node, complaint } if complaint.contains("member list") => format!(
+            Self::ControlPlane {
+                node,
+                etcd: MemberHealth::Absent,
+                ..
+            } => format!(
                 "the member of {node} was removed or belongs to another etcd; joining it again cannot be done yet. \
                  kubewright drift shows the members"
             ),
@@ -274,11 +291,38 @@ impl Obstacle {
     }
 }
 
+/// What is the matter with a control plane.
+fn complaint(etcd: MemberHealth, api_server: Option<Health>) -> String {
+    let member = match etcd {
+        MemberHealth::Healthy => None,
+        MemberHealth::Starting => Some("its etcd member is starting"),
+        MemberHealth::Down => Some("its etcd member is down or sees no leader"),
+        MemberHealth::Unstarted => Some("its etcd member was never started"),
+        MemberHealth::Learner => Some("its etcd member is a learner and does not vote"),
+        MemberHealth::Absent => Some("its etcd member is not in the member list"),
+        MemberHealth::Unknown => Some("the status of its etcd member is unknown"),
+    };
+    let server = match api_server {
+        Some(Health::Ready) => None,
+        Some(Health::Starting) => Some("its API server is starting"),
+        Some(Health::Down) => Some("its API server is not ready"),
+        None => Some("the status of its API server is unknown"),
+    };
+    let each: Vec<&str> = [member, server].into_iter().flatten().collect();
+    each.join(", ")
+}
+
 /// What is in the way of changing a control plane, in one sentence.
 fn told(node: &str, obstacles: &[Obstacle]) -> String {
     match obstacles {
         [] => ": etcd has only two members".to_owned(),
-        [Obstacle::ControlPlane { node: own, complaint }] if own == node => format!(": {complaint}"),
+        [
+            Obstacle::ControlPlane {
+                node: own,
+                etcd,
+                api_server,
+            },
+        ] if own == node => format!(": {}", complaint(*etcd, *api_server)),
         _ => {
             let each: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
             format!(": {}", each.join("; "))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Guard, StepId, Totals};
 use crate::carrier::{Disturbance, disturbance};
+use crate::component::etcd;
 use crate::observed::Difference;
 use crate::resource::Stage;
 use crate::shown::count;
@@ -125,6 +126,14 @@ impl Step {
             }
             _ => (&[], &[]),
         }
+    }
+
+    /// Whether it restarts a member of etcd that runs.
+    pub fn restarts_etcd(&self) -> bool {
+        let (_, disturbing) = self.parts();
+        disturbing
+            .iter()
+            .any(|difference| disturbance(difference).component() == Some(etcd::NAME))
     }
 
     /// The node the step happens on, if it is one.

@@ -15,8 +15,9 @@ mod windows;
 
 use super::*;
 use crate::observed::{
-    Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, FixedSettings, Health, Marker, Observed,
-    ObservedApi, ObservedEtcd, ObservedNode, UnitAction, UnitFinding,
+    CertificatePart, CertificateProblem, Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus,
+    FixedSettings, Health, Marker, Observed, ObservedApi, ObservedEtcd, ObservedNode, UnitAction,
+    UnitFileProblem, UnitFinding,
 };
 use crate::resource::{Access, File, NodeState, Resource, ResourceId, Stage};
 use crate::spec::{Cluster, parse};
@@ -264,8 +265,7 @@ fn names_the_units_a_step_restarts() {
         before: None,
         enable: false,
         action: UnitAction::Restart,
-        reason: "its configuration changed".to_owned(),
-        found: Vec::new(),
+        found: vec![UnitFinding::Inputs {}],
     };
     let difference = Difference {
         resource: ResourceId::new("unit", "kubelet.service"),
@@ -295,7 +295,6 @@ fn shows_what_overrides_a_unit_and_how_its_process_differs() {
         before: None,
         enable: false,
         action: UnitAction::Restart,
-        reason: "overridden".to_owned(),
         found: vec![
             UnitFinding::Override {
                 path: "/etc/systemd/system/kubelet.service.d/a.conf".to_owned(),
@@ -468,12 +467,17 @@ fn nothing_a_node_says_becomes_a_line_or_a_command_of_its_own_in_the_plan() {
             before: said.clone(),
             after: said.clone(),
         },
-        Change::Certificate { reason: said.clone() },
+        Change::Certificate {
+            problem: CertificateProblem::Differs {
+                part: CertificatePart::Names,
+                missing: vec![said.clone()],
+                unwanted: vec![said.clone()],
+            },
+        },
         Change::Unit {
             before: None,
             enable: true,
             action: UnitAction::Restart,
-            reason: said.clone(),
             found: vec![UnitFinding::Override {
                 path: said.clone(),
                 content: Some(said.clone()),

@@ -6,18 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use similar::TextDiff;
-
-use super::{Disruption, Plan, PlannedStep, Step, Totals, disruption, guards, waits};
-use crate::observed::{Change, Difference, UnitAction, UnitFinding};
+use super::waits::{self, NAMED_NODES, names_of};
+use super::{Disruption, Plan, PlannedStep, Step, Totals, disruption, guards};
+use crate::observed::{Change, Difference, UnitAction, UnitFinding, unit_reasons};
 use crate::resource::{NodeState, Resource};
 pub use crate::shown::count;
-use crate::shown::{line, sentence, shown};
-
-/// More nodes than this are counted instead of named.
-const NAMED_NODES: usize = 6;
-/// Lines of unchanged text around a change.
-const CONTEXT_LINES: usize = 2;
+use crate::shown::{line, sentence, shown, unified};
 
 /// Renders the plan. `states` give the new content for diffs; `objects` the diffs of cluster objects.
 pub fn render(
@@ -76,15 +70,6 @@ fn changed_nodes(plan: &Plan) -> usize {
         .filter_map(|planned| planned.step.node())
         .collect();
     nodes.len()
-}
-
-/// Nodes by name, or counted when they are many.
-pub(super) fn names_of(nodes: &[String]) -> String {
-    if nodes.len() > NAMED_NODES {
-        count(nodes.len(), "node")
-    } else {
-        nodes.join(", ")
-    }
 }
 
 /// Steps of several nodes that read the same.
@@ -227,7 +212,7 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
         Change::Access { before, after } | Change::Value { before, after } => {
             format!("  ~ {name}: {} -> {}\n", sentence(before), sentence(after))
         }
-        Change::Certificate { reason } => format!("  ~ {name}: {}\n", sentence(reason)),
+        Change::Certificate { problem } => format!("  ~ {name}: {}\n", sentence(&problem.to_string())),
         Change::Blocked { reason } => format!("  ! {name}: {}\n", sentence(reason)),
         Change::Content { before } => {
             format!(
@@ -239,7 +224,6 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
             before,
             action,
             enable,
-            reason,
             found,
         } => {
             let sign = if before.is_none() && *enable { '+' } else { '~' };
@@ -248,10 +232,9 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
                 UnitAction::Start => ", starts",
                 UnitAction::Restart => ", restarts",
             };
-            let because = if reason.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", sentence(reason))
+            let because = match unit_reasons(*enable, found) {
+                reasons if reasons.is_empty() => String::new(),
+                reasons => format!(" ({})", sentence(&reasons)),
             };
             let change = before.as_deref().map_or_else(String::new, |before| {
                 diff(Some(before), resource.and_then(content))
@@ -266,7 +249,10 @@ fn lines(difference: &Difference, node: &str, states: &BTreeMap<String, NodeStat
 fn found_lines(found: &UnitFinding) -> String {
     match found {
         // The unit's own line says it.
-        UnitFinding::File { .. } | UnitFinding::Inputs {} => String::new(),
+        UnitFinding::File { .. }
+        | UnitFinding::NotRunning { .. }
+        | UnitFinding::InputChanges { .. }
+        | UnitFinding::Inputs {} => String::new(),
         UnitFinding::Override { path, content } => {
             let content = content.as_deref().map_or_else(
                 || "      (content is not shown)\n".to_owned(),
@@ -336,12 +322,7 @@ fn diff(before: Option<&str>, after: Option<&str>) -> String {
     let (Some(before), Some(after)) = (before, after) else {
         return "      (content is not shown)\n".to_owned();
     };
-    indent(
-        &TextDiff::from_lines(before, after)
-            .unified_diff()
-            .context_radius(CONTEXT_LINES)
-            .to_string(),
-    )
+    indent(&unified(before, after))
 }
 
 fn indent(text: &str) -> String {

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::text::names_of;
 use super::{Place, PlannedStep};
 use crate::shown::count;
+
+/// More nodes than this are counted instead of named.
+pub(super) const NAMED_NODES: usize = 6;
 
 /// What some steps that read the same wait for; `None` when they begin at once.
 pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
@@ -59,4 +61,13 @@ fn windows(steps: &[&PlannedStep]) -> Option<String> {
         format!("{} first, then ", count(canary, "node"))
     });
     Some(format!("rolling, {first}{} at a time", count(most, "node")))
+}
+
+/// Nodes by name, or counted when they are many.
+pub(super) fn names_of(nodes: &[String]) -> String {
+    if nodes.len() > NAMED_NODES {
+        count(nodes.len(), "node")
+    } else {
+        nodes.join(", ")
+    }
 }

@@ -25,7 +25,7 @@ use crate::component::Description;
 use crate::errors::ErrorId;
 use crate::journal::Undone;
 use crate::observed::{Counters, Difference, Facts};
-use crate::operation_log::Operation;
+use crate::operation_log::RecordedRun;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
 
@@ -358,7 +358,7 @@ pub enum Reply {
     /// Answers [`Request::ReadOperations`].
     Operations {
         /// The runs, oldest first.
-        operations: Vec<Operation>,
+        operations: Vec<RecordedRun>,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use kubewright_control::operation_log::history::{self, History};
-use kubewright_core::operation_log::{self, Operation, StepOutcome, StepRecord};
+use kubewright_core::operation_log::{self, RecordedRun, StepOutcome, StepRecord};
 use kubewright_core::shown;
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ struct Listing<'h> {
     api_version: &'static str,
     asked: &'h [String],
     missing: Vec<&'h str>,
-    operations: &'h [Operation],
+    operations: &'h [RecordedRun],
 }
 
 /// Lists the runs, or shows one.
@@ -77,11 +77,11 @@ fn refuse_silence(found: &History) -> Result<(), Failure> {
     }
 }
 
-fn rows(operations: &[Operation]) -> String {
+fn rows(operations: &[RecordedRun]) -> String {
     if operations.is_empty() {
         return "no run has changed this cluster\n".to_owned();
     }
-    let row = |operation: &Operation| {
+    let row = |operation: &RecordedRun| {
         let begun = &operation.begun;
         let cells = [
             &operation.id,
@@ -123,7 +123,7 @@ fn show(found: &History, id: &str, ui: &Ui) -> Result<(), Failure> {
     }
 }
 
-fn text(operation: &Operation) -> String {
+fn text(operation: &RecordedRun) -> String {
     let begun = &operation.begun;
     let plan = begun
         .plan
@@ -206,7 +206,7 @@ mod tests {
 {"schema":1,"run":"0a1b2c3d4e5f","timeMs":1767323049000,"event":{"type":"stepBegun","step":"cp-1/etcd","node":"cp-1","title":"etcd (3 \u001b[2J changes)"}}
 "#;
 
-    fn killed() -> Operation {
+    fn killed() -> RecordedRun {
         let mut operation = operation_log::read(KILLED.as_bytes()).unwrap();
         operation.held_by = vec!["cp-1".to_owned(), "here".to_owned()];
         operation

@@ -29,8 +29,6 @@ mod documents;
 
 use std::process::ExitCode;
 
-pub(crate) use run::question::Person;
-
 use clap::{CommandFactory as _, Parser, Subcommand};
 use kubewright_control::transport::allow_many_channels;
 

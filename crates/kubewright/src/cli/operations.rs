@@ -10,7 +10,7 @@ use kubewright_control::node::Node;
 use kubewright_control::operation_log::{OperationLog, begun_by_plan, history};
 use kubewright_control::report::Reporter;
 use kubewright_core::observed::Observed;
-use kubewright_core::operation_log::{Ending, Operation};
+use kubewright_core::operation_log::{Ending, RecordedRun};
 use kubewright_core::plan::{self, Plan, text};
 use kubewright_core::shown;
 
@@ -103,7 +103,7 @@ pub(crate) async fn unfinished(
     lines
 }
 
-fn tell(run: &str, found: Option<&Operation>, nodes: &[&str]) -> String {
+fn tell(run: &str, found: Option<&RecordedRun>, nodes: &[&str]) -> String {
     let Some(operation) = found else {
         let nodes = if nodes.len() > 6 {
             text::count(nodes.len(), "node")
@@ -142,8 +142,8 @@ mod tests {
     use super::*;
     use kubewright_core::operation_log::{Begun, Counts};
 
-    fn operation(ending: Option<Ending>) -> Operation {
-        Operation {
+    fn operation(ending: Option<Ending>) -> RecordedRun {
+        RecordedRun {
             id: "0a1b".to_owned(),
             schema: 1,
             begun_ms: 1_767_323_045_000,

@@ -58,19 +58,18 @@ fn text(status: &ClusterStatus) -> String {
                 node.name.clone(),
                 node.roles.join(","),
                 node.address.clone(),
-                node.kubelet_version.clone().unwrap_or_else(|| "-".to_owned()),
+                or_dash(node.kubelet_version.as_ref()),
                 if node.ready {
                     "Ready".to_owned()
                 } else {
                     node.reason.clone()
                 },
-                node.api_server.clone().unwrap_or_else(|| "-".to_owned()),
-                node.etcd.clone().unwrap_or_else(|| "-".to_owned()),
+                or_dash(node.api_server),
+                or_dash(node.etcd),
                 node.certificates
                     .first()
                     .map_or_else(|| "-".to_owned(), |first| days(first.days_left)),
-                node.differences
-                    .map_or_else(|| "-".to_owned(), |count| count.to_string()),
+                or_dash(node.differences),
             ]
         })
         .collect();
@@ -109,6 +108,11 @@ fn text(status: &ClusterStatus) -> String {
         let _ = writeln!(text, "not in cluster.yaml: {}", status.unknown_nodes.join(", "));
     }
     text
+}
+
+/// What is not known, or does not apply, is a dash.
+fn or_dash(known: Option<impl ToString>) -> String {
+    known.map_or_else(|| "-".to_owned(), |known| known.to_string())
 }
 
 /// How long until a certificate expires.

@@ -16,7 +16,6 @@ pub(crate) use table::table;
 use kubewright_core::secret::Secret;
 use kubewright_core::shown;
 
-use crate::cli::Person;
 use crate::failure::{ErrorId, Failure, Kind};
 use crate::settings::{GlobalFlags, Output};
 
@@ -115,7 +114,7 @@ impl Ui {
     /// Asks a question and gives the line that is answered.
     ///
     /// Without a terminal nobody can answer, so that is a failure that names the flag.
-    fn answer(&self, question: &str) -> Result<String, Failure> {
+    pub(crate) fn answer(&self, question: &str) -> Result<String, Failure> {
         if !io::stdin().is_terminal() {
             return Err(Failure::named(
                 ErrorId::NobodyToAnswer,
@@ -130,16 +129,6 @@ impl Ui {
             .read_line(&mut answer)
             .map_err(|error| Failure::new(Kind::User, format!("read the answer: {error}")))?;
         Ok(answer)
-    }
-}
-
-impl Person for Ui {
-    fn show(&self, text: &str) {
-        self.error_line(text);
-    }
-
-    fn ask(&self, question: &str) -> Result<String, Failure> {
-        self.answer(question)
     }
 }
 

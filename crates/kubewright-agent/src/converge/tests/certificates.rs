@@ -12,7 +12,7 @@ fn a_certificate_is_issued_again_for_each_reason() {
         let found = found
             .into_iter()
             .find(|found| found.resource.kind() == "certificate");
-        let Some(Change::Certificate { reason }) = found.map(|found| found.change) else {
+        let Some(Change::Certificate { problem }) = found.map(|found| found.change) else {
             panic!("not to be issued again")
         };
         bench.converge_all().unwrap();
@@ -21,9 +21,9 @@ fn a_certificate_is_issued_again_for_each_reason() {
                 .inspect()
                 .iter()
                 .any(|found| found.resource.kind() == "certificate"),
-            "{reason}"
+            "{problem}"
         );
-        reason
+        problem.to_string()
     };
     let with =
         |wanted: Certificate| move |bench: &mut Bench| bench.replace(Resource::Certificate(wanted.clone()));
@@ -82,6 +82,53 @@ fn a_certificate_is_issued_again_for_each_reason() {
         }),
         "another authority signed it"
     );
+}
+
+#[test]
+fn nothing_comes_between_putting_a_key_and_its_certificate_in_place() {
+    let mut bench = Bench::new();
+    bench.converge_all().unwrap();
+    let done = bench.system.simulated().done.clone();
+    let placed = done
+        .iter()
+        .position(|doing| doing == "rename /etc/demo/pki/demo.key");
+    assert_eq!(
+        done[placed.unwrap() + 1],
+        "rename /etc/demo/pki/demo.crt",
+        "{done:#?}"
+    );
+}
+
+/// A bench whose authority ends on that day.
+fn bench_until(day: (i32, u8, u8)) -> Bench {
+    let mut bench = Bench::new();
+    let secrets = std::mem::take(&mut bench.controller.secrets);
+    let blobs = std::mem::take(&mut bench.controller.blobs);
+    bench.controller = TestController::until(day);
+    (bench.controller.secrets, bench.controller.blobs) = (secrets, blobs);
+    let pem = bench.controller.authority_pem.clone();
+    bench.state.authorities.insert(AuthorityName::Kubernetes, pem);
+    bench
+}
+
+#[test]
+fn in_an_authoritys_last_days_a_certificate_is_good_for_as_long_as_it() {
+    let mut bench = bench_until((2024, 1, 1));
+    bench.converge_all().unwrap();
+    assert_eq!(bench.inspect(), [], "a new one would not last longer");
+}
+
+#[test]
+fn a_certificate_that_ends_long_before_its_authority_is_issued_again() {
+    let mut bench = bench_until((2024, 6, 1));
+    bench.controller.not_after = (2024, 1, 1);
+    let error = bench.converge_all().unwrap_err();
+    assert!(error.cause.contains("it expires in "), "{error}");
+    bench.controller.not_after = (2024, 6, 1);
+    bench.converge_all().unwrap();
+    assert_eq!(bench.inspect(), []);
+    bench.system.simulated().now = Some(NOW + 150 * 86_400);
+    assert_eq!(bench.inspect(), []);
 }
 
 #[test]

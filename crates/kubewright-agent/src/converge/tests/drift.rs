@@ -1,21 +1,14 @@
 //! What somebody changed behind kubewright's back around a unit or under a digest: it is seen, shown and repaired.
 
-use kubewright_core::observed::UnitFinding;
-
 use super::*;
 
 const DROP_IN: &str = "/etc/systemd/system/demo.service.d/10-verbose.conf";
 
-fn unit_change<'f>(found: &'f [Difference], unit: &str) -> (&'f [UnitFinding], UnitAction, &'f str) {
+fn unit_change<'f>(found: &'f [Difference], unit: &str) -> (&'f [UnitFinding], UnitAction) {
     let id = ResourceId::new("unit", unit);
     let difference = found.iter().find(|found| found.resource == id);
     match difference.map(|difference| &difference.change) {
-        Some(Change::Unit {
-            found,
-            action,
-            reason,
-            ..
-        }) => (found, *action, reason),
+        Some(Change::Unit { found, action, .. }) => (found, *action),
         other => panic!("{other:?}"),
     }
 }
@@ -31,7 +24,7 @@ fn a_drop_in_is_shown_removed_and_can_be_put_back() {
     bench.system.put(DROP_IN, "[Service]\nEnvironment=DEBUG=1\n");
     let found = bench.inspect();
     assert_eq!(ids(&found), ["unit:demo.service"]);
-    let (about, action, reason) = unit_change(&found, "demo.service");
+    let (about, action) = unit_change(&found, "demo.service");
     assert_eq!(
         about,
         [UnitFinding::Override {
@@ -40,7 +33,6 @@ fn a_drop_in_is_shown_removed_and_can_be_put_back() {
         }]
     );
     assert_eq!(action, UnitAction::Restart);
-    assert_eq!(reason, format!("{DROP_IN} overrides it"));
     bench.converge_as("run-2").unwrap();
     assert!(!bench.system.has(DROP_IN));
     assert_eq!(bench.starts("demo.service"), 2);
@@ -114,7 +106,7 @@ fn a_process_with_foreign_arguments_is_restarted() {
         "/usr/local/bin/tool\0--listen-client-urls=http://0.0.0.0:2379\0--token=abc\0",
     );
     let found = bench.inspect();
-    let (about, action, _) = unit_change(&found, "demo.service");
+    let (about, action) = unit_change(&found, "demo.service");
     assert_eq!(
         about,
         [UnitFinding::Arguments {
@@ -146,10 +138,9 @@ fn a_replaced_binary_that_still_runs_is_found_after_the_file_was_put_back() {
     assert_eq!(std::fs::read(&tool).unwrap(), original);
     let found = bench.inspect();
     assert_eq!(ids(&found), ["unit:demo.service"]);
-    let (about, action, reason) = unit_change(&found, "demo.service");
+    let (about, action) = unit_change(&found, "demo.service");
     assert!(matches!(about, [UnitFinding::Executable { path, .. }] if path == "/usr/local/bin/tool"));
     assert_eq!(action, UnitAction::Restart);
-    assert_eq!(reason, "its process is not what is at /usr/local/bin/tool now");
     bench.converge_all().unwrap();
     assert_eq!(bench.inspect(), []);
 }

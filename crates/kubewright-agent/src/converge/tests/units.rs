@@ -9,12 +9,15 @@ fn a_unit_is_restarted_when_an_input_changes_and_only_then() {
     bench.replace(file("/etc/demo/config", "level: 2\n"));
     let found = bench.inspect();
     assert_eq!(ids(&found), ["file:/etc/demo/config", "unit:demo.service"]);
-    let Change::Unit { action, reason, .. } = &found[1].change else {
-        panic!("{found:?}")
-    };
+    let input = ResourceId::new("file", "/etc/demo/config");
     assert_eq!(
-        (*action, reason.as_str()),
-        (UnitAction::Restart, "/etc/demo/config changes")
+        found[1].change,
+        Change::Unit {
+            before: None,
+            enable: false,
+            action: UnitAction::Restart,
+            found: vec![UnitFinding::InputChanges { input }],
+        }
     );
     bench.converge_all().unwrap();
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What a machine brings along: firmware, interfaces, kernel modules and settings, obstacles, swap at boot.
 
-use kubewright_core::observed::{LaterSetting, ModuleState, Obstacle, ObstacleKind};
+use kubewright_core::observed::{LaterSetting, ModuleState, PathObstacle, PathObstacleKind};
 use rustix::fs::IFlags;
 
 use super::*;
@@ -172,15 +172,15 @@ fn names_what_is_where_a_directory_belongs() {
     system.put("/data/etcd/x", "");
     std::fs::create_dir_all(system.path("/var/lib/kubelet")).unwrap();
     std::os::unix::fs::symlink("/data/etcd", system.path("/var/lib/etcd")).unwrap();
-    let obstacle = |path: &str, what| Obstacle {
+    let obstacle = |path: &str, what| PathObstacle {
         path: path.to_owned(),
         what,
     };
     assert_eq!(
         facts(&system).obstacles,
         [
-            obstacle("/etc/kubernetes", ObstacleKind::NotADirectory),
-            obstacle("/var/lib/etcd", ObstacleKind::Link),
+            obstacle("/etc/kubernetes", PathObstacleKind::NotADirectory),
+            obstacle("/var/lib/etcd", PathObstacleKind::Link),
         ]
     );
 }
@@ -202,13 +202,13 @@ fn finds_attributes_that_even_root_obeys() {
     for path in paths {
         set(path, IFlags::empty()).unwrap();
     }
-    let found: Vec<(String, ObstacleKind)> = found.into_iter().map(|it| (it.path, it.what)).collect();
+    let found: Vec<(String, PathObstacleKind)> = found.into_iter().map(|it| (it.path, it.what)).collect();
     assert_eq!(
         found,
         [
-            ("/etc/fstab".to_owned(), ObstacleKind::Immutable),
-            ("/etc/kubernetes".to_owned(), ObstacleKind::Immutable),
-            ("/etc/passwd".to_owned(), ObstacleKind::AppendOnly),
+            ("/etc/fstab".to_owned(), PathObstacleKind::Immutable),
+            ("/etc/kubernetes".to_owned(), PathObstacleKind::Immutable),
+            ("/etc/passwd".to_owned(), PathObstacleKind::AppendOnly),
         ]
     );
     assert_eq!(facts(&system).obstacles, []);

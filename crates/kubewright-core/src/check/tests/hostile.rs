@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::super::{Clock, Report, Silent, Unreachable};
 use super::Scene;
 use crate::observed::{
-    Disk, Facts, LaterSetting, Leftover, Link, Listener, Marker, ModuleState, Obstacle, ObstacleKind, Setting,
+    Disk, Facts, LaterSetting, Leftover, Link, Listener, Marker, ModuleState, PathObstacle, PathObstacleKind,
+    Setting,
 };
 
 fn word() -> impl Strategy<Value = String> {
@@ -68,13 +69,13 @@ fn machine() -> impl Strategy<Value = Facts> {
     let obstacle = (
         word(),
         prop_oneof![
-            Just(ObstacleKind::Link),
-            Just(ObstacleKind::Immutable),
-            Just(ObstacleKind::NotADirectory),
-            Just(ObstacleKind::AppendOnly),
+            Just(PathObstacleKind::Link),
+            Just(PathObstacleKind::Immutable),
+            Just(PathObstacleKind::NotADirectory),
+            Just(PathObstacleKind::AppendOnly),
         ],
     )
-        .prop_map(|(path, what)| Obstacle { path, what });
+        .prop_map(|(path, what)| PathObstacle { path, what });
     let address = prop_oneof![Just("192.0.2.11".parse().unwrap()), any::<IpAddr>()];
     let link =
         (word(), btree_map(address, any::<u8>(), 0..3)).prop_map(|(mac, prefixes)| Link { mac, prefixes });

@@ -3,7 +3,7 @@
 use super::super::{Clock, Kind, Unreachable};
 use super::wrong::*;
 use super::{GIB, Scene};
-use crate::observed::{Change, Difference, Leftover, ModuleState, ObstacleKind, Setting};
+use crate::observed::{Change, Difference, Leftover, ModuleState, PathObstacleKind, Setting};
 use crate::resource::ResourceId;
 
 type Mistake = (&'static str, fn(&mut Scene), &'static [&'static str]);
@@ -23,6 +23,19 @@ const MISTAKES: &[Mistake] = &[
         "marker of another node",
         |s| s.own("w-1").marker.as_mut().unwrap().node = "w-2".to_owned(),
         &["error other-node w-1"],
+    ),
+    (
+        "an authority in its last year",
+        |s| {
+            authority_ends(s, "cp-1", 364);
+            authority_ends(s, "cp-2", 364);
+        },
+        &["warning authority-ends cp-1"],
+    ),
+    (
+        "an authority with a year left",
+        |s| authority_ends(s, "cp-1", 365),
+        &[],
     ),
     (
         "clones",
@@ -243,12 +256,12 @@ const MISTAKES: &[Mistake] = &[
     ),
     (
         "immutable",
-        |s| obstacle(s, "/etc/kubernetes", ObstacleKind::Immutable),
+        |s| obstacle(s, "/etc/kubernetes", PathObstacleKind::Immutable),
         &["error immutable w-1"],
     ),
     (
         "a link instead of a directory",
-        |s| obstacle(s, "/var/lib/etcd", ObstacleKind::Link),
+        |s| obstacle(s, "/var/lib/etcd", PathObstacleKind::Link),
         &["error blocked w-1"],
     ),
     (

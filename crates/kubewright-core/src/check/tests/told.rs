@@ -3,7 +3,7 @@
 use super::super::Unreachable;
 use super::wrong::*;
 use super::{GIB, Scene};
-use crate::observed::{Leftover, Marker, ModuleState, ObstacleKind};
+use crate::observed::{Leftover, Marker, ModuleState, PathObstacleKind};
 
 #[test]
 fn a_wrong_host_key_is_told_so_that_anyone_can_act() {
@@ -210,11 +210,11 @@ fn what_the_kernel_lacks_is_told_so_that_anyone_can_act() {
 #[test]
 fn what_cannot_be_written_is_told_so_that_anyone_can_act() {
     let mut scene = Scene::blank();
-    obstacle(&mut scene, "/var/lib/etcd", ObstacleKind::Link);
-    obstacle(&mut scene, "/etc/kubernetes", ObstacleKind::NotADirectory);
-    obstacle(&mut scene, "/etc/passwd", ObstacleKind::Immutable);
-    obstacle(&mut scene, "/etc/shadow", ObstacleKind::Immutable);
-    obstacle(&mut scene, "/var/log; reboot", ObstacleKind::AppendOnly);
+    obstacle(&mut scene, "/var/lib/etcd", PathObstacleKind::Link);
+    obstacle(&mut scene, "/etc/kubernetes", PathObstacleKind::NotADirectory);
+    obstacle(&mut scene, "/etc/passwd", PathObstacleKind::Immutable);
+    obstacle(&mut scene, "/etc/shadow", PathObstacleKind::Immutable);
+    obstacle(&mut scene, "/var/log; reboot", PathObstacleKind::AppendOnly);
     disks(&mut scene, |disk| disk.no_exec = true);
     scene.facts("w-1").swap_units = vec!["dev-zram0.swap".to_owned(), "zramswap.service".to_owned()];
     scene.facts("w-2").links = one_mac(&mut scene, "w-1", 24);

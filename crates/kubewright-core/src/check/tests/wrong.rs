@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::{Clock, Silent};
 use super::Scene;
-use crate::observed::{Disk, LaterSetting, Link, Listener, ModuleState, Obstacle, ObstacleKind, Setting};
+use crate::observed::{
+    CertificateFact, Disk, LaterSetting, Link, Listener, ModuleState, PathObstacle, PathObstacleKind, Setting,
+};
 
 pub(super) fn listen(scene: &mut Scene, node: &str, port: u16, process: &str, unit: &str) {
     let listener = Listener {
@@ -57,9 +59,20 @@ pub(super) fn later(scene: &mut Scene, key: &str, value: &str) {
     });
 }
 
-pub(super) fn obstacle(scene: &mut Scene, path: &str, what: ObstacleKind) {
+pub(super) fn obstacle(scene: &mut Scene, path: &str, what: PathObstacleKind) {
     let path = path.to_owned();
-    scene.facts("w-1").obstacles.push(Obstacle { path, what });
+    scene.facts("w-1").obstacles.push(PathObstacle { path, what });
+}
+
+/// A node of this cluster with an authority that ends in so many days.
+pub(super) fn authority_ends(scene: &mut Scene, node: &str, days: i64) {
+    let facts = scene.own(node);
+    facts.clock_ms = 1_800_000_000_000;
+    facts.certificates.push(CertificateFact {
+        path: "/etc/kubernetes/pki/ca.crt".to_owned(),
+        common_name: "kubernetes".to_owned(),
+        not_after: 1_800_000_000 + days * 86_400,
+    });
 }
 
 /// w-2's interface with the hardware address of another node's.

@@ -3,7 +3,7 @@
 //! A node's own health endpoint does not tell the whole: a learner says that it is healthy, and while an alarm is raised
 //! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
 
-use super::quorum::{ControlPlane, Elsewhere, Member, NotNow};
+use super::quorum::{ControlPlane, Elsewhere, MemberHealth, NotNow};
 use crate::observed::{EtcdMember, Health, Membership, Observed, ObservedEtcd};
 use crate::plan::{Obstacle, Refusal};
 use crate::spec::Cluster;
@@ -43,28 +43,30 @@ impl<'a> ControlPlanes<'a> {
     }
 
     /// How the etcd member of a control plane is.
-    fn member(&self, name: &str) -> Member {
+    fn member(&self, name: &str) -> MemberHealth {
         let seen = self.observed.nodes.get(name).map(|seen| &seen.facts);
         let own = match seen {
             // It has never written anything.
-            Some(facts) if facts.etcd == Some(Health::Down) && !facts.has_etcd_data => Member::Unstarted,
-            Some(facts) => Member::from(facts.etcd),
-            None => Member::Unknown,
+            Some(facts) if facts.etcd == Some(Health::Down) && !facts.has_etcd_data => {
+                MemberHealth::Unstarted
+            }
+            Some(facts) => MemberHealth::from(facts.etcd),
+            None => MemberHealth::Unknown,
         };
         let (Some(etcd), Some(node)) = (self.etcd(), self.cluster.node(name)) else {
             return own;
         };
         match etcd.membership(node) {
             Membership::Untold => own,
-            Membership::Absent => Member::Absent,
-            Membership::Listed(member) if member.is_learner => Member::Learner,
-            Membership::Listed(member) if !member.is_started() => Member::Unstarted,
+            Membership::Absent => MemberHealth::Absent,
+            Membership::Listed(member) if member.is_learner => MemberHealth::Learner,
+            Membership::Listed(member) if !member.is_started() => MemberHealth::Unstarted,
             Membership::Listed(_) => {
                 let said = etcd.own.get(name).and_then(|own| own.as_ref().ok());
                 let sees_leader = said.is_some_and(|said| said.has_leader);
                 // Its health endpoint tells of the alarm, and of nothing else.
-                if sees_leader && own != Member::Unknown && !etcd.alarms().is_empty() {
-                    Member::Healthy
+                if sees_leader && own != MemberHealth::Unknown && !etcd.alarms().is_empty() {
+                    MemberHealth::Healthy
                 } else {
                     own
                 }
@@ -94,7 +96,8 @@ impl<'a> ControlPlanes<'a> {
     pub(in crate::plan) fn not_now(&self, names: &[&str], all: &[ControlPlane], not_now: &NotNow) -> Refusal {
         let unwell = not_now.unwell.iter().map(|index| Obstacle::ControlPlane {
             node: names[*index].to_owned(),
-            complaint: complaint(&all[*index]),
+            etcd: all[*index].etcd,
+            api_server: all[*index].api_server,
         });
         let mut obstacles: Vec<Obstacle> = unwell.collect();
         let is_own = not_now.unwell == [not_now.control_plane];
@@ -146,10 +149,12 @@ impl<'a> ControlPlanes<'a> {
         for node in self.cluster.control_planes() {
             let name = node.name.as_str();
             let etcd = self.member(name);
-            if matches!(etcd, Member::Learner | Member::Absent) {
+            if matches!(etcd, MemberHealth::Learner | MemberHealth::Absent) {
                 notes.push(Obstacle::ControlPlane {
                     node: name.to_owned(),
-                    complaint: complaint_of_member(etcd).unwrap_or_default().to_owned(),
+                    etcd,
+                    // Whatever it is, it is no matter of etcd's.
+                    api_server: Some(Health::Ready),
                 });
             }
         }
@@ -167,32 +172,5 @@ fn stranger(member: &EtcdMember) -> Obstacle {
         member: member.name.clone(),
         id: member.id,
         peer_urls: member.peer_urls.clone(),
-    }
-}
-
-/// What is the matter with a control plane.
-pub(super) fn complaint(one: &ControlPlane) -> String {
-    let server = match one.api_server {
-        Some(Health::Ready) => None,
-        Some(Health::Starting) => Some("its API server is starting"),
-        Some(Health::Down) => Some("its API server is not ready"),
-        None => Some("the status of its API server is unknown"),
-    };
-    let complaints: Vec<&str> = [complaint_of_member(one.etcd), server]
-        .into_iter()
-        .flatten()
-        .collect();
-    complaints.join(", ")
-}
-
-fn complaint_of_member(member: Member) -> Option<&'static str> {
-    match member {
-        Member::Healthy => None,
-        Member::Starting => Some("its etcd member is starting"),
-        Member::Down => Some("its etcd member is down or sees no leader"),
-        Member::Unstarted => Some("its etcd member was never started"),
-        Member::Learner => Some("its etcd member is a learner and does not vote"),
-        Member::Absent => Some("its etcd member is not in the member list"),
-        Member::Unknown => Some("the status of its etcd member is unknown"),
     }
 }

@@ -6,8 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::control_planes::{ControlPlanes, complaint};
-use super::quorum::{ControlPlane, Elsewhere, Member, turns};
+use super::control_planes::ControlPlanes;
+use super::quorum::{ControlPlane, Elsewhere, MemberHealth, turns};
 use crate::observed::{Health, Observed};
 use crate::plan::{Obstacle, Refusal};
 use crate::spec::Cluster;
@@ -38,7 +38,7 @@ impl Guard {
         let others = (0..all.len()).filter(|other| *other != index);
         let nodes: Vec<String> = others.map(|other| names[other].to_owned()).collect();
         // A server that is known not to answer takes nothing away by being repaired.
-        let serves = one.etcd != Member::Healthy || one.api_server != Some(Health::Down);
+        let serves = one.etcd != MemberHealth::Healthy || one.api_server != Some(Health::Down);
         let mut guards = Vec::new();
         if one.restarts && serves && !nodes.is_empty() {
             guards.push(Self::ControlPlanesHealthy { nodes });
@@ -111,7 +111,8 @@ fn unhealthy(seen: ControlPlanes<'_>, node: &str) -> Option<Obstacle> {
     let one = seen.untouched(node);
     (!one.is_well()).then(|| Obstacle::ControlPlane {
         node: node.to_owned(),
-        complaint: complaint(&one),
+        etcd: one.etcd,
+        api_server: one.api_server,
     })
 }
 
@@ -121,7 +122,7 @@ fn missing_for_quorum(seen: ControlPlanes<'_>, node: &str) -> Vec<Obstacle> {
     let names = seen.names();
     let all: Vec<(&str, ControlPlane)> = names.iter().map(|name| (*name, seen.untouched(name))).collect();
     let voters = all.iter().filter(|(_, one)| one.votes()).count() + elsewhere.voters;
-    let is_healthy = |one: &ControlPlane| one.votes() && one.etcd == Member::Healthy;
+    let is_healthy = |one: &ControlPlane| one.votes() && one.etcd == MemberHealth::Healthy;
     let others = || all.iter().filter(|(name, _)| *name != node);
     let healthy = others().filter(|(_, one)| is_healthy(one)).count();
     if voters <= 1 || healthy > voters / 2 {
@@ -131,7 +132,8 @@ fn missing_for_quorum(seen: ControlPlanes<'_>, node: &str) -> Vec<Obstacle> {
     let mut obstacles: Vec<Obstacle> = unhealthy
         .map(|(name, one)| Obstacle::ControlPlane {
             node: (*name).to_owned(),
-            complaint: complaint(one),
+            etcd: one.etcd,
+            api_server: one.api_server,
         })
         .collect();
     obstacles.extend(seen.unknown_voters());

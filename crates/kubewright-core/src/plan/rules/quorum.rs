@@ -13,7 +13,7 @@ use crate::observed::Health;
 
 /// How an etcd member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::plan) enum Member {
+pub enum MemberHealth {
     /// It serves and sees a leader.
     Healthy,
     /// Its process has just begun.
@@ -30,7 +30,7 @@ pub(in crate::plan) enum Member {
     Unknown,
 }
 
-impl From<Option<Health>> for Member {
+impl From<Option<Health>> for MemberHealth {
     fn from(health: Option<Health>) -> Self {
         match health {
             Some(Health::Ready) => Self::Healthy,
@@ -45,7 +45,7 @@ impl From<Option<Health>> for Member {
 #[derive(Clone, Debug)]
 pub(in crate::plan) struct ControlPlane {
     /// Its etcd member.
-    pub(in crate::plan) etcd: Member,
+    pub(in crate::plan) etcd: MemberHealth,
     /// Its API server; `None` when nobody could ask it.
     pub(in crate::plan) api_server: Option<Health>,
     /// The plan changes something of its etcd member or its API server.
@@ -59,24 +59,24 @@ pub(in crate::plan) struct ControlPlane {
 impl ControlPlane {
     /// Whether all of it is known to serve.
     pub(in crate::plan) fn is_well(&self) -> bool {
-        self.etcd == Member::Healthy && self.api_server == Some(Health::Ready)
+        self.etcd == MemberHealth::Healthy && self.api_server == Some(Health::Ready)
     }
 
     /// Whether it is about to be well by itself.
     fn is_starting(&self) -> bool {
-        let is_on_its_way = matches!(self.etcd, Member::Healthy | Member::Starting)
+        let is_on_its_way = matches!(self.etcd, MemberHealth::Healthy | MemberHealth::Starting)
             && matches!(self.api_server, Some(Health::Ready | Health::Starting));
         is_on_its_way && !self.is_well()
     }
 
     /// Whether restarting it may take something away from the cluster.
     pub(in crate::plan) fn may_serve(&self) -> bool {
-        !matches!(self.etcd, Member::Down | Member::Unstarted) && self.votes()
+        !matches!(self.etcd, MemberHealth::Down | MemberHealth::Unstarted) && self.votes()
     }
 
     /// Whether the quorum is counted with it.
     pub(in crate::plan) fn votes(&self) -> bool {
-        !matches!(self.etcd, Member::Learner | Member::Absent)
+        !matches!(self.etcd, MemberHealth::Learner | MemberHealth::Absent)
     }
 }
 
@@ -124,7 +124,7 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
     let disturbs = all.iter().any(|one| one.restarts && one.may_serve());
     let awaited: Vec<usize> = positions(all, |one| disturbs && !one.is_touched && one.is_starting());
     let mut is_well: Vec<bool> = all.iter().map(ControlPlane::is_well).collect();
-    let mut is_healthy: Vec<bool> = all.iter().map(|one| one.etcd == Member::Healthy).collect();
+    let mut is_healthy: Vec<bool> = all.iter().map(|one| one.etcd == MemberHealth::Healthy).collect();
     for index in &awaited {
         (is_well[*index], is_healthy[*index]) = (true, true);
     }
@@ -154,7 +154,7 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
         let healthy = (0..all.len()).filter(|other| is_voter(*other)).count();
         let lacks_quorum = one.restarts_etcd && voters > 1 && healthy < quorum;
         // A server that is known not to answer takes nothing away by being repaired.
-        let serves = one.etcd != Member::Healthy || one.api_server != Some(Health::Down);
+        let serves = one.etcd != MemberHealth::Healthy || one.api_server != Some(Health::Down);
         let is_obscure = elsewhere.is_untold || elsewhere.has_alarm;
         let disturbs = one.restarts && serves && (!unwell.is_empty() || is_obscure);
         // While an alarm is raised, a member that was restarted would never be seen to be healthy.
@@ -175,7 +175,7 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
 fn rank(one: &ControlPlane) -> u8 {
     match one.api_server {
         _ if one.is_well() => 2,
-        Some(Health::Down) if one.etcd == Member::Healthy => 0,
+        Some(Health::Down) if one.etcd == MemberHealth::Healthy => 0,
         _ => 1,
     }
 }

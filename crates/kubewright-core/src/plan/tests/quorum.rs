@@ -14,8 +14,9 @@ fn restart(observed: &mut Observed, node: &str, stage: Stage) {
         before: None,
         enable: false,
         action: UnitAction::Restart,
-        reason: "its file differs".to_owned(),
-        found: Vec::new(),
+        found: vec![UnitFinding::File {
+            problem: UnitFileProblem::Content,
+        }],
     };
     let difference = Difference {
         resource: ResourceId::new("unit", unit),

@@ -11,7 +11,6 @@ fn etcd_restart() -> Difference {
             before: Some("[Service]\n".to_owned()),
             enable: false,
             action: UnitAction::Restart,
-            reason: "its file differs".to_owned(),
             found: Vec::new(),
         },
     }

@@ -107,22 +107,20 @@ fn what_only_passes_with_time_does_not_count() {
 
 #[test]
 fn the_days_a_certificate_has_left_do_not_count_but_its_other_reasons_do() {
-    let expiring = |reason: &str| {
+    let faulty = |problem: CertificateProblem| {
         let mut world = World::new();
-        let change = Change::Certificate {
-            reason: reason.to_owned(),
-        };
+        let change = Change::Certificate { problem };
         world.seen("cp-1").differences.push(Difference {
             resource: ResourceId::new("certificate", "/etc/kubernetes/pki/apiserver.crt"),
             change,
         });
         world
     };
-    let saved = expiring("it expires in 20 days").save();
-    let tomorrow = expiring("it expires in 19 days");
+    let saved = faulty(CertificateProblem::Expiring { days: 20 }).save();
+    let tomorrow = faulty(CertificateProblem::Expiring { days: 19 });
     saved.refuse_changed(&tomorrow.made_from()).unwrap();
     saved.refuse_other(&tomorrow.plan(), "0.1.0").unwrap();
-    let other = expiring("its key is another one");
+    let other = faulty(CertificateProblem::OtherKey {});
     assert!(saved.refuse_changed(&other.made_from()).is_err());
 }
 

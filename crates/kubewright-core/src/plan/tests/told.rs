@@ -17,8 +17,9 @@ fn unit_restart(unit: &str) -> Difference {
             before: Some("[Service]\nExecStart=/x --one\n".to_owned()),
             enable: false,
             action: UnitAction::Restart,
-            reason: "its file differs".to_owned(),
-            found: Vec::new(),
+            found: vec![UnitFinding::File {
+                problem: UnitFileProblem::Content,
+            }],
         },
     }
 }

@@ -114,7 +114,7 @@ fn artifacts(cluster: &Cluster, report: &mut Report) {
     let ArtifactSource::Mirror(url) = &cluster.artifacts.source else {
         return;
     };
-    match url_problem(url) {
+    match mirror_problem(url) {
         Some(problem) => report.error(
             "invalid-value",
             PATH,
@@ -154,11 +154,14 @@ fn url_problem(url: &str) -> Option<&'static str> {
     if host.contains('@') {
         return Some("has a user name or password in it, which would end up in logs");
     }
-    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Some("has a space in it");
-    }
-    url.contains(['?', '#'])
-        .then_some("has a query or fragment; only a directory can be a mirror")
+    url.contains(|c: char| c.is_whitespace() || c.is_control())
+        .then_some("has a space in it")
+}
+
+/// What is wrong with the URL of a mirror, to which paths are added.
+fn mirror_problem(url: &str) -> Option<&'static str> {
+    let has_query = url.contains(['?', '#']);
+    url_problem(url).or(has_query.then_some("has a query or fragment; only a directory can be a mirror"))
 }
 
 /// The add-ons that every cluster has.
@@ -216,7 +219,7 @@ fn check_manifests(path: &str, name: &str, manifests: &[ManifestSource], report:
             Some(url) if !url.starts_with("https://") && !is_loopback(url) => {
                 Some("is read without TLS, so an attacker could change what runs in your cluster")
             }
-            Some(url) => url_problem(url).filter(|problem| !problem.contains("query")),
+            Some(url) => url_problem(url),
             None if manifest.0.trim().is_empty() => Some("is empty"),
             None if manifest.0.contains("://") => Some("is neither a path nor an https URL"),
             None => None,

@@ -8,6 +8,7 @@ use kubewright_core::spec::Cluster;
 
 use crate::cli::plan;
 use crate::failure::{ErrorId, Failure};
+use crate::ui::Ui;
 
 /// What can be answered.
 const ANSWERS: &str = "[yes / no / explain / only NODE,…]";
@@ -56,6 +57,16 @@ pub(crate) trait Person {
     fn show(&self, text: &str);
     /// Asks; no answer at all is an empty one.
     fn ask(&self, question: &str) -> Result<String, Failure>;
+}
+
+impl Person for Ui {
+    fn show(&self, text: &str) {
+        self.error_line(text);
+    }
+
+    fn ask(&self, question: &str) -> Result<String, Failure> {
+        self.answer(question)
+    }
 }
 
 /// How a plan is put before somebody.

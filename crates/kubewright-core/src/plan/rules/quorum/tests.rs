@@ -6,13 +6,13 @@
 use super::*;
 
 /// The states the laws are about; one that is starting is tried with fewer members.
-const SETTLED_STATES: [Member; 6] = [
-    Member::Healthy,
-    Member::Down,
-    Member::Unstarted,
-    Member::Learner,
-    Member::Absent,
-    Member::Unknown,
+const SETTLED_STATES: [MemberHealth; 6] = [
+    MemberHealth::Healthy,
+    MemberHealth::Down,
+    MemberHealth::Unstarted,
+    MemberHealth::Learner,
+    MemberHealth::Absent,
+    MemberHealth::Unknown,
 ];
 /// Every member is on a control plane, and they tell.
 const NOBODY: Elsewhere = Elsewhere {
@@ -37,7 +37,7 @@ enum Touch {
 }
 const TOUCHES: [Touch; 4] = [Touch::No, Touch::Mild, Touch::Server, Touch::Etcd];
 
-fn control_plane(etcd: Member, api_server: Option<Health>, touch: Touch) -> ControlPlane {
+fn control_plane(etcd: MemberHealth, api_server: Option<Health>, touch: Touch) -> ControlPlane {
     ControlPlane {
         etcd,
         api_server,
@@ -48,18 +48,18 @@ fn control_plane(etcd: Member, api_server: Option<Health>, touch: Touch) -> Cont
 }
 
 /// What an API server does on a member in a state, as far as it follows.
-fn server_on(etcd: Member) -> Option<Health> {
+fn server_on(etcd: MemberHealth) -> Option<Health> {
     match etcd {
-        Member::Healthy => Some(Health::Ready),
-        Member::Starting => Some(Health::Starting),
-        Member::Unknown => None,
+        MemberHealth::Healthy => Some(Health::Ready),
+        MemberHealth::Starting => Some(Health::Starting),
+        MemberHealth::Unknown => None,
         _ => Some(Health::Down),
     }
 }
 
 /// Whether the quorum is counted with a member.
 fn votes(one: &ControlPlane) -> bool {
-    !matches!(one.etcd, Member::Learner | Member::Absent)
+    !matches!(one.etcd, MemberHealth::Learner | MemberHealth::Absent)
 }
 
 /// Plays the turns in one world; `up` are the members that serve in it, those elsewhere after those of control planes.
@@ -93,13 +93,15 @@ fn play(all: &[ControlPlane], turns: &Turns, mut up: Vec<bool>) -> Result<(), St
 
 /// Every world that fits what was seen.
 fn worlds(all: &[ControlPlane], elsewhere: Elsewhere) -> Vec<Vec<bool>> {
-    let strangers = std::iter::repeat_n(Member::Unknown, elsewhere.voters);
+    let strangers = std::iter::repeat_n(MemberHealth::Unknown, elsewhere.voters);
     let members = all.iter().map(|one| one.etcd).chain(strangers);
     members.fold(vec![Vec::new()], |worlds, member| {
         let may_be: &[bool] = match member {
-            Member::Healthy => &[true],
-            Member::Unknown | Member::Starting => &[true, false],
-            Member::Down | Member::Unstarted | Member::Learner | Member::Absent => &[false],
+            MemberHealth::Healthy => &[true],
+            MemberHealth::Unknown | MemberHealth::Starting => &[true, false],
+            MemberHealth::Down | MemberHealth::Unstarted | MemberHealth::Learner | MemberHealth::Absent => {
+                &[false]
+            }
         };
         worlds
             .iter()
@@ -238,7 +240,7 @@ fn it_holds_while_an_alarm_is_raised_or_nobody_tells_the_members() {
             is_untold,
             has_alarm,
         };
-        let parts: Vec<(Member, Touch)> = SETTLED_STATES
+        let parts: Vec<(MemberHealth, Touch)> = SETTLED_STATES
             .iter()
             .flat_map(|state| TOUCHES.iter().map(move |touch| (*state, *touch)))
             .collect();
@@ -256,8 +258,13 @@ fn it_holds_while_an_alarm_is_raised_or_nobody_tells_the_members() {
 
 #[test]
 fn it_holds_for_three_members_and_every_state_of_member_and_api_server() {
-    let states = [Member::Healthy, Member::Starting, Member::Down, Member::Unknown];
-    let parts: Vec<(Member, Option<Health>, Touch)> = states
+    let states = [
+        MemberHealth::Healthy,
+        MemberHealth::Starting,
+        MemberHealth::Down,
+        MemberHealth::Unknown,
+    ];
+    let parts: Vec<(MemberHealth, Option<Health>, Touch)> = states
         .iter()
         .flat_map(|etcd| {
             SERVERS
@@ -282,7 +289,7 @@ fn a_cluster_that_is_well_is_never_refused_a_change() {
         every(&TOUCHES, count, &mut |touches| {
             let all: Vec<ControlPlane> = touches
                 .iter()
-                .map(|touch| control_plane(Member::Healthy, Some(Health::Ready), *touch))
+                .map(|touch| control_plane(MemberHealth::Healthy, Some(Health::Ready), *touch))
                 .collect();
             let given = turns(&all, NOBODY).unwrap();
             assert!(given.awaited.is_empty() && given.turns.iter().all(|turn| turn.len() == 1));
@@ -292,8 +299,8 @@ fn a_cluster_that_is_well_is_never_refused_a_change() {
 
 #[test]
 fn who_is_down_can_always_be_repaired_and_comes_first() {
-    let down = control_plane(Member::Down, Some(Health::Down), Touch::Etcd);
-    let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
+    let down = control_plane(MemberHealth::Down, Some(Health::Down), Touch::Etcd);
+    let well = control_plane(MemberHealth::Healthy, Some(Health::Ready), Touch::Etcd);
     let order = |all: &[ControlPlane]| turns(all, NOBODY).map(|given| given.turns);
     assert_eq!(
         order(&[well.clone(), down.clone(), well.clone()]),
@@ -307,7 +314,7 @@ fn who_is_down_can_always_be_repaired_and_comes_first() {
         order(&[down.clone(), down.clone(), down]),
         Ok(vec![vec![0, 1, 2]])
     );
-    let broken = control_plane(Member::Healthy, Some(Health::Down), Touch::Etcd);
+    let broken = control_plane(MemberHealth::Healthy, Some(Health::Down), Touch::Etcd);
     assert_eq!(
         order(&[broken.clone(), broken.clone(), broken]),
         Ok(vec![vec![0], vec![1], vec![2]])
@@ -316,13 +323,13 @@ fn who_is_down_can_always_be_repaired_and_comes_first() {
 
 #[test]
 fn nobody_is_disturbed_while_another_is_down_or_not_known() {
-    let touched = control_plane(Member::Healthy, Some(Health::Ready), Touch::Server);
-    let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::No);
+    let touched = control_plane(MemberHealth::Healthy, Some(Health::Ready), Touch::Server);
+    let well = control_plane(MemberHealth::Healthy, Some(Health::Ready), Touch::No);
     for (etcd, server) in [
-        (Member::Down, Some(Health::Down)),
-        (Member::Unknown, None),
-        (Member::Learner, Some(Health::Down)),
-        (Member::Healthy, Some(Health::Down)),
+        (MemberHealth::Down, Some(Health::Down)),
+        (MemberHealth::Unknown, None),
+        (MemberHealth::Learner, Some(Health::Down)),
+        (MemberHealth::Healthy, Some(Health::Down)),
     ] {
         let unwell = control_plane(etcd, server, Touch::No);
         assert_eq!(
@@ -338,16 +345,16 @@ fn nobody_is_disturbed_while_another_is_down_or_not_known() {
 
 #[test]
 fn one_that_has_just_begun_is_waited_for() {
-    let touched = control_plane(Member::Healthy, Some(Health::Ready), Touch::Etcd);
-    let starting = control_plane(Member::Starting, Some(Health::Starting), Touch::No);
-    let well = control_plane(Member::Healthy, Some(Health::Ready), Touch::No);
+    let touched = control_plane(MemberHealth::Healthy, Some(Health::Ready), Touch::Etcd);
+    let starting = control_plane(MemberHealth::Starting, Some(Health::Starting), Touch::No);
+    let well = control_plane(MemberHealth::Healthy, Some(Health::Ready), Touch::No);
     let given = turns(&[touched, starting, well], NOBODY).unwrap();
     assert_eq!((given.awaited, given.turns), (vec![1], vec![vec![0]]));
 }
 
 #[test]
 fn a_member_nobody_knows_counts_and_is_not_trusted() {
-    let member = |touch| control_plane(Member::Healthy, Some(Health::Ready), touch);
+    let member = |touch| control_plane(MemberHealth::Healthy, Some(Health::Ready), touch);
     let one_elsewhere = Elsewhere { voters: 1, ..NOBODY };
     // Of four, three have to be left; of five, too.
     let refused = turns(
