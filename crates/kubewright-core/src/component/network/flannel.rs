@@ -10,13 +10,16 @@ use super::{FLANNEL, announce, plugins, waiting};
 use crate::component::trust::authority_id;
 use crate::component::view::{View, directory, public_file};
 use crate::component::{
-    Arguments, Component, Kubeconfig, Port, Probe, Process, Readiness, api_proxy, client_certificate, to_json,
+    Arguments, Command, Component, Kubeconfig, Port, Probe, Process, Readiness, api_proxy,
+    client_certificate, to_json,
 };
 use crate::manifest::FLANNEL_GROUP;
 use crate::resource::{Access, AuthorityName, Resource, Stage};
 use crate::spec::ProxyMode;
 
 const KUBECONFIG: &str = "/etc/kubernetes/flannel.conf";
+/// What VXLAN puts around a packet over IPv4, in bytes.
+const VXLAN_BYTES: u32 = 50;
 const NET_CONF: &str = "/etc/kubewright/flannel/net-conf.json";
 
 /// flannel of a node.
@@ -71,6 +74,12 @@ fn process(view: &View) -> Process {
     process.starts_after = vec![api_proxy::NAME, "containerd"];
     process.before_start = vec![api_proxy::wait_for_api()];
     process.after_start = announce();
+    if let Some(mtu) = view.cluster.network.mtu {
+        // flannel keeps an interface that is there as it is, whatever its MTU.
+        let inner = (mtu - VXLAN_BYTES).to_string();
+        let device = ["ip", "link", "set", "dev", "flannel.1", "mtu", &inner];
+        process.after_start.insert(0, Command::new(device));
+    }
     process.limits.oom_score_adjust = Some(-999);
     process.ports = vec![
         Port {
@@ -96,6 +105,10 @@ fn net_conf(view: &View) -> String {
         "Backend": {"Type": "vxlan"},
         "EnableNFTables": network.proxy != ProxyMode::Iptables,
     });
+    if let Some(mtu) = network.mtu {
+        // Of the path: flannel itself takes off what VXLAN needs.
+        value["Backend"]["MTU"] = mtu.into();
+    }
     if network.pod_cidr.is_ipv4() {
         value["Network"] = network.pod_cidr.to_string().into();
     } else {
