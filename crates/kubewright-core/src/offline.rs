@@ -59,7 +59,7 @@ pub fn blank(cluster: &Cluster, release: &Release) -> Result<Blank, RenderError>
         );
         states.insert(node.name.to_string(), state);
     }
-    let objects = manifests(&context).iter().map(name).collect();
+    let objects = manifests(&context).iter().map(object_name).collect();
     Ok(Blank {
         states,
         objects,
@@ -84,8 +84,8 @@ fn missing(resource: &Resource) -> Difference {
     }
 }
 
-/// `Kind namespace/name`, as people know an object.
-fn name(object: &serde_json::Value) -> String {
+/// Returns `Kind namespace/name`, as people know an object.
+pub fn object_name(object: &serde_json::Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str);
     let (kind, name) = (
         text("/kind").unwrap_or_default(),

@@ -11,6 +11,8 @@ use similar::TextDiff;
 pub const LONGEST: usize = 100;
 /// Longest sentence that somebody else worded, in characters.
 pub const LONGEST_SENTENCE: usize = 500;
+/// Longest text of a few lines, in characters.
+pub const LONGEST_PARAGRAPH: usize = 2000;
 /// Longest line of a text that is shown line by line, in characters.
 const LONGEST_LINE: usize = 2000;
 
@@ -44,6 +46,16 @@ pub fn unified(before: &str, after: &str) -> String {
         .unified_diff()
         .context_radius(CONTEXT_LINES)
         .to_string()
+}
+
+/// The same for a text of a few lines, at most [`LONGEST_PARAGRAPH`] characters in all: lines stay.
+pub fn paragraph(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    let mut short = lines(&text.chars().take(LONGEST_PARAGRAPH).collect::<String>());
+    if text.chars().nth(LONGEST_PARAGRAPH).is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// A number and its noun: `1 node`, `3 nodes`.

@@ -19,15 +19,15 @@ mod yaml;
 
 pub use cluster::{
     Addon, ArtifactSource, Artifacts, Audit, Cluster, Cni, ComponentName, ComponentOverrides, ControlPlane,
-    ControlPlaneMode, Encryption, Etcd, ExtraVolume, ManifestSource, NODE_POD_PREFIX, Network, Node, NodeSsh,
-    PodSecurity, Profile, ProxyMode, Role, Security, Snapshots, Ssh,
+    ControlPlaneMode, Dns, Encryption, Etcd, ExtraVolume, HttpProxy, ManifestSource, NODE_POD_PREFIX,
+    Network, Node, NodeSsh, Oidc, PodSecurity, Profile, ProxyMode, Registry, Role, Security, Snapshots, Ssh,
 };
 pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
-pub use inventory::{InventoryError, from_inventory};
+pub use inventory::{InventoryError, InventoryFiles, VariableFile, from_inventory};
 pub use parse::parse;
 pub use rule::RULES;
 pub use schema::schema;
-pub use starter::{Starter, StarterNode, starter, starter_from_addresses};
+pub use starter::{Starter, StarterNetwork, StarterNode, StarterSsh};
 pub use value::{
     Cidr, ClusterName, DomainName, Endpoint, Interval, NodeName, SubjectAltName, Taint, TaintEffect,
     ValueError, Version, check_label_key, check_label_value,

@@ -464,3 +464,90 @@ fn what_nodes_read_of_secrets_is_audited_and_what_they_read_else_is_not() {
         assert_eq!(audited(&policy, "system:nodes", verb, "pods"), "None");
     }
 }
+
+/// The text of a file or unit of a node.
+fn text_of<'s>(state: &'s NodeState, path: &str) -> &'s str {
+    let found = state.resources.iter().find_map(|staged| match &staged.resource {
+        Resource::File(file) if file.path == path => Some(&file.content),
+        Resource::Unit(unit) if unit.name == path => Some(&unit.content),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("nothing at {path}"))
+}
+
+#[test]
+fn what_lies_outside_is_told_to_those_who_go_there_and_to_nobody_else() {
+    let world = World::from_yaml(
+        "apiVersion: kubewright/v1alpha1
+kind: Cluster
+metadata: { name: a }
+spec:
+  network: { mtu: 1400 }
+  proxy: { https: 'http://proxy.example:3128', noProxy: [.example] }
+  registries:
+    docker.io:
+      mirrors: ['https://z.example', 'https://a.example/']
+      ca: |
+        -----BEGIN CERTIFICATE-----
+        AAAA
+        -----END CERTIFICATE-----
+    quay.io: { skipVerify: true }
+  dns:
+    upstream: [192.0.2.53, 192.0.2.54]
+    extraConfig: |
+      example.net:53 {
+          forward . 192.0.2.55
+      }
+  oidc: { issuer: 'https://login.example', clientId: kubernetes, groupsClaim: groups }
+  nodes:
+    - { name: one, address: 192.0.2.11, roles: [control-plane, worker] }
+",
+    );
+    let state = render(&world.context(), "one").unwrap();
+    let containerd = text_of(&state, "containerd.service");
+    assert!(
+        containerd.contains("\nEnvironment=HTTPS_PROXY=http://proxy.example:3128\n"),
+        "{containerd}"
+    );
+    assert!(
+        containerd.contains("10.244.0.0/16,10.96.0.0/16,192.0.2.0/24,.example\n"),
+        "{containerd}"
+    );
+    for staged in &state.resources {
+        if let Resource::Unit(unit) = &staged.resource {
+            assert!(
+                unit.name == "containerd.service" || !unit.content.contains("PROXY="),
+                "{}",
+                unit.name
+            );
+        }
+    }
+    assert_eq!(
+        text_of(&state, "/etc/containerd/certs.d/docker.io/hosts.toml"),
+        "ca = \"/etc/containerd/certs.d/docker.io/ca.crt\"
+
+[host.\"https://z.example\"]
+capabilities = [\"pull\", \"resolve\"]
+ca = \"/etc/containerd/certs.d/docker.io/ca.crt\"
+
+[host.\"https://a.example\"]
+capabilities = [\"pull\", \"resolve\"]
+ca = \"/etc/containerd/certs.d/docker.io/ca.crt\"
+"
+    );
+    assert_eq!(
+        text_of(&state, "/etc/containerd/certs.d/quay.io/hosts.toml"),
+        "skip_verify = true\n"
+    );
+    let flannel = text_of(&state, "/etc/kubewright/flannel/net-conf.json");
+    assert!(flannel.contains("\"MTU\": 1400"), "{flannel}");
+    assert!(text_of(&state, "flanneld.service").contains("ip link set dev flannel.1 mtu 1350"));
+    let authentication = text_of(&state, "/etc/kubernetes/authentication.yaml");
+    assert!(
+        authentication.contains("url: https://login.example"),
+        "{authentication}"
+    );
+    let objects = serde_json::to_string(&kubewright_core::manifest::manifests(&world.context())).unwrap();
+    assert!(objects.contains("forward . 192.0.2.53 192.0.2.54 {"));
+    assert!(objects.contains("}\\nexample.net:53 {"));
+}

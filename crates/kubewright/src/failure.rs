@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use kubewright_core::errors::Diagnosis;
 pub(crate) use kubewright_core::errors::{ErrorId, Kind};
-use kubewright_core::shown::{line, sentence};
+use kubewright_core::shown::{paragraph, sentence};
 
 /// Log lines that are repeated.
 const LOG_LINES: usize = 40;
@@ -160,9 +160,9 @@ impl Failure {
         }
     }
 
-    /// What was being done and where, in one line.
+    /// What was being done and where.
     fn message(&self) -> String {
-        let what = line(&self.what);
+        let what = paragraph(&self.what);
         match &self.node {
             Some(node) => format!("node {node}: {what}"),
             None => what,
@@ -181,9 +181,14 @@ impl Failure {
         if let Some(findings) = &self.findings {
             text.push_str(&findings.text);
         }
-        let _ = writeln!(text, "error: {} [{}]", self.message(), self.id);
+        let message = self.message();
+        let (first, more) = message.split_once('\n').unwrap_or((&message, ""));
+        let _ = writeln!(text, "error: {first} [{}]", self.id);
+        if !more.is_empty() {
+            let _ = writeln!(text, "    {}", indented(more));
+        }
         for detail in &self.details {
-            let _ = writeln!(text, "  {}", line(detail));
+            let _ = writeln!(text, "  {}", indented(detail));
         }
         if let Some((id, title)) = &self.step {
             let _ = writeln!(text, "  step: {id}: {title}");
@@ -192,7 +197,7 @@ impl Failure {
             let _ = writeln!(text, "  command: {}", sentence(command));
         }
         for cause in &self.causes {
-            let _ = writeln!(text, "  because: {}", line(cause));
+            let _ = writeln!(text, "  because: {}", indented(cause));
         }
         if !self.log.is_empty() {
             match &self.unit {
@@ -209,13 +214,18 @@ impl Failure {
             let _ = writeln!(text, "  probably: {} [{}]", diagnosis.cause, diagnosis.id);
         }
         for hint in &self.hints {
-            let _ = writeln!(text, "  hint: {}", line(hint));
+            let _ = writeln!(text, "  hint: {}", indented(hint));
         }
         for other in &self.others {
             text.push_str(&other.render());
         }
         text
     }
+}
+
+/// A text below a label: its further lines are indented, so that none can pass for a line of this program.
+fn indented(text: &str) -> String {
+    paragraph(text).replace('\n', "\n    ")
 }
 
 #[cfg(test)]
@@ -305,6 +315,22 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn lines_stay_lines_and_none_passes_for_one_of_ours() {
+        let failure = Failure::new(Kind::Api, "apply\nwidgets")
+            .because("apply 2 of 9 objects:\r\n  Widget a: denied\nerror: Widget b: \u{1b}[2J");
+        insta::assert_snapshot!(failure.render(), @r"
+        error: apply [api-failed]
+            widgets
+          because: apply 2 of 9 objects:
+              Widget a: denied
+            error: Widget b: \u{1b}[2J
+        ");
+        let json: serde_json::Value = serde_json::from_str(&failure.json()).unwrap();
+        assert_eq!(json["message"], "apply\nwidgets");
+        assert_eq!(json["causes"][0].as_str().unwrap().lines().count(), 3);
     }
 
     #[test]

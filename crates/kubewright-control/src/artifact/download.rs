@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use kubewright_core::resource::Digest;
+use kubewright_core::spec::Cluster;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, NoProxy, Proxy, Response, StatusCode, Url};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
@@ -58,7 +59,8 @@ enum Trouble {
 }
 
 impl Downloader {
-    pub(super) fn new() -> Result<Self, ArtifactError> {
+    /// Downloads through the cluster's proxy, or else as the environment of this program says.
+    pub(super) fn new(cluster: &Cluster) -> Result<Self, ArtifactError> {
         // The first caller has chosen; there is one provider in this program.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let redirects = Policy::custom(|attempt| {
@@ -71,17 +73,22 @@ impl Downloader {
                 attempt.follow()
             }
         });
-        let client = Client::builder()
+        let failed = |error: reqwest::Error| ArtifactError::Download {
+            url: "any".to_owned(),
+            cause: chain(&error),
+            attempts: 0,
+        };
+        let mut builder = Client::builder();
+        for proxy in proxies(cluster).map_err(failed)? {
+            builder = builder.proxy(proxy);
+        }
+        let client = builder
             .user_agent(concat!("kubewright/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .redirect(redirects)
             .build()
-            .map_err(|error| ArtifactError::Download {
-                url: "any".to_owned(),
-                cause: chain(&error),
-                attempts: 0,
-            })?;
+            .map_err(failed)?;
         Ok(Self { client })
     }
 
@@ -338,6 +345,19 @@ fn checked(response: Response) -> Result<Response, Trouble> {
     } else {
         Trouble::Never(cause)
     })
+}
+
+/// The proxies of cluster.yaml. Any of them switches off those of the environment.
+fn proxies(cluster: &Cluster) -> reqwest::Result<Vec<Proxy>> {
+    let direct = NoProxy::from_string(&cluster.no_proxy().join(","));
+    let mut proxies = Vec::new();
+    if let Some(url) = &cluster.proxy.http {
+        proxies.push(Proxy::http(url)?.no_proxy(direct.clone()));
+    }
+    if let Some(url) = &cluster.proxy.https {
+        proxies.push(Proxy::https(url)?.no_proxy(direct));
+    }
+    Ok(proxies)
 }
 
 fn trouble(error: &reqwest::Error) -> Trouble {

@@ -44,7 +44,7 @@ pub(super) async fn resolve(
     mirror: Option<&str>,
 ) -> Result<Artifacts, ArtifactError> {
     let source = Source {
-        downloader: Downloader::new()?,
+        downloader: Downloader::new(wanted.cluster)?,
         cache: store.cache().clone(),
         lock: Arc::new(Mutex::new(LockFile::read(wanted.directory)?)),
         mirror: mirror.map(|url| url.trim_end_matches('/').to_owned()),

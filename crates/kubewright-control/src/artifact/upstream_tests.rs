@@ -176,7 +176,8 @@ fn known(content: &[u8]) -> Checksum {
 
 fn source(home: &tempfile::TempDir, site: &Site) -> Source {
     Source {
-        downloader: Downloader::new().unwrap(),
+        downloader: Downloader::new(&crate::artifact::tests::cluster(&serde_json::json!("upstream")))
+            .unwrap(),
         cache: Cache::open(home.path().join("cache")).unwrap(),
         lock: Arc::new(Mutex::new(LockFile::read(home.path()).unwrap())),
         mirror: Some(site.address.clone()),

@@ -13,11 +13,16 @@ use base64::engine::general_purpose::STANDARD;
 use kubewright_core::secret::Secret;
 use serde_json::{Map, Value, json};
 
+/// What our extension of a cluster's entry is called.
+const EXTENSION: &str = "kubewright.io";
+
 /// Access of one user to one cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Access<'a> {
     /// The cluster's name; entries are called after it.
     pub cluster: &'a str,
+    /// What tells it from every other cluster, if that is known.
+    pub cluster_id: Option<&'a str>,
     /// Where its API is, as in `https://api.prod.example:6443`.
     pub server: &'a str,
     /// Other places it is at, by the names of control planes, for when that one is down.
@@ -75,6 +80,43 @@ pub fn render(access: &Access<'_>) -> Result<Secret, KubeconfigError> {
     merge("", access)
 }
 
+/// Returns where the entry of the cluster's name in an existing kubeconfig leads, unless that is this cluster: it has the
+/// same id, or else the same authority.
+///
+/// # Errors
+/// [`KubeconfigError`] when the text is no kubeconfig.
+pub fn other_cluster(existing: &str, access: &Access<'_>) -> Result<Option<String>, KubeconfigError> {
+    let document = parse(existing)?;
+    let entries = document.get("clusters").and_then(Value::as_array);
+    let named = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some(access.cluster);
+    let Some(entry) = entries.and_then(|entries| entries.iter().find(named)) else {
+        return Ok(None);
+    };
+    let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
+    let is_same = match (id_in(entry), access.cluster_id) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => {
+            let authority = text("/cluster/certificate-authority-data");
+            authority.and_then(|text| STANDARD.decode(text).ok()).as_deref()
+                == Some(access.authority_pem.as_bytes())
+        }
+    };
+    Ok((!is_same).then(|| {
+        text("/cluster/server")
+            .unwrap_or("a server without an address")
+            .to_owned()
+    }))
+}
+
+/// Returns the id of the cluster that an entry was made for.
+fn id_in(entry: &Value) -> Option<&str> {
+    let extensions = entry.pointer("/cluster/extensions")?.as_array()?;
+    let own = extensions
+        .iter()
+        .find(|extension| extension.get("name").and_then(Value::as_str) == Some(EXTENSION))?;
+    own.pointer("/extension/clusterId")?.as_str()
+}
+
 /// Adds an access to the text of an existing kubeconfig and makes it the current one.
 pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigError> {
     let mut document = parse(existing)?;
@@ -89,18 +131,26 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
         (cluster, access.context_through(name), server.as_str())
     }));
     for (cluster, name, server) in connections {
+        let mut set = vec![
+            ("server", json!(server)),
+            (
+                "certificate-authority-data",
+                json!(STANDARD.encode(access.authority_pem)),
+            ),
+        ];
+        if let Some(id) = access.cluster_id {
+            // Whatever other tools have noted there is about the entry that is replaced.
+            set.push((
+                "extensions",
+                json!([{ "name": EXTENSION, "extension": { "clusterId": id } }]),
+            ));
+        }
         put(
             &mut document,
             "clusters",
             &cluster,
             "cluster",
-            &[
-                ("server", server.to_owned()),
-                (
-                    "certificate-authority-data",
-                    STANDARD.encode(access.authority_pem),
-                ),
-            ],
+            &set,
             // Set before by hand or by another tool, they would contradict the authority given here.
             &["certificate-authority", "insecure-skip-tls-verify"],
         )?;
@@ -109,7 +159,7 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
             "contexts",
             &name,
             "context",
-            &[("cluster", cluster), ("user", context.clone())],
+            &[("cluster", json!(cluster)), ("user", json!(context))],
             &[],
         )?;
     }
@@ -119,8 +169,11 @@ pub fn merge(existing: &str, access: &Access<'_>) -> Result<Secret, KubeconfigEr
         &context,
         "user",
         &[
-            ("client-certificate-data", STANDARD.encode(access.certificate_pem)),
-            ("client-key-data", STANDARD.encode(access.key_pem.expose())),
+            (
+                "client-certificate-data",
+                json!(STANDARD.encode(access.certificate_pem)),
+            ),
+            ("client-key-data", json!(STANDARD.encode(access.key_pem.expose()))),
         ],
         &[
             "client-certificate",
@@ -185,7 +238,7 @@ fn put(
     list: &'static str,
     name: &str,
     inner: &'static str,
-    set: &[(&str, String)],
+    set: &[(&str, Value)],
     unset: &[&str],
 ) -> Result<(), KubeconfigError> {
     let entries = document.entry(list).or_insert_with(|| json!([]));
@@ -221,7 +274,7 @@ fn put(
         fields.remove(*field);
     }
     for (field, value) in set {
-        fields.insert((*field).to_owned(), json!(value));
+        fields.insert((*field).to_owned(), value.clone());
     }
     Ok(())
 }
@@ -239,6 +292,7 @@ mod tests {
     fn access(key: &Secret) -> Access<'_> {
         Access {
             cluster: "prod",
+            cluster_id: Some("a1"),
             server: "https://192.0.2.11:6443",
             others: &NONE,
             authority_pem: "CA",
@@ -266,6 +320,10 @@ apiVersion: v1
 clusters:
 - cluster:
     certificate-authority-data: Q0E=
+    extensions:
+    - extension:
+        clusterId: a1
+      name: kubewright.io
     server: https://192.0.2.11:6443
   name: prod
 contexts:
@@ -322,7 +380,10 @@ users:
         assert_eq!(after["clusters"].as_array().unwrap().len(), 2);
         assert_eq!(
             after["clusters"][1]["cluster"],
-            json!({"server": "https://192.0.2.11:6443", "certificate-authority-data": "Q0E=", "tls-server-name": "api"})
+            json!({
+                "server": "https://192.0.2.11:6443", "certificate-authority-data": "Q0E=", "tls-server-name": "api",
+                "extensions": [{"name": "kubewright.io", "extension": {"clusterId": "a1"}}],
+            })
         );
     }
 
@@ -331,6 +392,45 @@ users:
         let key = key();
         let once = text(&merge(OTHERS, &access(&key)).unwrap());
         assert_eq!(text(&merge(&once, &access(&key)).unwrap()), once);
+    }
+
+    #[test]
+    fn an_entry_of_another_cluster_is_told_from_an_older_one_of_the_same() {
+        let key = key();
+        let ours = access(&key);
+        let other = |existing: &str, access: &Access<'_>| other_cluster(existing, access).unwrap();
+        let old = Some("https://old:6443".to_owned());
+        assert_eq!(other("", &ours), None);
+        assert_eq!(other(OTHERS, &ours), old);
+        let merged = text(&merge(OTHERS, &ours).unwrap());
+        assert_eq!(other(&merged, &ours), None);
+        // A new authority of the same cluster, and another cluster of the same name.
+        let renewed = Access {
+            authority_pem: "NEW",
+            ..ours
+        };
+        assert_eq!(other(&merged, &renewed), None);
+        let stranger = Access {
+            cluster_id: Some("b2"),
+            ..renewed
+        };
+        assert_eq!(
+            other(&merged, &stranger),
+            Some("https://192.0.2.11:6443".to_owned())
+        );
+        // What an earlier version merged has no id; its authority says whose it is.
+        let without = text(
+            &merge(
+                "",
+                &Access {
+                    cluster_id: None,
+                    ..ours
+                },
+            )
+            .unwrap(),
+        );
+        assert_eq!(other(&without, &ours), None);
+        assert!(other(&without, &renewed).is_some());
     }
 
     fn names(document: &Value, list: &str) -> Vec<String> {

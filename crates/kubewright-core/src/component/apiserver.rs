@@ -19,7 +19,7 @@ use super::{
 use crate::manifest::KUBELET_API_GROUP;
 use crate::pki::{ENCRYPTION_CONFIG_PATH, SERVICE_ACCOUNT_KEY_PATH, SERVICE_ACCOUNT_PUBLIC_PATH};
 use crate::resource::{Access, AuthorityName, Certificate, Resource, ResourceId, Stage, Start, Usage};
-use crate::spec::{Audit, ComponentName, SubjectAltName};
+use crate::spec::{Audit, ComponentName, Oidc, SubjectAltName};
 
 /// The component's name.
 pub const NAME: &str = "kube-apiserver";
@@ -72,7 +72,7 @@ pub fn component(view: &View) -> Component {
     component.reads.push(Resource::Binary(view.binary(NAME)));
     component
         .reads
-        .push(private_file(AUTHENTICATION_PATH, to_yaml(&authentication())));
+        .push(private_file(AUTHENTICATION_PATH, to_yaml(&authentication(view))));
     component
         .reads
         .push(private_file(ADMISSION_PATH, to_yaml(&admission(view))));
@@ -266,15 +266,32 @@ fn is_audited(view: &View) -> bool {
 }
 
 /// Anonymous requests reach the health endpoints, for load balancers and probes, and nothing else.
-fn authentication() -> Value {
-    json!({
+/// Who is let in besides certificates and service accounts; structured, so that `oidc-*` arguments are not needed.
+fn authentication(view: &View) -> Value {
+    let mut value = json!({
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "AuthenticationConfiguration",
         "anonymous": {
             "enabled": true,
             "conditions": [{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}],
         },
-    })
+    });
+    if let Some(oidc) = &view.cluster.oidc {
+        value["jwt"] = json!([issuer(oidc)]);
+    }
+    value
+}
+
+fn issuer(oidc: &Oidc) -> Value {
+    let mut issuer = json!({"url": oidc.issuer, "audiences": [oidc.client_id]});
+    if let Some(ca) = &oidc.ca {
+        issuer["certificateAuthority"] = json!(ca);
+    }
+    let mut mappings = json!({"username": {"claim": oidc.username_claim, "prefix": oidc.prefix}});
+    if let Some(groups) = &oidc.groups_claim {
+        mappings["groups"] = json!({"claim": groups, "prefix": oidc.prefix});
+    }
+    json!({"issuer": issuer, "claimMappings": mappings})
 }
 
 fn admission(view: &View) -> Value {

@@ -4,6 +4,9 @@
 //! configuration is read from tmpfs when kubewright's own network writes it: one that outlived a reboot would let
 //! pods start before their network is there, and wait fifteen seconds for the second try.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::description::everywhere;
@@ -15,7 +18,7 @@ use super::{
 use crate::catalogue::PROBE_IMAGE;
 use crate::context::RenderError;
 use crate::resource::{Access, Image, Resource, Stage};
-use crate::spec::ComponentName;
+use crate::spec::{ComponentName, Registry};
 
 /// Where the kubelet and crictl reach containerd.
 pub const SOCKET: &str = "unix:///run/containerd/containerd.sock";
@@ -65,6 +68,7 @@ pub fn component(view: &View) -> Result<Component, RenderError> {
     for name in DESCRIPTION.other_binaries() {
         component.rereads.push(Resource::Binary(view.binary(name)));
     }
+    component.rereads.extend(registries(view));
     let crictl = json!({"runtime-endpoint": SOCKET, "image-endpoint": SOCKET, "timeout": 10});
     component
         .rereads
@@ -72,6 +76,7 @@ pub fn component(view: &View) -> Result<Component, RenderError> {
 
     let mut process = Process::new(&DESCRIPTION);
     process.arguments.set("config", CONFIG_PATH);
+    process.environment = environment(view);
     process.systemd.readiness = Readiness::Notify { timeout_seconds: 120 };
     process.limits.oom_score_adjust = Some(-999);
     process.limits.parent_of_containers = true;
@@ -101,6 +106,64 @@ pub fn images(view: &View) -> Vec<Resource> {
         .chain(probe)
         .map(Resource::Image)
         .collect()
+}
+
+/// The proxy that images are pulled through.
+fn environment(view: &View) -> BTreeMap<String, String> {
+    let proxy = &view.cluster.proxy;
+    if proxy.is_none() {
+        return BTreeMap::new();
+    }
+    let no_proxy = Some(view.cluster.no_proxy().join(","));
+    [
+        ("HTTP_PROXY", proxy.http.clone()),
+        ("HTTPS_PROXY", proxy.https.clone()),
+        ("NO_PROXY", no_proxy),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+/// What containerd reads at each pull: mirrors and authorities of registries.
+fn registries(view: &View) -> Vec<Resource> {
+    let mut resources = Vec::new();
+    for (name, registry) in &view.cluster.registries {
+        let path = format!("{REGISTRY_DIRECTORY}/{name}");
+        resources.push(directory(&path, Access::root(0o755)));
+        let authority = format!("{path}/ca.crt");
+        if let Some(ca) = &registry.ca {
+            resources.push(public_file(&authority, format!("{}\n", ca.trim_end())));
+        }
+        let hosts = registry_hosts(registry, &authority);
+        resources.push(public_file(&format!("{path}/hosts.toml"), hosts));
+    }
+    resources
+}
+
+/// Written by hand: the order of mirrors has a meaning, which tables of TOML by name do not keep.
+fn registry_hosts(registry: &Registry, authority: &str) -> String {
+    let ca = match registry.ca {
+        Some(_) => format!("ca = \"{authority}\"\n"),
+        None => String::new(),
+    };
+    let unchecked = if registry.skip_verify {
+        "skip_verify = true\n"
+    } else {
+        ""
+    };
+    let mut text = ca.clone();
+    if registry.mirrors.is_empty() {
+        text.push_str(unchecked);
+    }
+    for mirror in &registry.mirrors {
+        let _ = write!(
+            text,
+            "\n[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{ca}{unchecked}",
+            mirror.trim_end_matches('/')
+        );
+    }
+    text
 }
 
 fn configuration(view: &View) -> Result<String, String> {

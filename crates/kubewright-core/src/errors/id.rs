@@ -53,6 +53,9 @@ ids! {
     FileInvalid = "file-invalid", User:
         "cluster.yaml has errors. All of them are shown, each with line, column, rule and hint; the rules are listed below.";
         "Correct what is marked. `kubewright schema` prints every key and its allowed values.";
+    InventoryInvalid = "inventory-invalid", User:
+        "The Ansible inventory given to `kubewright init` cannot become a cluster file. Every reason is shown with a hint.";
+        "Correct the inventory, or give the addresses: `kubewright init --control-plane ADDR,… --worker ADDR,…`.";
     FileExists = "file-exists", User:
         "The file to be written exists already. It was not changed.";
         "Write to another path, or move the file away.";

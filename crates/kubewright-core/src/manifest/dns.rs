@@ -6,6 +6,7 @@ use super::{
     SYSTEM, SystemNodes, account, cluster_role, cluster_role_binding, image, restricted, service_account,
 };
 use crate::context::RenderContext;
+use crate::spec::Cluster;
 
 /// The deployment's name.
 const NAME: &str = "coredns";
@@ -28,7 +29,7 @@ pub(super) fn manifests(context: &RenderContext) -> Vec<Value> {
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": NAME, "namespace": SYSTEM},
-            "data": {"Corefile": corefile(context.cluster.network.domain.as_str())},
+            "data": {"Corefile": corefile(context.cluster)},
         }),
         service(context),
         deployment(context, &nodes),
@@ -45,9 +46,17 @@ pub(super) fn manifests(context: &RenderContext) -> Vec<Value> {
     ]
 }
 
-/// Names of the cluster are answered from the API and never cached; all others are asked of the node's own servers.
-fn corefile(domain: &str) -> String {
-    format!(
+/// Names of the cluster are answered from the API and never cached; all others are asked of the file's name servers, or
+/// of the node's own.
+fn corefile(cluster: &Cluster) -> String {
+    let domain = &cluster.network.domain;
+    let servers: Vec<String> = cluster.dns.upstream.iter().map(ToString::to_string).collect();
+    let upstream = if servers.is_empty() {
+        "/etc/resolv.conf".to_owned()
+    } else {
+        servers.join(" ")
+    };
+    let mut text = format!(
         "\
 .:53 {{
     errors
@@ -61,7 +70,7 @@ fn corefile(domain: &str) -> String {
         ttl 30
     }}
     prometheus :9153
-    forward . /etc/resolv.conf {{
+    forward . {upstream} {{
         max_concurrent 1000
     }}
     cache 30 {{
@@ -73,7 +82,12 @@ fn corefile(domain: &str) -> String {
     loadbalance
 }}
 "
-    )
+    );
+    if let Some(more) = &cluster.dns.extra_config {
+        text.push_str(more.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 fn service(context: &RenderContext) -> Value {

@@ -6,11 +6,13 @@
 
 mod component;
 mod node;
+mod outside;
 mod queries;
 mod ssh;
 
 pub use component::{ComponentName, ComponentOverrides, ExtraVolume};
 pub use node::{Node, Role};
+pub use outside::{Dns, HttpProxy, Oidc, Registry};
 pub use queries::NODE_POD_PREFIX;
 pub use ssh::{NodeSsh, Ssh};
 
@@ -45,6 +47,18 @@ pub struct Cluster {
     /// Where binaries and images come from.
     #[serde(default)]
     pub artifacts: Artifacts,
+    /// The HTTP proxy that images and programs are fetched through.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub proxy: HttpProxy,
+    /// Mirrors and authorities of image registries, by the registry's name, such as `docker.io`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub registries: BTreeMap<String, Registry>,
+    /// How names outside the cluster are resolved.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dns: Dns,
+    /// An OIDC issuer whose tokens the API server accepts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub oidc: Option<Oidc>,
     /// How nodes are reached.
     #[serde(default)]
     pub ssh: Ssh,
@@ -60,6 +74,11 @@ pub struct Cluster {
     pub addons: Vec<Addon>,
     /// The machines of the cluster; their order means nothing.
     pub nodes: Vec<Node>,
+}
+
+/// Whether nothing was said, so that the part is left out where a cluster is written.
+fn is_default<T: Default + PartialEq>(part: &T) -> bool {
+    *part == T::default()
 }
 
 /// How the control plane runs and how it is reached.
@@ -181,6 +200,10 @@ pub struct Network {
     pub cni: Cni,
     /// How kube-proxy forwards service traffic.
     pub proxy: ProxyMode,
+    /// The MTU of the path between nodes, where it is smaller than that of their interfaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1280, max = 9216))]
+    pub mtu: Option<u32>,
 }
 
 impl Default for Network {
@@ -193,6 +216,7 @@ impl Default for Network {
             domain: "cluster.local".parse().expect("a constant that parses"),
             cni: Cni::Flannel,
             proxy: ProxyMode::Nftables,
+            mtu: None,
         }
     }
 }

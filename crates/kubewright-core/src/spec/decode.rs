@@ -5,6 +5,7 @@
 
 mod components;
 mod nodes;
+mod outside;
 mod parts;
 mod words;
 
@@ -14,6 +15,7 @@ use super::value::{ValueError, shorten};
 use super::yaml::{Tree, Value};
 pub(super) use parts::decode_file;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The keys of a map that were known, with their values.
@@ -242,6 +244,18 @@ impl Decoder<'_> {
             self.report.mark_broken(path);
         }
         number
+    }
+
+    fn address(&mut self, tree: &Tree, path: &str, example: &str) -> Option<IpAddr> {
+        let text = self.text(tree, path, example)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let message = format!("`{}` is not an address", shorten(text));
+            self.report
+                .error("invalid-value", path, Target::Value, message, example);
+            self.report.mark_broken(path);
+        }
+        address
     }
 
     fn boolean(&mut self, tree: &Tree, path: &str) -> Option<bool> {

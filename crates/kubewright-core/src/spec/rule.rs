@@ -57,14 +57,17 @@ pub const RULES: &[(&str, &str)] = &[
         "a range that is used on the Internet or on every machine",
     ),
     ("range-too-large", "a range larger than Kubernetes allows"),
-    ("range-too-small", "a range too small for the nodes or services"),
+    (
+        "range-too-small",
+        "a range too small for the nodes, pods or services",
+    ),
     (
         "address-in-range",
         "a node's address is inside the pod or service range",
     ),
     (
         "endpoint-on-node",
-        "the endpoint is an address of a node that is no control plane",
+        "warning: the endpoint is the address of one node, which may be down, or which serves no API",
     ),
     (
         "no-network",
@@ -75,5 +78,8 @@ pub const RULES: &[(&str, &str)] = &[
         "warning: no kube-proxy; the network plug-in must forward service traffic",
     ),
     ("no-effect", "a value that has no effect because of another one"),
-    ("plain-http", "warning: a mirror without TLS"),
+    (
+        "plain-http",
+        "warning: a mirror or registry without TLS, or whose certificate is not checked",
+    ),
 ];

@@ -61,6 +61,9 @@ impl Transform for Strict {
         if let Some(Value::Array(types)) = schema.get_mut("type") {
             types.retain(|name| name != "null");
         }
+        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+            choices.retain(|choice| choice.get("type") != Some(&Value::from("null")));
+        }
         if schema.get("default") == Some(&Value::Null) {
             schema.remove("default");
         }

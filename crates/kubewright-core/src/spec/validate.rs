@@ -6,6 +6,7 @@
 mod components;
 mod network;
 mod nodes;
+mod outside;
 mod owned;
 mod settings;
 
@@ -16,6 +17,7 @@ use super::report::Report;
 pub(super) fn validate(cluster: &Cluster, report: &mut Report) {
     settings::check(cluster, report);
     network::check(cluster, report);
+    outside::check(cluster, report);
     nodes::check(cluster, report);
     components::check(cluster, report);
 }

@@ -20,10 +20,11 @@ pub use taint::{Taint, TaintEffect};
 pub use version::Version;
 
 /// A value that could not be understood: what is wrong with it, and how to write it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
 #[error("{problem}")]
 pub struct ValueError {
     /// What is wrong, lower-case, naming the value.
+    #[serde(rename = "message")]
     pub problem: String,
     /// What to write instead.
     pub hint: String,

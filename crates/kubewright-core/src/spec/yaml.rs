@@ -131,6 +131,19 @@ impl YamlError {
 
 /// Reads one YAML document. `None` when there is nothing but comments in it.
 pub(crate) fn read(text: &str) -> Result<Option<Tree>, YamlError> {
+    read_into(Builder::default(), text)
+}
+
+/// The same for a file of another program, whose tags (`!vault`, `!unsafe`) say nothing here: values stay.
+pub(crate) fn read_with_tags(text: &str) -> Result<Option<Tree>, YamlError> {
+    let builder = Builder {
+        takes_tags: true,
+        ..Builder::default()
+    };
+    read_into(builder, text)
+}
+
+fn read_into(mut builder: Builder, text: &str) -> Result<Option<Tree>, YamlError> {
     if text.len() > LONGEST_TEXT {
         return Err(YamlError::new(
             None,
@@ -145,7 +158,6 @@ pub(crate) fn read(text: &str) -> Result<Option<Tree>, YamlError> {
         flow_nesting_limit: DEEPEST_NESTING,
     };
     options.set_emit_comments(false);
-    let mut builder = Builder::default();
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| {
             let mark = error.marker();
@@ -203,6 +215,7 @@ enum Open {
 /// Builds the tree from the parser's events, counting nodes.
 #[derive(Debug, Default)]
 struct Builder {
+    takes_tags: bool,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Tree>,
     nodes: usize,
@@ -243,6 +256,7 @@ impl Builder {
                 let is_text_tag = match &tag {
                     None => false,
                     Some(tag) if tag.is_yaml_core_schema_tag("str") => true,
+                    Some(_) if self.takes_tags => true,
                     Some(_) => return Err(tag_error(span)),
                 };
                 let is_plain = style == ScalarStyle::Plain && !is_text_tag;
@@ -259,7 +273,7 @@ impl Builder {
                 )?;
             }
             Event::SequenceStart(style, anchor, tag) => {
-                if tag.is_some() {
+                if tag.is_some() && !self.takes_tags {
                     return Err(tag_error(span));
                 }
                 self.count((1, 0), span)?;
@@ -271,7 +285,7 @@ impl Builder {
                 });
             }
             Event::MappingStart(style, anchor, tag) => {
-                if tag.is_some() {
+                if tag.is_some() && !self.takes_tags {
                     return Err(tag_error(span));
                 }
                 self.count((1, 0), span)?;

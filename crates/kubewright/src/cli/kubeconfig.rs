@@ -19,6 +19,7 @@ use kubewright_core::observed::{Health, Observed};
 use kubewright_core::operation_log::Ending;
 use kubewright_core::plan::{StepId, StepKind};
 use kubewright_core::resource::AuthorityName;
+use kubewright_core::shown::shown;
 use kubewright_core::spec::{Cluster, Node};
 
 use self::identity::Identity;
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Merge it into the first file of KUBECONFIG (default: ~/.kube/config) instead of printing it
     #[arg(long)]
     merge: bool,
+    /// With --merge: replace entries of another cluster of the same name without asking
+    #[arg(long, requires = "merge")]
+    force: bool,
     /// Issue it for this user name instead of the administrator
     #[arg(long, value_name = "NAME", requires = "group")]
     user: Option<String>,
@@ -82,8 +86,10 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     }
     let certificates = look.authorities.certificates();
     let servers = Servers::of(cluster, &look.observed);
+    let cluster_id = super::plan::cluster_id(&look.observed);
     let access = Access {
         cluster: cluster.name.as_str(),
+        cluster_id: cluster_id.as_deref(),
         server: &servers.first,
         others: &servers.others,
         authority_pem: certificates
@@ -99,8 +105,12 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         servers.advise(&access, ui);
         return Ok(());
     }
-    let path = target()?;
-    merge(&path, &access)?;
+    let path = followed(target()?);
+    let present = read(&path)?;
+    if !arguments.force {
+        ask_about_another(&path, &present, &access, ui)?;
+    }
+    merge(&path, &present, &access)?;
     ui.say(&format!(
         "merged into {} as {}; try: kubectl get nodes",
         path.display(),
@@ -212,18 +222,58 @@ fn target() -> Result<PathBuf, Failure> {
         })
 }
 
+/// Follows symbolic links: people keep the file elsewhere, and the link must stay one.
+fn followed(path: PathBuf) -> PathBuf {
+    if let Ok(file) = path.canonicalize() {
+        return file;
+    }
+    // A link to a file that is not there yet.
+    match (path.read_link(), path.parent()) {
+        (Ok(target), Some(directory)) => directory.join(target),
+        _ => path,
+    }
+}
+
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::named(ErrorId::LocalFailure, format!("merge into {}", path.display())).because(error.to_string())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(present) => Ok(present),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(failed(path, &error)),
+    }
+}
+
+/// What to do about another cluster's entries.
+const ANOTHER: &str = "merge into another file with KUBECONFIG=FILE, or replace the entries with --force";
+
+/// Asks before entries of the same name are replaced that lead to another cluster.
+fn ask_about_another(path: &Path, present: &str, access: &Access<'_>, ui: &Ui) -> Result<(), Failure> {
+    let other = kubeconfig::other_cluster(present, access).map_err(|error| failed(path, &error))?;
+    let Some(server) = other else { return Ok(()) };
+    let what = format!(
+        "{} has another cluster called {} ({})",
+        path.display(),
+        access.cluster,
+        shown(&server)
+    );
+    if !ui.can_ask() {
+        return Err(Failure::named(ErrorId::NobodyToAnswer, what).hint(ANOTHER));
+    }
+    if ui.confirm(&format!("{what}; replace its entries?"))? {
+        return Ok(());
+    }
+    Err(Failure::named(ErrorId::NotConfirmed, "nothing was changed")
+        .because(what)
+        .hint(ANOTHER))
+}
+
 /// Writes beside the file and renames, so that nobody's kubeconfig is ever half there or readable by others.
-fn merge(path: &Path, access: &Access<'_>) -> Result<(), Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::named(ErrorId::LocalFailure, format!("merge into {}", path.display()))
-            .because(error.to_string())
-    };
-    let present = match std::fs::read_to_string(path) {
-        Ok(present) => present,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(failed(&error)),
-    };
-    let merged = kubeconfig::merge(&present, access).map_err(|error| failed(&error))?;
+fn merge(path: &Path, present: &str, access: &Access<'_>) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| failed(path, error);
+    let merged = kubeconfig::merge(present, access).map_err(|error| failed(&error))?;
     let directory = path.parent().unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(|error| failed(&error))?;
@@ -262,6 +312,7 @@ pub(super) fn duration_from(text: &str, shortest: Duration, named: &str) -> Resu
 #[cfg(test)]
 mod tests {
     use kubewright_core::observed::ObservedNode;
+    use kubewright_core::secret::Secret;
     use kubewright_core::spec::parse;
 
     use super::*;
@@ -317,6 +368,31 @@ mod tests {
             servers.used_and_spare,
             Some(("cp-1".to_owned(), "cp-3".to_owned()))
         );
+    }
+
+    #[test]
+    fn a_link_stays_a_link_also_to_a_file_that_is_not_there_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("config");
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        let real = directory.path().canonicalize().unwrap().join("real");
+        assert_eq!(followed(link.clone()), directory.path().join("real"));
+        std::fs::write(&real, "").unwrap();
+        assert_eq!(followed(link.clone()), real);
+        let key = Secret::new(b"KEY".to_vec());
+        let access = Access {
+            cluster: "prod",
+            cluster_id: None,
+            server: "https://192.0.2.11:6443",
+            others: &BTreeMap::new(),
+            authority_pem: "CA",
+            user: "admin",
+            certificate_pem: "CERT",
+            key_pem: &key,
+        };
+        merge(&followed(link.clone()), "", &access).unwrap();
+        assert!(link.is_symlink());
+        assert!(std::fs::read_to_string(real).unwrap().contains("admin@prod"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use kubewright_control::addon;
 use kubewright_control::observe::Observation;
 use kubewright_control::session::Purpose;
-use kubewright_core::observed::Marker;
+use kubewright_core::observed::{Marker, Observed};
 use kubewright_core::plan::{Making, Plan, PlanDocument, SavedPlan, plan_apply, restrict, text};
 use kubewright_core::spec::Cluster;
 use kubewright_core::{catalogue, offline};
@@ -33,15 +34,18 @@ pub(crate) struct Arguments {
 
 /// Plans for machines nobody has looked at.
 pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let cluster = cluster_file::read(flags, ui)?.cluster;
+    let file = cluster_file::read(flags, ui)?;
+    let cluster = &file.cluster;
     let release = catalogue::release(&cluster.kubernetes)
         .ok_or_else(|| Failure::named(ErrorId::VersionUnknown, "unknown Kubernetes version"))?;
-    let blank =
-        offline::blank(&cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
-    let plan = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed)
+    let addons = addon::objects(cluster, &file.directory()).map_err(|error| session::failure(&error))?;
+    let mut blank =
+        offline::blank(cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
+    blank.objects.extend(addons.iter().map(offline::object_name));
+    let plan = plan_apply(cluster, &blank.states, &blank.objects, &blank.observed)
         .map_err(|refusal| session::failure(&refusal.into()))?;
-    let plan = only(plan, &arguments.only, &cluster)?;
-    ui.result(&document(&plan, &cluster, &arguments.only), || {
+    let plan = only(plan, &arguments.only, cluster)?;
+    ui.result(&document(&plan, cluster, &arguments.only), || {
         text::render(&plan, &blank.states, &BTreeMap::new())
     })
 }
@@ -61,7 +65,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     let making = Making {
         kubewright: env!("CARGO_PKG_VERSION"),
         cluster: cluster.name.as_str(),
-        cluster_id: cluster_id(&observation),
+        cluster_id: cluster_id(&observation.observed),
         at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         by: &opened.session.operator,
         only: &arguments.only,
@@ -118,9 +122,8 @@ pub(crate) fn show(plan: &Plan, observation: &Observation) -> String {
 }
 
 /// The cluster's id, as the nodes remember it.
-fn cluster_id(observation: &Observation) -> Option<String> {
-    let markers = observation
-        .observed
+pub(super) fn cluster_id(observed: &Observed) -> Option<String> {
+    let markers = observed
         .nodes
         .values()
         .filter_map(|node| node.facts.marker.as_ref());

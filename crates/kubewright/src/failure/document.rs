@@ -1,6 +1,6 @@
 //! A failure for programs: one line of JSON, the same words as the text.
 
-use kubewright_core::shown::{line, sentence};
+use kubewright_core::shown::{paragraph, sentence};
 use serde::Serialize;
 
 use super::Failure;
@@ -73,7 +73,7 @@ impl Failure {
     }
 
     fn document(&self) -> Document<'_> {
-        let short = |texts: &[String]| texts.iter().map(|text| line(text)).collect::<Vec<_>>();
+        let short = |texts: &[String]| texts.iter().map(|text| paragraph(text)).collect::<Vec<_>>();
         Document {
             api_version: None,
             kind: None,

@@ -105,6 +105,11 @@ impl Ui {
         Progress::new(self.quiet, self.fancy)
     }
 
+    /// Whether somebody is there to answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
     /// Asks a question that needs a plain yes.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
         let answer = self.answer(&format!("{question} [yes/no]"))?;
@@ -115,7 +120,7 @@ impl Ui {
     ///
     /// Without a terminal nobody can answer, so that is a failure that names the flag.
     pub(crate) fn answer(&self, question: &str) -> Result<String, Failure> {
-        if !io::stdin().is_terminal() {
+        if !self.can_ask() {
             return Err(Failure::named(
                 ErrorId::NobodyToAnswer,
                 "confirmation required, but standard input is not a terminal",

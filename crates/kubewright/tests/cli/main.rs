@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake_node;
+mod init;
 mod machines;
 mod mistakes;
 mod reference;
@@ -126,6 +127,33 @@ fn plans_are_the_same_twice_and_have_a_form_for_programs() {
     assert_eq!(code, 0);
     let plan: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(plan["steps"].as_array().is_some_and(|steps| !steps.is_empty()));
+}
+
+#[test]
+fn offline_plans_read_addons_as_others_do() {
+    let world = World::new();
+    let plan_with = |addons: &str| {
+        world.write(
+            "cluster.yaml",
+            &SMALL.replace("  nodes:", &format!("  addons: [{addons}]\n  nodes:")),
+        );
+        said(&world.run(&["plan", "--offline"]))
+    };
+    for addons in [
+        "{ name: mine, manifests: [./nowhere.yaml] }",
+        "{ name: mine, manifests: [\"https://example.org/a.yaml\"] }",
+    ] {
+        let (code, _, error) = plan_with(addons);
+        assert_eq!(code, 1, "{error}");
+        assert!(error.contains("[manifest-invalid]"), "{error}");
+    }
+    world.write(
+        "mine.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: mine, namespace: default }\n",
+    );
+    let (code, out, error) = plan_with("{ name: mine, manifests: [./mine.yaml] }");
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("ConfigMap default/mine"), "{out}");
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn conflist(view: &View) -> serde_json::Value {
     } else {
         "::/0"
     };
-    json!({
+    let mut value = json!({
         "cniVersion": "1.0.0",
         "name": "kubewright",
         "plugins": [
@@ -196,5 +196,9 @@ fn conflist(view: &View) -> serde_json::Value {
             },
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
-    })
+    });
+    if let Some(mtu) = view.cluster.network.mtu {
+        value["plugins"][0]["mtu"] = mtu.into();
+    }
+    value
 }

@@ -10,8 +10,8 @@ use super::{RIVAL, announce, plugins, waiting};
 use crate::component::trust::authority_id;
 use crate::component::view::{View, directory, public_file};
 use crate::component::{
-    Arguments, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol, Reach, Readiness,
-    Rival, Traces, api_proxy, client_certificate, containerd, to_json,
+    Arguments, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol, Reach,
+    Readiness, Rival, Traces, api_proxy, client_certificate, containerd, to_json,
 };
 use crate::manifest::FLANNEL_GROUP;
 use crate::resource::{Access, AuthorityName, Resource, Stage};
@@ -22,6 +22,8 @@ pub const NAME: &str = "flanneld";
 
 const HEALTH_PORT: u16 = 10244;
 const KUBECONFIG: &str = "/etc/kubernetes/flannel.conf";
+/// What VXLAN puts around a packet over IPv4, in bytes.
+const VXLAN_BYTES: u32 = 50;
 const NET_CONF: &str = "/etc/kubewright/flannel/net-conf.json";
 
 /// flannel, where it is the cluster's network.
@@ -106,6 +108,12 @@ fn process(view: &View) -> Process {
     process.starts_after = vec![api_proxy::NAME, containerd::NAME];
     process.systemd.before_start = vec![api_proxy::wait_for_api()];
     process.systemd.after_start = announce();
+    if let Some(mtu) = view.cluster.network.mtu {
+        // flannel keeps an interface that is there as it is, whatever its MTU.
+        let inner = (mtu - VXLAN_BYTES).to_string();
+        let device = ["ip", "link", "set", "dev", "flannel.1", "mtu", &inner];
+        process.systemd.after_start.insert(0, Command::new(device));
+    }
     process.limits.oom_score_adjust = Some(-999);
     process
 }
@@ -116,6 +124,10 @@ fn net_conf(view: &View) -> String {
         "Backend": {"Type": "vxlan"},
         "EnableNFTables": network.proxy != ProxyMode::Iptables,
     });
+    if let Some(mtu) = network.mtu {
+        // Of the path: flannel itself takes off what VXLAN needs.
+        value["Backend"]["MTU"] = mtu.into();
+    }
     if network.pod_cidr.is_ipv4() {
         value["Network"] = network.pod_cidr.to_string().into();
     } else {

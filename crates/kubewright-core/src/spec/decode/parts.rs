@@ -2,6 +2,7 @@
 
 use super::components::decode_components;
 use super::nodes::decode_nodes;
+use super::outside;
 use super::words::keys;
 use super::{Decoder, Fields};
 use crate::catalogue;
@@ -57,6 +58,10 @@ pub(in crate::spec) fn decode_file(d: &mut Decoder<'_>, tree: &Tree) -> Option<C
         network: network(d, &spec),
         security: security(d, &spec),
         artifacts: artifacts(d, &spec),
+        proxy: outside::proxy(d, &spec),
+        registries: outside::registries(d, &spec),
+        dns: outside::dns(d, &spec),
+        oidc: outside::oidc(d, &spec),
         ssh: ssh(d, &spec),
         rollout: rollout(d, &spec),
         components: decode_components(d, &spec),
@@ -174,6 +179,10 @@ fn network(d: &mut Decoder<'_>, spec: &Fields<'_>) -> Network {
             ProxyMode::from_word,
             default.proxy,
         ),
+        // IPv6 needs at least 1280 (RFC 8200), and less than that leaves too little inside VXLAN.
+        mtu: fields
+            .get("mtu")
+            .and_then(|tree| d.number(tree, &fields.path("mtu"), 1280, 9216)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Inventories in the INI form.
 
 use super::super::value::{ValueError, shorten};
-use super::{Inventory, MOST_HOSTS, Variables};
+use super::hosts::hosts;
+use super::model::{Inventory, Variable, Variables};
 
 /// What the lines of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,88 +21,104 @@ pub(super) fn read(text: &str) -> Result<Inventory, ValueError> {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        let error =
-            |problem: &str, hint: &str| ValueError::new(format!("line {}: {problem}", index + 1), hint);
-        if let Some(rest) = line.strip_prefix('[')
-            && !rest.contains(['=', ' '])
-            && let Some(name) = rest.strip_suffix(']')
-        {
-            let (group, kind) = name.split_once(':').unwrap_or((name, "hosts"));
-            let kind = match kind {
-                "hosts" => Kind::Hosts,
-                "children" => Kind::Children,
-                "vars" => Kind::Variables,
-                _ => {
-                    return Err(error(
-                        &format!("`{}` is no kind of section", shorten(line)),
-                        "use [group], [group:children] or [group:vars]",
-                    ));
-                }
-            };
-            inventory.group(group)?;
-            section = (group.to_owned(), kind);
+        let at_line =
+            |error: ValueError| ValueError::new(format!("line {}: {}", index + 1, error.problem), error.hint);
+        if let Some(name) = section_name(line) {
+            section = read_section(name).map_err(at_line)?;
+            inventory.group(&section.0)?;
             continue;
         }
         let (group, kind) = (&section.0, section.1);
-        let words = words(line).ok_or_else(|| error("a quote that is never closed", "close it"))?;
-        let Some((first, rest)) = words.split_first() else {
-            continue;
-        };
         match kind {
-            Kind::Children => inventory.group(group)?.children.push(first.replace('-', "_")),
             Kind::Variables => {
-                let (name, value) = line.split_once('=').ok_or_else(|| {
-                    error(
-                        &format!("`{}` is not a variable", shorten(line)),
-                        "write `name=value`",
-                    )
-                })?;
-                let value = value.split(" #").next().unwrap_or_default().trim();
-                let value = value.trim_matches(|c| c == '"' || c == '\'').to_owned();
-                inventory
-                    .group(group)?
-                    .variables
-                    .insert(name.trim().to_owned(), value);
+                let (name, value) = variable(line).map_err(at_line)?;
+                inventory.add_variables(group, [(name, value)].into())?;
             }
-            Kind::Hosts => {
-                let mut variables = Variables::new();
-                for word in rest {
-                    let (name, value) = word.split_once('=').ok_or_else(|| {
-                        error(
-                            &format!("`{}` is not a variable", shorten(word)),
-                            "write `name=value` after the host",
-                        )
-                    })?;
-                    variables.insert(name.to_owned(), value.to_owned());
-                }
-                let (pattern, port) = match first.rsplit_once(':') {
-                    Some((host, port))
-                        if !port.is_empty()
-                            && !host.contains(':')
-                            && port.bytes().all(|b| b.is_ascii_digit()) =>
-                    {
-                        (host, Some(port))
-                    }
-                    _ => (first.as_str(), None),
-                };
-                if let Some(port) = port {
-                    variables
-                        .entry("ansible_port".to_owned())
-                        .or_insert_with(|| port.to_owned());
-                }
-                let hosts = expand(pattern).ok_or_else(|| {
-                    error(
-                        &format!("`{}` is not a range of hosts", shorten(pattern)),
-                        "write it as `node[1:3]`",
-                    )
-                })?;
-                for host in hosts {
-                    inventory.add_host(group, &host, variables.clone())?;
-                }
+            Kind::Children => {
+                let child = words(line).and_then(|words| words.into_iter().next());
+                inventory.add_child(group, child.as_deref().unwrap_or(line))?;
             }
+            Kind::Hosts => read_hosts(&mut inventory, group, line).map_err(at_line)?,
         }
     }
     Ok(inventory)
+}
+
+/// Returns what stands in brackets, if this is the first line of a section.
+fn section_name(line: &str) -> Option<&str> {
+    let (name, rest) = line.strip_prefix('[')?.split_once(']')?;
+    let rest = rest.trim_start();
+    let is_section = (rest.is_empty() || rest.starts_with('#')) && !name.contains([' ', '=', '[']);
+    // An IPv6 address in brackets is a host.
+    (is_section && !name.contains("::") && name.matches(':').count() < 2).then_some(name)
+}
+
+fn read_section(name: &str) -> Result<(String, Kind), ValueError> {
+    let (group, kind) = name.split_once(':').unwrap_or((name, "hosts"));
+    let kind = match kind {
+        "hosts" => Kind::Hosts,
+        "children" => Kind::Children,
+        "vars" => Kind::Variables,
+        _ => {
+            return Err(ValueError::new(
+                format!("`[{}]` is no kind of section", shorten(name)),
+                "use [group], [group:children] or [group:vars]",
+            ));
+        }
+    };
+    Ok((group.to_owned(), kind))
+}
+
+fn read_hosts(inventory: &mut Inventory, group: &str, line: &str) -> Result<(), ValueError> {
+    let words = words(line).ok_or_else(|| ValueError::new("a quote that is never closed", "close it"))?;
+    let Some((first, rest)) = words.split_first() else {
+        return Ok(());
+    };
+    let mut variables = Variables::new();
+    for word in rest {
+        let (name, value) = word.split_once('=').ok_or_else(|| {
+            ValueError::new(
+                format!("`{}` is not a variable", shorten(word)),
+                "write `name=value` after the host",
+            )
+        })?;
+        variables.insert(name.to_owned(), value_of(value));
+    }
+    let (names, port) = hosts(first)?;
+    if let Some(port) = port {
+        let port = Variable::Text(port);
+        variables.entry("ansible_port".to_owned()).or_insert(port);
+    }
+    for host in names {
+        inventory.add_host(group, &host, variables.clone())?;
+    }
+    Ok(())
+}
+
+/// Reads a line of a section `[group:vars]`. Everything after `=` is the value: a `#` in it begins no comment, and an
+/// apostrophe no quote, unless the whole value is quoted.
+fn variable(line: &str) -> Result<(String, Variable), ValueError> {
+    let (name, value) = line.split_once('=').ok_or_else(|| {
+        ValueError::new(
+            format!("`{}` is not a variable", shorten(line)),
+            "write `name=value`",
+        )
+    })?;
+    Ok((name.trim().to_owned(), value_of(value.trim())))
+}
+
+fn value_of(text: &str) -> Variable {
+    if let Some(quote) = text.chars().next().filter(|first| matches!(first, '"' | '\''))
+        && let Some((inner, rest)) = text[1..].split_once(quote)
+        && (rest.trim().is_empty() || rest.trim_start().starts_with('#'))
+    {
+        return Variable::of_text(inner);
+    }
+    let is_nested = |open, close| text.starts_with(open) && text.ends_with(close) && !text.starts_with("{{");
+    if is_nested('[', ']') || is_nested('{', '}') {
+        return Variable::Nested;
+    }
+    Variable::of_text(text)
 }
 
 /// Splits a line at spaces outside quotes, up to a comment. `None` when a quote is not closed.
@@ -117,7 +134,7 @@ fn words(line: &str) -> Option<Vec<String>> {
                 quote = Some(c);
                 is_word = true;
             }
-            None if c == '#' && !is_word => break,
+            None if c == '#' => break,
             None if c.is_whitespace() => {
                 if is_word {
                     words.push(std::mem::take(&mut word));
@@ -136,61 +153,28 @@ fn words(line: &str) -> Option<Vec<String>> {
     quote.is_none().then_some(words)
 }
 
-/// Expands `node[01:03].example` into its hosts. `None` when the range is not one, or is too long.
-fn expand(pattern: &str) -> Option<Vec<String>> {
-    let Some((before, rest)) = pattern.split_once('[') else {
-        return Some(vec![pattern.to_owned()]);
-    };
-    let (range, after) = rest.split_once(']')?;
-    let (first, last) = range.split_once(':')?;
-    let middles: Vec<String> = if let (Ok(from), Ok(to)) = (first.parse::<usize>(), last.parse::<usize>()) {
-        if from > to || to - from >= MOST_HOSTS {
-            return None;
-        }
-        let width = if first.starts_with('0') {
-            first.len().min(10)
-        } else {
-            0
-        };
-        (from..=to).map(|number| format!("{number:0width$}")).collect()
-    } else {
-        let letter = |text: &str| {
-            text.bytes()
-                .next()
-                .filter(|b| text.len() == 1 && b.is_ascii_alphabetic())
-        };
-        let (from, to) = (letter(first)?, letter(last)?);
-        (from..=to).map(|byte| char::from(byte).to_string()).collect()
-    };
-    let tails = expand(after)?;
-    if middles.len().saturating_mul(tails.len()) > MOST_HOSTS {
-        return None;
-    }
-    Some(
-        middles
-            .iter()
-            .flat_map(|middle| tails.iter().map(move |tail| format!("{before}{middle}{tail}")))
-            .collect(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ranges_expand_with_their_zeros() {
-        assert_eq!(expand("n[08:10].x").unwrap(), ["n08.x", "n09.x", "n10.x"]);
-        assert_eq!(expand("n[a:c]").unwrap(), ["na", "nb", "nc"]);
-        assert_eq!(expand("n").unwrap(), ["n"]);
-        for bad in ["n[1:9999999]", "n[3:1", "n[1-3]", "[0:999][0:999][0:999]"] {
-            assert_eq!(expand(bad), None, "{bad}");
-        }
+    fn words_keep_what_is_quoted_and_end_at_a_comment() {
+        assert_eq!(words("a b='c # d' # e").unwrap(), ["a", "b=c # d"]);
+        assert_eq!(words("a b#c d").unwrap(), ["a", "b"]);
+        assert_eq!(words("a 'b"), None);
     }
 
     #[test]
-    fn words_keep_what_is_quoted() {
-        assert_eq!(words("a b='c d' # e").unwrap(), ["a", "b=c d"]);
-        assert_eq!(words("a 'b"), None);
+    fn values_of_variables_are_what_ansible_reads() {
+        let value = |line| variable(line).unwrap().1;
+        let text = |text: &str| Variable::Text(text.to_owned());
+        assert_eq!(value("banner=don't touch"), text("don't touch"));
+        assert_eq!(value("quoted=\"x\" # remark"), text("x"));
+        assert_eq!(value("bare=x # remark"), text("x # remark"));
+        assert_eq!(value("list=['a', 'b']"), Variable::Nested);
+        assert_eq!(
+            value("user=\"{{ lookup('env','U') }}\""),
+            text("{{ lookup('env','U') }}")
+        );
     }
 }

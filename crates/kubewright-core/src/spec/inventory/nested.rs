@@ -1,12 +1,13 @@
-//! Inventories in the YAML form.
+//! Inventories and variable files in the YAML form.
 
 use super::super::value::{ValueError, shorten};
-use super::super::yaml::{self, Entry, Tree, Value};
-use super::{Inventory, Variables};
+use super::super::yaml::{self, Entry, Tree, Value, YamlError};
+use super::hosts::hosts;
+use super::model::{Inventory, Variable, Variables};
 
 /// Reads an inventory in the YAML form. `None` when the text is not of that form, so that it may be INI.
 pub(super) fn read(text: &str) -> Result<Option<Inventory>, ValueError> {
-    let tree = match yaml::read(text) {
+    let tree = match yaml::read_with_tags(text) {
         Ok(Some(tree)) => tree,
         Ok(None) => {
             return Err(ValueError::new(
@@ -14,12 +15,7 @@ pub(super) fn read(text: &str) -> Result<Option<Inventory>, ValueError> {
                 "check that this is the file you meant",
             ));
         }
-        Err(error) if looks_like_yaml(text) => {
-            let line = error
-                .span
-                .map_or(String::new(), |span| format!("line {}: ", span.line));
-            return Err(ValueError::new(format!("{line}{}", error.problem), error.hint));
-        }
+        Err(error) if looks_like_yaml(text) => return Err(of_yaml(error)),
         Err(_) => return Ok(None),
     };
     let Value::Map(groups) = &tree.value else {
@@ -30,6 +26,21 @@ pub(super) fn read(text: &str) -> Result<Option<Inventory>, ValueError> {
         read_group(&mut inventory, entry)?;
     }
     Ok(Some(inventory))
+}
+
+/// Reads a file of variables.
+pub(super) fn read_variables(text: &str) -> Result<Variables, ValueError> {
+    match yaml::read_with_tags(text).map_err(of_yaml)? {
+        Some(tree) => Ok(variables(entries(&tree, "the file")?)),
+        None => Ok(Variables::new()),
+    }
+}
+
+fn of_yaml(error: YamlError) -> ValueError {
+    let line = error
+        .span
+        .map_or(String::new(), |span| format!("line {}: ", span.line));
+    ValueError::new(format!("{line}{}", error.problem), error.hint)
 }
 
 /// Returns whether the first line that says something is a YAML key rather than a section or a host.
@@ -49,23 +60,11 @@ fn read_group(inventory: &mut Inventory, entry: &Entry) -> Result<(), ValueError
     for part in entries(&entry.value, name)? {
         match part.key.as_str() {
             _ if part.value.is_null() => {}
-            "hosts" => {
-                for host in entries(&part.value, "hosts")? {
-                    let variables = if host.value.is_null() {
-                        Variables::new()
-                    } else {
-                        variables(entries(&host.value, &host.key)?)
-                    };
-                    inventory.add_host(name, &host.key, variables)?;
-                }
-            }
-            "vars" => {
-                let variables = variables(entries(&part.value, "vars")?);
-                inventory.group(name)?.variables.extend(variables);
-            }
+            "hosts" => read_hosts(inventory, name, &part.value)?,
+            "vars" => inventory.add_variables(name, variables(entries(&part.value, "vars")?))?,
             "children" => {
                 for child in entries(&part.value, "children")? {
-                    inventory.group(name)?.children.push(child.key.replace('-', "_"));
+                    inventory.add_child(name, &child.key)?;
                     read_group(inventory, child)?;
                 }
             }
@@ -85,6 +84,42 @@ fn read_group(inventory: &mut Inventory, entry: &Entry) -> Result<(), ValueError
     Ok(())
 }
 
+fn read_hosts(inventory: &mut Inventory, group: &str, tree: &Tree) -> Result<(), ValueError> {
+    // One host may stand there without a map, as Ansible allows.
+    if let Value::Scalar { text, .. } = &tree.value {
+        return add_hosts(inventory, group, text, &Variables::new(), tree.span.line);
+    }
+    for host in entries(tree, "hosts")? {
+        let variables = if host.value.is_null() {
+            Variables::new()
+        } else {
+            variables(entries(&host.value, &host.key)?)
+        };
+        add_hosts(inventory, group, &host.key, &variables, host.key_span.line)?;
+    }
+    Ok(())
+}
+
+fn add_hosts(
+    inventory: &mut Inventory,
+    group: &str,
+    pattern: &str,
+    variables: &Variables,
+    line: usize,
+) -> Result<(), ValueError> {
+    let (names, port) = hosts(pattern)
+        .map_err(|error| ValueError::new(format!("line {line}: {}", error.problem), error.hint))?;
+    let mut variables = variables.clone();
+    if let Some(port) = port {
+        let port = Variable::Text(port);
+        variables.entry("ansible_port".to_owned()).or_insert(port);
+    }
+    for host in names {
+        inventory.add_host(group, &host, variables.clone())?;
+    }
+    Ok(())
+}
+
 fn entries<'t>(tree: &'t Tree, what: &str) -> Result<&'t [Entry], ValueError> {
     match &tree.value {
         Value::Map(entries) => Ok(entries),
@@ -100,11 +135,16 @@ fn entries<'t>(tree: &'t Tree, what: &str) -> Result<&'t [Entry], ValueError> {
     }
 }
 
-/// Returns the variables that are plain values; nothing kubewright reads is a list or a map.
 fn variables(entries: &[Entry]) -> Variables {
-    let plain = |entry: &Entry| match &entry.value.value {
-        Value::Scalar { text, .. } if !entry.value.is_null() => Some((entry.key.clone(), text.clone())),
-        _ => None,
-    };
-    entries.iter().filter_map(plain).collect()
+    entries
+        .iter()
+        .filter(|entry| !entry.value.is_null())
+        .map(|entry| {
+            let value = match &entry.value.value {
+                Value::Scalar { text, .. } => Variable::of_text(text),
+                Value::List(_) | Value::Map(_) => Variable::Nested,
+            };
+            (entry.key.clone(), value)
+        })
+        .collect()
 }

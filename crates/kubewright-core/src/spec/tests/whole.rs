@@ -24,8 +24,13 @@ spec:
     domain: cluster.local
     cni: flannel
     proxy: nftables
+    mtu: 1400
   security: { encryption: secretbox, audit: metadata, podSecurity: baseline, profile: default }
   artifacts: { source: upstream }
+  proxy: { http: 'http://proxy.example:3128', https: 'http://proxy.example:3128', noProxy: [.example] }
+  registries: { docker.io: { mirrors: ['https://mirror.example'], skipVerify: false } }
+  dns: { upstream: [192.0.2.53], extraConfig: 'example.net:53 { forward . 192.0.2.54 }' }
+  oidc: { issuer: 'https://login.example', clientId: kubernetes, usernameClaim: email, groupsClaim: groups, prefix: 'sso:' }
   ssh: { user: root, port: 22, identityFile: ~/.ssh/id_ed25519, knownHosts: ./known_hosts, jump: me@gate:22, sudo: false }
   components:
     kube-apiserver: { extraArgs: { event-ttl: 2h, profiling: false, v: 2 } }
@@ -57,6 +62,17 @@ fn every_key_of_the_contract_is_read() {
         serde_json::Value::Object(kubelet.extra_config.clone()),
         serde_json::json!({ "maxPods": 200, "evictionHard": { "memory.available": "100Mi" }, "failCgroupV1": false })
     );
+    assert_eq!(cluster.network.mtu, Some(1400));
+    assert_eq!(
+        cluster.registries["docker.io"].mirrors,
+        ["https://mirror.example"]
+    );
+    assert_eq!(cluster.dns.upstream.len(), 1);
+    let oidc = cluster.oidc.as_ref().unwrap();
+    assert_eq!(
+        (oidc.username_claim.as_str(), oidc.prefix.as_str()),
+        ("email", "sso:")
+    );
     assert_eq!(cluster.nodes[3].labels["gpu"], "2");
     assert_eq!(cluster.ssh_of(&cluster.nodes[2]).port, Some(2222));
     assert_eq!(cluster.ssh_of(&cluster.nodes[2]).user, Some("admin"));
@@ -83,6 +99,27 @@ fn what_is_absent_has_the_defaults_of_the_contract() {
     assert_eq!(cluster.artifacts.source, ArtifactSource::Upstream);
     assert_eq!(cluster.ssh_of(&cluster.nodes[0]).user, None);
     assert!(cluster.nodes[0].effective_taints().is_empty());
+}
+
+#[test]
+fn a_node_more_in_a_private_network_changes_nothing_of_what_is_reached_without_the_proxy() {
+    let cluster = |addresses: &[&str]| {
+        let mut cluster = good(&adding(
+            "  proxy: { https: 'http://proxy.example:3128', noProxy: [.example] }",
+        ))
+        .spec;
+        let nodes = cluster.nodes.iter_mut().zip(addresses);
+        nodes.for_each(|(node, address)| node.address = address.parse().unwrap());
+        cluster.nodes.truncate(addresses.len());
+        cluster.no_proxy().join(",")
+    };
+    let own = "localhost,127.0.0.0/8,.svc,.cluster.local,10.244.0.0/16,10.96.0.0/16";
+    assert_eq!(cluster(&["10.1.0.1"]), format!("{own},10.0.0.0/8,.example"));
+    assert_eq!(cluster(&["10.1.0.1", "10.2.0.1"]), cluster(&["10.1.0.1"]));
+    assert_eq!(
+        cluster(&["198.51.100.7"]),
+        format!("{own},198.51.100.0/24,.example")
+    );
 }
 
 #[test]

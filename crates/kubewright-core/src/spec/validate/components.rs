@@ -1,6 +1,8 @@
 //! Additions to components: nothing that kubewright owns, nothing that cannot have an effect.
 
-use super::super::cluster::{Cluster, ComponentName, ComponentOverrides, ControlPlaneMode, ProxyMode};
+use super::super::cluster::{
+    Cluster, ComponentName, ComponentOverrides, ControlPlaneMode, NODE_POD_PREFIX, ProxyMode,
+};
 use super::super::report::{Report, Target, child};
 use super::super::value::shorten;
 use super::owned::{OWNED_ARGUMENTS, OWNED_CONFIG, Owned};
@@ -21,6 +23,9 @@ pub(super) fn check(cluster: &Cluster, report: &mut Report) {
         }
         check_arguments(*component, overrides, &child(&path, "extraArgs"), report);
         check_config(*component, overrides, &child(&path, "extraConfig"), report);
+        if *component == ComponentName::Kubelet {
+            check_most_pods(overrides, &child(&path, "extraConfig.maxPods"), report);
+        }
         let place = child(&path, "extraVolumes");
         if !overrides.extra_volumes.is_empty() && cluster.control_plane.mode == ControlPlaneMode::Systemd {
             let message = format!(
@@ -127,6 +132,17 @@ fn check_admission(component: ComponentName, argument: &str, value: &str, path: 
         "remove it from the list"
     };
     report.error("owned-argument", path, Target::Value, message, hint);
+}
+
+/// A node's range is not only pods': the first address names it, the next is the bridge's, the last is broadcast.
+fn check_most_pods(overrides: &ComponentOverrides, path: &str, report: &mut Report) {
+    const MOST: u64 = (1 << (32 - NODE_POD_PREFIX)) - 3;
+    let asked = overrides.extra_config.get("maxPods").and_then(Value::as_u64);
+    if let Some(asked) = asked.filter(|asked| *asked > MOST) {
+        let message = format!("a node's /{NODE_POD_PREFIX} has addresses for {MOST} pods, not for {asked}");
+        let hint = format!("use at most {MOST}; more pods need more nodes");
+        report.error("range-too-small", path, Target::Value, message, hint);
+    }
 }
 
 fn check_config(component: ComponentName, overrides: &ComponentOverrides, path: &str, report: &mut Report) {

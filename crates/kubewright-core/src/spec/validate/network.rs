@@ -149,11 +149,22 @@ fn check_addresses(cluster: &Cluster, pods_usable: bool, services_usable: bool, 
             }
         }
         let owner = cluster.nodes.iter().find(|node| node.address == *address);
-        if let Some(node) = owner.filter(|_| cluster.control_planes().count() > 1) {
-            let message = format!("the endpoint is node {}'s own address", node.name);
-            let hint = "while that node is down, people outside cannot reach the API; use a virtual address, a load balancer, or no endpoint";
-            report.warning("endpoint-on-node", PATH, Target::Value, message, hint);
-        }
+        let (message, hint) = match owner {
+            Some(node) if !node.is_control_plane() => (
+                format!(
+                    "the endpoint is the address of node {}, which is no control plane and serves no API",
+                    node.name
+                ),
+                "use the address of a control plane, a virtual address or a load balancer; if you run a load balancer on \
+                 that node, ignore this",
+            ),
+            Some(node) if cluster.control_planes().count() > 1 => (
+                format!("the endpoint is node {}'s own address", node.name),
+                "while that node is down, people outside cannot reach the API; use a virtual address, a load balancer, or no endpoint",
+            ),
+            _ => return,
+        };
+        report.warning("endpoint-on-node", PATH, Target::Value, message, hint);
     }
 }
 

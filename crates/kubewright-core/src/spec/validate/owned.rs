@@ -81,6 +81,11 @@ pub(super) const OWNED_ARGUMENTS: &[(ComponentName, &[Owned])] = &[
             by_itself("authorization-config", ACCESS),
             by_itself("anonymous-auth", ACCESS),
             by_itself("authentication-config", ACCESS),
+            by_key(
+                "oidc-*",
+                "it cannot stand beside the file of authenticators",
+                "spec.oidc",
+            ),
             by_itself("allow-privileged", ACCESS),
             by_itself(
                 "token-auth-file",

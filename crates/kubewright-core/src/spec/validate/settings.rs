@@ -133,14 +133,15 @@ fn artifacts(cluster: &Cluster, report: &mut Report) {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     let host = url.strip_prefix("http://").unwrap_or(url);
     ["127.", "localhost", "[::1]"]
         .iter()
         .any(|start| host.starts_with(start))
 }
 
-fn url_problem(url: &str) -> Option<&'static str> {
+/// Returns why a text is no URL of a server, in words that follow the text.
+pub(super) fn url_problem(url: &str) -> Option<&'static str> {
     let Some(rest) = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"))
@@ -154,8 +155,11 @@ fn url_problem(url: &str) -> Option<&'static str> {
     if host.contains('@') {
         return Some("has a user name or password in it, which would end up in logs");
     }
-    url.contains(|c: char| c.is_whitespace() || c.is_control())
-        .then_some("has a space in it")
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Some("has a space in it");
+    }
+    url.contains(['"', '\'', '\\', '<', '>', '`'])
+        .then_some("has a character in it that no URL has")
 }
 
 /// What is wrong with the URL of a mirror, to which paths are added.

@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use super::{said, with};
+use crate::spec::parse;
 
 #[test]
 fn overlapping_ranges_are_refused() {
@@ -50,4 +51,38 @@ fn a_node_inside_a_range_is_refused() {
 
     1 error in cluster.yaml
     ");
+}
+
+#[test]
+fn more_pods_than_a_nodes_range_has_addresses_are_refused() {
+    let text = with(
+        "  network:",
+        "  components: { kubelet: { extraConfig: { maxPods: 254 } } }\n  network:",
+    );
+    let said = said(&text);
+    assert!(
+        said.contains("a node's /24 has addresses for 253 pods, not for 254 [range-too-small]"),
+        "{said}"
+    );
+    let text = text.replace("254", "253");
+    assert!(parse(&text, "cluster.yaml").is_ok());
+}
+
+#[test]
+fn an_endpoint_on_a_node_is_told_with_what_it_means() {
+    let warning = |address: &str| {
+        let endpoint = format!("  controlPlane: {{ endpoint: {address} }}\n  network:");
+        let parsed = parse(&with("  network:", &endpoint), "cluster.yaml").unwrap();
+        parsed
+            .warnings
+            .iter()
+            .map(|warning| warning.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warning("192.0.2.21"),
+        ["the endpoint is the address of node w-1, which is no control plane and serves no API"]
+    );
+    assert_eq!(warning("192.0.2.11"), ["the endpoint is node cp-1's own address"]);
+    assert_eq!(warning("192.0.2.99"), Vec::<String>::new());
 }
