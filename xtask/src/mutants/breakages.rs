@@ -12,7 +12,7 @@ pub(super) struct Breakage {
     pub(super) wrong: &'static str,
 }
 
-pub(super) const BREAKAGES: [Breakage; 12] = [
+pub(super) const BREAKAGES: [Breakage; 13] = [
     // A change is journalled durably before it is made.
     Breakage {
         name: "journal-not-synced",

@@ -35,7 +35,6 @@ fn restarting(rollout: &str) -> (Cluster, BTreeMap<String, NodeState>, Observed)
                     before: Some("[Service]\n".to_owned()),
                     enable: false,
                     action: UnitAction::Restart,
-                    reason: "its file differs".to_owned(),
                     found: Vec::new(),
                 },
             });

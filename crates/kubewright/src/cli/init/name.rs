@@ -6,7 +6,6 @@ use std::path::Path;
 
 use kubewright_core::spec::{ClusterName, ValueError};
 
-use crate::cli::Person as _;
 use crate::failure::{ErrorId, Failure};
 use crate::ui::Ui;
 
@@ -40,7 +39,7 @@ pub(super) fn choose(
             .as_ref()
             .map(|name| format!(" [{name}]"))
             .unwrap_or_default();
-        let answer = ui.ask(&format!("What is the cluster called?{offer}"))?;
+        let answer = ui.answer(&format!("What is the cluster called?{offer}"))?;
         match (answer.trim(), derived) {
             ("", Some(derived)) => return Ok(derived),
             ("", None) => {}
