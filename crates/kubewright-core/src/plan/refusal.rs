@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::catalogue::SkewError;
 use crate::errors::ErrorId;
 use crate::shown::{sentence, shown};
 
@@ -40,7 +41,7 @@ pub enum Refusal {
         machine_id: String,
     },
     /// A bootstrapped cluster has a control plane without etcd data: a join or a replacement, not an apply.
-    #[error("control plane {node} has no etcd data, but the cluster was bootstrapped before")]
+    #[error("control plane {node} has no etcd data, but the cluster exists")]
     MemberWithoutData {
         /// The node.
         node: String,
@@ -55,7 +56,7 @@ pub enum Refusal {
         /// What is in the way.
         reason: String,
     },
-    /// cluster.yaml changes what a living cluster cannot change.
+    /// cluster.yaml changes an immutable setting of an existing cluster.
     #[error(
         "{setting} is immutable: existing value {} (recorded on {node}), cluster.yaml has {}; {reason}",
         shown(was),
@@ -74,12 +75,12 @@ pub enum Refusal {
         reason: &'static str,
     },
     /// Versions would be skipped, or go back.
-    #[error("{} (node {node} has it)", sentence(cause))]
+    #[error("{cause} (node {node} has it)")]
     VersionStep {
         /// A node that has the present version.
         node: String,
         /// Which step is not allowed.
-        cause: String,
+        cause: SkewError,
     },
     /// The cluster has a node that cluster.yaml no longer names.
     #[error("node {} is in the cluster and not in cluster.yaml", shown(node))]
@@ -88,12 +89,12 @@ pub enum Refusal {
         node: String,
     },
     /// A node holds a member and is to be no control plane any more.
-    #[error("node {node} holds a member of etcd, and cluster.yaml no longer makes it a control plane")]
+    #[error("node {node} still has an etcd member, but is not a control plane in cluster.yaml")]
     MemberLeftOver {
         /// The node.
         node: String,
     },
-    /// A control plane would be disturbed while another one is not well.
+    /// A control plane would be disturbed while another one is unhealthy.
     #[error("control plane {node} cannot be changed{}", told(node, obstacles))]
     Quorum {
         /// Whose turn it would be.
@@ -102,7 +103,7 @@ pub enum Refusal {
         obstacles: Vec<Obstacle>,
     },
     /// What a saved plan was made from is no longer so.
-    #[error("the plan made at {made_at} is out of date")]
+    #[error("the plan of {made_at} is out of date")]
     StalePlan {
         /// When the plan was made.
         made_at: String,
@@ -110,7 +111,7 @@ pub enum Refusal {
         changes: Vec<String>,
     },
     /// A step that was left out has to come before one that was chosen.
-    #[error("{chosen} needs {needed}, which is left out")]
+    #[error("{chosen} depends on {needed}, which is not selected")]
     LeftOut {
         /// The chosen step.
         chosen: String,
@@ -120,7 +121,7 @@ pub enum Refusal {
         node: String,
     },
     /// There are more nodes than pod ranges.
-    #[error("no pod range is left for node {node} in {pod_cidr}")]
+    #[error("podCidr {pod_cidr} has no free subnet for node {node}")]
     NoPodRange {
         /// The node.
         node: String,
@@ -132,14 +133,14 @@ pub enum Refusal {
 /// Why a control plane cannot be disturbed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A control plane is not well.
+    /// A control plane is unhealthy.
     ControlPlane {
         /// Which.
         node: String,
         /// What is the matter.
         complaint: String,
     },
-    /// etcd has a member on no control plane of cluster.yaml, which counts and nobody can ask.
+    /// etcd has a member on no control plane of cluster.yaml, which counts and cannot be asked.
     UnknownMember {
         /// Its name; empty when it has not started.
         member: String,
@@ -301,18 +302,24 @@ impl Refusal {
                 "check the addresses; if {second} was cloned: rm /etc/machine-id && systemd-machine-id-setup, then reboot it"
             ),
             Self::MemberWithoutData { node } => format!(
-                "if {node} is new or its disk was lost, it has to be joined as a new member, which this version \
-                 cannot do yet; restore its /var/lib/etcd, or remove the node from cluster.yaml"
+                "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise keep {node} \
+                 in cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one"
             ),
             Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
             Self::FixedSetting { setting, was, .. } => format!(
-                "write {setting}: {} again; a cluster with another one is a new cluster, with its own cluster.yaml",
+                "restore {setting}: {}; another value needs a new cluster, with its own cluster.yaml",
                 shown(was)
             ),
-            Self::VersionStep { .. } => {
-                "set spec.kubernetes to the next minor, apply, and go on from there; kubewright version lists what there is"
-                    .to_owned()
-            }
+            Self::VersionStep { cause, .. } => match cause {
+                SkewError::Downgrade { from, .. } => format!("set spec.kubernetes: {from} again"),
+                SkewError::SkipsMinor { next, .. } => format!(
+                    "set spec.kubernetes to a version of {next} and apply, then go on from there; kubewright version lists \
+                     the versions"
+                ),
+                SkewError::KubeletNewer { .. } | SkewError::KubeletTooOld { .. } => {
+                    "kubewright version lists the versions; change one minor version at a time".to_owned()
+                }
+            },
             Self::NodeForgotten { node } => {
                 let node = shown(node);
                 format!(
@@ -321,19 +328,18 @@ impl Refusal {
                 )
             }
             Self::MemberLeftOver { node } => {
-                format!("give {node} its role control-plane again; removing a member cannot be done yet")
+                format!("give {node} the role control-plane again; this version cannot remove a member")
             }
-            Self::Quorum { obstacles, .. } => obstacles.first().map_or_else(
-                || TWO_MEMBERS.to_owned(),
-                Obstacle::hint,
-            ),
+            Self::Quorum { obstacles, .. } => obstacles
+                .first()
+                .map_or_else(|| TWO_MEMBERS.to_owned(), Obstacle::hint),
             Self::LeftOut { node, .. } => format!("add {node} to --only, or run without --only"),
             Self::StalePlan { .. } => {
-                "look at the new plan: kubewright plan --out FILE, then kubewright apply --plan FILE"
+                "create and read a new plan: kubewright plan --out FILE; then kubewright apply --plan FILE"
                     .to_owned()
             }
             Self::NoPodRange { .. } => {
-                "pod ranges cannot grow under a live cluster; use fewer nodes".to_owned()
+                "use fewer nodes; podCidr cannot be changed on an existing cluster".to_owned()
             }
         }
     }

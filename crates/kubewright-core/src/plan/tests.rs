@@ -559,8 +559,5 @@ fn a_node_that_is_left_out_is_neither_changed_nor_waited_for_and_is_named() {
         }
     }
     let text = text::render(&plan, &states(&cluster), &BTreeMap::new());
-    assert!(
-        text.starts_with("w-2 is left out: connection refused\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("w-2 is skipped: connection refused\n"), "{text}");
 }

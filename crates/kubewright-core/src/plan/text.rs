@@ -27,7 +27,7 @@ pub fn render(
 ) -> String {
     let mut text = String::new();
     for (node, why) in &plan.left_out {
-        let _ = writeln!(text, "{node} is left out: {}", shown(why));
+        let _ = writeln!(text, "{node} is skipped: {}", shown(why));
     }
     for note in &plan.notes {
         let _ = writeln!(text, "note: {}", sentence(note));

@@ -72,10 +72,8 @@ pub(super) fn refuse_version_jumps(cluster: &Cluster, observed: &Observed) -> Re
         return Ok(());
     }
     for (node, version) in versions(observed) {
-        check_upgrade(version, cluster.kubernetes).map_err(|error| Refusal::VersionStep {
-            node,
-            cause: error.to_string(),
-        })?;
+        check_upgrade(version, cluster.kubernetes)
+            .map_err(|error| Refusal::VersionStep { node, cause: error })?;
     }
     Ok(())
 }

@@ -40,17 +40,17 @@ const PLANNING: &str = "before `plan` and `apply` make a plan";
 pub const RULES: [Rule; 10] = [
     Rule {
         id: ErrorId::PodRanges,
-        sentence: "Every node has a pod range of its own; the cluster's range does not grow under it.",
+        sentence: "Every node needs its own pod range; the cluster's range cannot be changed.",
         asked: PLANNING,
     },
     Rule {
         id: ErrorId::NodeIdentity,
-        sentence: "Every machine is the node cluster.yaml says it is: of this cluster, under this name, once.",
+        sentence: "A machine of another cluster, with another node name, or named twice is not changed.",
         asked: "before `plan`, `apply` and `reset` make a plan",
     },
     Rule {
         id: ErrorId::FixedSetting,
-        sentence: "What pods, certificates and objects of an existing cluster were made with does not change.",
+        sentence: "Settings that pods, certificates and objects of an existing cluster depend on are immutable.",
         asked: PLANNING,
     },
     Rule {
@@ -71,7 +71,7 @@ pub const RULES: [Rule; 10] = [
     },
     Rule {
         id: ErrorId::NothingLost,
-        sentence: "What is in the way on a node and is not kubewright's is not removed.",
+        sentence: "kubewright does not remove what it did not create.",
         asked: PLANNING,
     },
     Rule {
@@ -83,12 +83,12 @@ pub const RULES: [Rule; 10] = [
     },
     Rule {
         id: ErrorId::LeftOutStep,
-        sentence: "A part of a plan is not applied without the steps on other nodes that it needs.",
+        sentence: "A part of a plan is not applied without the steps on other nodes that it depends on.",
         asked: "when `--only` restricts a plan",
     },
     Rule {
         id: ErrorId::StalePlan,
-        sentence: "A saved plan is applied only to exactly what it was made from.",
+        sentence: "A saved plan is applied only if nothing has changed since it was made.",
         asked: "when `apply --plan` reads one",
     },
 ];

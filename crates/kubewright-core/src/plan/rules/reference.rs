@@ -9,16 +9,14 @@ const HEAD: &str = "\
 
 Written by a test from the list in the program.
 
-A safety rule says what is never done. When one refuses, the exit code is 20, the error's id is the rule's name, and the
-hint says what to do. `--yes` skips questions, never rules. A rule that refuses before there is a plan has changed
-nothing; one that refuses while a plan is carried out has stopped the run: finished steps are kept, and the same command
-goes on when what the error names is repaired.
+A safety rule refuses what would harm the cluster. It ends with exit code 20, its name is the id of the error, and the hint
+says what to do. `--yes` skips the question, never a rule. A rule that is checked before there is a plan has changed nothing;
+one that refuses during a run stops it: finished steps are kept, and the same command continues when the problem is fixed.
 
-These are all rules that are asked by name. What every step keeps by the way it is built (files are replaced whole, a
-change is in the node's journal before it is made, one run at a time holds a node's lock) is told on the page about
-[runs](runs.md).
+These rules are checked by name. What every step guarantees by the way it is built (files are replaced atomically, a change
+is in the node's journal before it is made, one run at a time holds a node's lock) is described in [runs](runs.md).
 
-| rule | what it says | when it is asked |
+| rule | what it says | when it is checked |
 | --- | --- | --- |
 ";
 

@@ -142,7 +142,7 @@ fn versions_go_forward_one_minor_at_a_time() {
     versions.insert("w-1".to_owned(), "v1.33.2".to_owned());
     insta::assert_snapshot!(refusal(&wanted, &observed).1, @r"
     kubernetes cannot go from 1.33.2 to 1.35.3 in one step; go to 1.34 first (node w-1 has it)
-      hint: set spec.kubernetes to the next minor, apply, and go on from there; kubewright version lists what there is
+            hint: set spec.kubernetes to a version of 1.34 and apply, then go on from there; kubewright version lists the versions
     ");
 }
 

@@ -37,7 +37,7 @@ fn a_worker_of_a_cluster_that_does_not_exist_cannot_be_chosen_alone() {
     assert_eq!(refusal.rule(), "left-out-step");
     assert_eq!(
         refusal.to_string(),
-        "cluster/objects needs cp-1/api-ready, which is left out"
+        "cluster/objects depends on cp-1/api-ready, which is not selected"
     );
     assert!(only(&plan, &["cp-1"]).is_err(), "etcd needs its members");
     only(&plan, &["cp-1", "cp-2", "cp-3", "w-2"]).unwrap();

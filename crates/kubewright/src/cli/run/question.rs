@@ -195,7 +195,7 @@ spec:
     fn what_cannot_be_left_out_is_named_and_the_whole_plan_stays() {
         let (chosen, heard) = answer(&["only w-1", "only nobody", "what", "yes"]);
         assert!(chosen.unwrap().iter().any(|id| id == "cp-1/etcd"));
-        assert!(heard.contains("which is left out"), "{heard}");
+        assert!(heard.contains("which is not selected"), "{heard}");
         assert!(heard.contains("there is no node \"nobody\""), "{heard}");
     }
 }
