@@ -32,7 +32,7 @@ With `-o json` or `-o yaml` the error is one line of JSON, the last line on stan
 `step` (`id`, `title`), `command`, `causes`, `log` (`unit`, `lines`), `probableCause` (`id`, `text`), `next` (a list), `findings`
 (of cluster.yaml, with `rule`, `path`, `place`, `message`, `hint`; of machines, with `id`, `severity`, `node`, `message`,
 `fix`) and `also` (further errors, of other nodes
-or steps). Wrong usage (exit code 2) is told by the argument parser in its own words.
+or steps). Usage errors (exit code 2) have no id: the argument parser prints them.
 
 Findings of `kubewright check` have their own ids, see [checks](checks.md).
 ";
@@ -51,8 +51,8 @@ pub fn reference() -> String {
         );
     }
     page.push_str(
-        "\n## Probable causes\n\nFrom the last lines of a unit's journal, by words that programs are known to say. The \
-         first that fits is told.\n\n| id | probable cause | said by |\n| --- | --- | --- |\n",
+        "\n## Probable causes\n\nFrom the last lines of a unit's journal, by known messages. The first match \
+         is shown.\n\n| id | probable cause | message |\n| --- | --- | --- |\n",
     );
     for diagnosis in Diagnosis::ALL {
         let signs: Vec<String> = diagnosis.signs().map(|sign| format!("`{sign}`")).collect();
@@ -65,7 +65,7 @@ pub fn reference() -> String {
         );
     }
     page.push_str(
-        "\n## Rules of cluster.yaml\n\nThe id of each mistake or warning in the file, in brackets at the end of its first \
+        "\n## Rules of cluster.yaml\n\nThe id of each error or warning of the file, in brackets at the end of its first \
          line.\n\n| id | found when |\n| --- | --- |\n",
     );
     for (rule, meaning) in RULES {
