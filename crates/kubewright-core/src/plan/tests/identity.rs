@@ -65,7 +65,7 @@ fn what_a_living_cluster_was_made_with_is_refused_another_value_by_name() {
         },
         @r"
     spec.network.serviceCidr is immutable: existing value 10.96.0.0/16 (recorded on cp-1), cluster.yaml has 10.97.0.0/16; services keep their addresses, the API's and DNS' own among them
-      hint: write spec.network.serviceCidr: 10.96.0.0/16 again; a cluster with another one is a new cluster, with its own cluster.yaml
+      hint: restore spec.network.serviceCidr: 10.96.0.0/16; another value needs a new cluster, with its own cluster.yaml
     "
     );
 }
@@ -142,7 +142,7 @@ fn versions_go_forward_one_minor_at_a_time() {
     versions.insert("w-1".to_owned(), "v1.33.2".to_owned());
     insta::assert_snapshot!(refusal(&wanted, &observed).1, @r"
     kubernetes cannot go from 1.33.2 to 1.35.3 in one step; go to 1.34 first (node w-1 has it)
-            hint: set spec.kubernetes to a version of 1.34 and apply, then go on from there; kubewright version lists the versions
+      hint: set spec.kubernetes to a version of 1.34 and apply, then go on from there; kubewright version lists the versions
     ");
 }
 
@@ -193,5 +193,5 @@ fn nodes_are_not_forgotten() {
     (facts.is_bootstrapped, facts.has_etcd_data) = (true, true);
     let (rule, text) = refusal(&wanted, &observed);
     assert_eq!(rule, "node-removal");
-    assert!(text.starts_with("node w-1 holds a member of etcd"), "{text}");
+    assert!(text.starts_with("node w-1 still has an etcd member"), "{text}");
 }
