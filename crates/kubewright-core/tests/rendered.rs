@@ -486,7 +486,7 @@ spec:
   proxy: { https: 'http://proxy.example:3128', noProxy: [.example] }
   registries:
     docker.io:
-      mirrors: ['https://z.example', 'https://a.example/']
+      mirrors: ['https://z.example/v2/docker', 'https://a.example/']
       ca: |
         -----BEGIN CERTIFICATE-----
         AAAA
@@ -526,8 +526,9 @@ spec:
         text_of(&state, "/etc/containerd/certs.d/docker.io/hosts.toml"),
         "ca = \"/etc/containerd/certs.d/docker.io/ca.crt\"
 
-[host.\"https://z.example\"]
+[host.\"https://z.example/v2/docker\"]
 capabilities = [\"pull\", \"resolve\"]
+override_path = true
 ca = \"/etc/containerd/certs.d/docker.io/ca.crt\"
 
 [host.\"https://a.example\"]

@@ -157,10 +157,15 @@ fn registry_hosts(registry: &Registry, authority: &str) -> String {
         text.push_str(unchecked);
     }
     for mirror in &registry.mirrors {
+        let mirror = mirror.trim_end_matches('/');
+        // A mirror below a path (a project of a proxying registry) is asked there, and nowhere below `/v2` of its own.
+        let has_path = mirror
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.contains('/'));
+        let path = if has_path { "override_path = true\n" } else { "" };
         let _ = write!(
             text,
-            "\n[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{ca}{unchecked}",
-            mirror.trim_end_matches('/')
+            "\n[host.\"{mirror}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{path}{ca}{unchecked}"
         );
     }
     text

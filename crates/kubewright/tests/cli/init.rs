@@ -9,19 +9,29 @@ fn every_reason_against_an_inventory_is_a_line_of_its_own() {
         "hosts.ini",
         "[kube_control_plane]\ncp1.example.org\ncp2 ansible_host=192.0.2.12 ansible_port=ssh\n",
     );
-    let (code, out, error) = said(&world.run(&["init", "--from-inventory", "hosts.ini"]));
+    let (code, out, error) = said(&world.run(&["init", "--name", "a", "--from-inventory", "hosts.ini"]));
     assert_eq!((code, out.as_str()), (1, ""));
     insta::assert_snapshot!(error, @r"
+    error: hosts.ini: cp1.example.org, cp2 are 2 control planes: an even number survives no more losses than one fewer
+      = use 1 or 3: etcd needs more than half of them alive
     error: hosts.ini: host cp1.example.org: `cp1.example.org` is not an address
-      = add `ip=ADDRESS` to cp1.example.org: the address under which the other nodes reach it
+      = add `ip=ADDRESS` to cp1.example.org: the IPv4 address under which the other nodes reach it
     error: hosts.ini: host cp2: port `ssh` is not a number from 1 to 65535
       = correct `ansible_port`
-    error: hosts.ini has 2 errors [inventory-invalid]
+    error: hosts.ini has 3 errors [inventory-invalid]
       hint: correct what is shown above, or write addresses: kubewright init --control-plane ADDR,ADDR,ADDR --worker ADDR,ADDR
     ");
-    let (_, _, error) = said(&world.run(&["init", "--from-inventory", "hosts.ini", "-o", "json"]));
+    let (_, _, error) = said(&world.run(&[
+        "init",
+        "--name",
+        "a",
+        "--from-inventory",
+        "hosts.ini",
+        "-o",
+        "json",
+    ]));
     let json: serde_json::Value = serde_json::from_str(&error).unwrap();
-    assert_eq!(json["findings"].as_array().unwrap().len(), 2);
+    assert_eq!(json["findings"].as_array().unwrap().len(), 3);
     assert!(!error.contains(r"\\n"), "{error}");
 }
 

@@ -137,7 +137,7 @@ fn offline_plans_read_addons_as_others_do() {
             "cluster.yaml",
             &SMALL.replace("  nodes:", &format!("  addons: [{addons}]\n  nodes:")),
         );
-        said(&world.run(&["plan", "--offline"]))
+        said(&world.run(&["plan", "--offline", "-o", "json"]))
     };
     for addons in [
         "{ name: mine, manifests: [./nowhere.yaml] }",
@@ -145,7 +145,7 @@ fn offline_plans_read_addons_as_others_do() {
     ] {
         let (code, _, error) = plan_with(addons);
         assert_eq!(code, 1, "{error}");
-        assert!(error.contains("[manifest-invalid]"), "{error}");
+        assert!(error.contains(r#""id":"manifest-invalid""#), "{error}");
     }
     world.write(
         "mine.yaml",

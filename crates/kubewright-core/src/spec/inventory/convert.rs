@@ -38,9 +38,13 @@ pub(super) fn convert(
     let mut variables = inventory.host_variables();
     let mut hosts = Vec::new();
     let mut left_out = Vec::new();
+    // What is in `etcd` alone has been named already.
+    let etcd = inventory.members("etcd");
     for name in &inventory.hosts {
         let Some(roles) = roles.get(name.as_str()) else {
-            left_out.push(shorten(name));
+            if !etcd.contains(name.as_str()) {
+                left_out.push(shorten(name));
+            }
             continue;
         };
         let variables = variables.remove(name.as_str()).unwrap_or_default();

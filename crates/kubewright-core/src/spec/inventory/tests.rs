@@ -77,11 +77,11 @@ kube_control_plane
 kube_node
 ";
     assert_snapshot!(nodes(&converted(text)), @r"
-    note: node1: ssh will go to 10.3.0.1, the inventory had 95.54.0.12; if that is needed, write a Host entry for 10.3.0.1 in your ssh_config.
-    note: host gate is in no group that kubewright knows and was left out.
-    note: `kube_network_plugin: calico` was not carried over; see `spec.network.cni`.
-    note: the group `bastion` was not carried over; write its host as `ssh: { jump: … }`.
-    ssh: { user: ubuntu, port: 22 }
+    note: in no group of control planes or workers, and left out: gate
+    note: ssh goes to the node's own address: 10.3.0.1 (was 95.54.0.12); where only the other one can be reached, write `Host` entries with `HostName` in your ssh_config
+    note: `kube_network_plugin: calico`: see `spec.network.cni`
+    note: group `bastion`: write its host as `spec.ssh.jump`
+    ssh: { user: ubuntu }
     - { name: node1, address: 10.3.0.1, roles: [control-plane] }
     - { name: node2, address: 10.3.0.2, roles: [control-plane] }
     - { name: node3, address: 10.3.0.3, roles: [control-plane, worker], user: admin }
@@ -106,7 +106,7 @@ all:
     calico_rr: { hosts: {} }
 ";
     assert_snapshot!(nodes(&converted(text)), @r"
-    ssh: { user: root, port: 2222 }
+    ssh: { port: 2222 }
     - { name: node1, address: 10.0.0.1, roles: [control-plane] }
     - { name: node2, address: 10.0.0.2, roles: [control-plane] }
     - { name: node3, address: 10.0.0.3, roles: [control-plane, worker] }
@@ -126,11 +126,7 @@ fn dabealu_groups_with_bare_addresses() {
 Worker_1.example.org:2200 ansible_host=192.168.88.21
 ";
     assert_snapshot!(nodes(&converted(text)), @r"
-    note: host 192.168.88.11 is called cp-192-168-88-11 here.
-    note: host 192.168.88.12 is called cp-192-168-88-12 here.
-    note: host 192.168.88.13 is called cp-192-168-88-13 here.
-    note: host Worker_1.example.org is called worker-1 here.
-    ssh: { user: root, port: 22 }
+    note: names of nodes: 192.168.88.11 is cp-192-168-88-11, 192.168.88.12 is cp-192-168-88-12, 192.168.88.13 is cp-192-168-88-13, Worker_1.example.org is worker-1
     - { name: cp-192-168-88-11, address: 192.168.88.11, roles: [control-plane] }
     - { name: cp-192-168-88-12, address: 192.168.88.12, roles: [control-plane] }
     - { name: cp-192-168-88-13, address: 192.168.88.13, roles: [control-plane, worker] }
@@ -149,10 +145,8 @@ cp_1 ansible_host=10.0.0.3 ansible_port=ssh
 db1 ansible_host=10.0.0.9
 ";
     assert_snapshot!(refused(text), @r"
-    host db1 is in group `etcd` but no control plane: separate etcd nodes are not yet supported
-      = put it into `kube_control_plane`, or take it out of `etcd` and move its data first
     host cp1.example.org: `cp1.example.org` is not an address
-      = add `ip=ADDRESS` to cp1.example.org: the address under which the other nodes reach it
+      = add `ip=ADDRESS` to cp1.example.org: the IPv4 address under which the other nodes reach it
     host cp_1: port `ssh` is not a number from 1 to 65535
       = correct `ansible_port`
     ");
@@ -245,6 +239,17 @@ fn variable_files_beside_the_inventory_are_read() {
     let by_ansible = converted(include_str!("fixtures/variable-files.json"));
     assert_eq!((&own.nodes, &own.ssh), (&by_ansible.nodes, &by_ansible.ssh));
     assert_snapshot!(nodes(&own), @r"
+    note: group_vars/k8s_cluster/k8s-cluster.yml: not read, `k8s_cluster` is not in the inventory
+    note: ssh goes to the node's own address: 10.99.0.21 (was 10.244.8.21); where only the other one can be reached, write `Host` entries with `HostName` in your ssh_config
+    note: `node_labels`: see `spec.nodes[].labels`
+    note: `http_proxy`: see `spec.proxy`
+    note: the pod range is 10.128.0.0/16, because nodes have addresses in the default, 10.244.0.0/16
+    podCidr: 10.128.0.0/16
+    ssh: { user: ubuntu, port: 2222 }
+    - { name: rack1, address: 10.244.8.11, roles: [control-plane] }
+    - { name: rack2, address: 10.244.8.12, roles: [control-plane] }
+    - { name: rack3, address: 10.244.8.13, roles: [control-plane] }
+    - { name: rack4, address: 10.99.0.21, roles: [worker] }
     ");
 }
 
@@ -262,7 +267,7 @@ fn an_encrypted_variable_file_is_named() {
     let error = from_inventory(&files, &"prod".parse().unwrap())
         .unwrap_err()
         .to_string();
-    assert!(error.starts_with("host_vars/rack4.yml: line 1: "), "{error}");
+    assert!(error.starts_with("host_vars/rack4.yml: line "), "{error}");
 }
 
 #[test]
@@ -275,12 +280,22 @@ fn odd_values_are_read_as_ansible_reads_them() {
 #[test]
 fn the_third_member_of_etcd_becomes_a_control_plane_beside_two_masters() {
     assert_snapshot!(nodes(&converted(include_str!("fixtures/two-masters.yaml"))), @r"
+    note: in group `etcd`, and control planes as well here, where etcd runs on the control planes: node3
+    - { name: node1, address: 10.60.3.11, roles: [control-plane, worker] }
+    - { name: node2, address: 10.60.3.12, roles: [control-plane, worker] }
+    - { name: node3, address: 10.60.3.13, roles: [control-plane, worker] }
     ");
 }
 
 #[test]
 fn nodes_have_the_address_that_services_listen_on() {
     assert_snapshot!(nodes(&converted(include_str!("fixtures/two-networks.yaml"))), @r"
+    note: ssh goes to the node's own address: 10.10.10.31 (was 198.51.100.31), 10.10.10.32 (was 198.51.100.32), 10.10.10.33 (was 198.51.100.33); where only the other one can be reached, write `Host` entries with `HostName` in your ssh_config
+    note: `access_ip` was not carried over, `ip` was: 198.51.100.31, 198.51.100.32, 198.51.100.33; if people outside use one of these, add it to `spec.controlPlane.extraSans`
+    ssh: { user: root }
+    - { name: edge1, address: 10.10.10.31, roles: [control-plane, worker] }
+    - { name: edge2, address: 10.10.10.32, roles: [control-plane, worker] }
+    - { name: edge3, address: 10.10.10.33, roles: [control-plane, worker] }
     ");
 }
 
@@ -289,22 +304,62 @@ fn settings_are_carried_over_or_named_and_secrets_never_shown() {
     let starter = converted(include_str!("fixtures/settings.ini"));
     assert!(!starter.render().contains("CANARY"));
     assert_snapshot!(nodes(&starter), @r"
+    note: `kube_proxy_mode: ipvs` is not supported; see `spec.network.proxy`
+    note: `kube_version: v1.33.4`: see `spec.kubernetes`
+    note: `kube_network_plugin: calico`: see `spec.network.cni`
+    note: `ansible_ssh_common_args`: spec.ssh.jump, or your ssh_config
+    note: `ansible_become_password`: sudo without a password
+    note: `http_proxy`: see `spec.proxy`
+    note: `no_proxy`: see `spec.proxy`
+    podCidr: 10.42.0.0/16
+    serviceCidr: 10.43.0.0/16
+    domain: k8s.corp.example
+    ssh: { user: deploy, port: 2222, identityFile: '~/.ssh/cluster key' }
+    - { name: srv1, address: 10.60.6.11, roles: [control-plane] }
+    - { name: srv2, address: 10.60.6.12, roles: [control-plane] }
+    - { name: srv3, address: 10.60.6.13, roles: [control-plane] }
+    - { name: srv4, address: 10.60.6.21, roles: [worker], port: 22 }
     ");
     let starter = converted(include_str!("fixtures/both-roles.ini"));
     assert!(!starter.render().contains("CANARY"));
     assert_snapshot!(nodes(&starter), @r"
+    note: `ansible_password`: an SSH key: passwords are never typed
+    - { name: box-1, address: 10.60.7.11, roles: [control-plane, worker] }
+    - { name: box-2, address: 10.60.7.12, roles: [control-plane, worker] }
+    - { name: box-3, address: 10.60.7.13, roles: [control-plane, worker] }
+    - { name: box-4, address: 10.60.7.14, roles: [worker] }
+    - { name: box-5, address: 10.60.7.15, roles: [worker] }
     ");
 }
 
 #[test]
 fn kubeasz_names_its_nodes_and_settings_in_its_own_way() {
     assert_snapshot!(nodes(&converted(include_str!("fixtures/kubeasz.ini"))), @r"
+    note: names of nodes: 10.60.9.11 is master-01, 10.60.9.12 is master-02, 10.60.9.13 is master-03, 10.60.9.21 is worker-01, 10.60.9.22 is worker-02
+    note: `PROXY_MODE: ipvs` is not supported; see `spec.network.proxy`
+    note: `CLUSTER_NETWORK: calico`: see `spec.network.cni`
+    note: `SECURE_PORT`: the API server listens on 6443
+    note: `NODE_PORT_RANGE: 30000-32767`: see `spec.components.kube-apiserver.extraArgs`
+    podCidr: 172.20.0.0/16
+    serviceCidr: 10.68.0.0/16
+    domain: cluster.local
+    - { name: master-01, address: 10.60.9.11, roles: [control-plane] }
+    - { name: master-02, address: 10.60.9.12, roles: [control-plane] }
+    - { name: master-03, address: 10.60.9.13, roles: [control-plane] }
+    - { name: worker-01, address: 10.60.9.21, roles: [worker] }
+    - { name: worker-02, address: 10.60.9.22, roles: [worker] }
     ");
 }
 
 #[test]
 fn a_deeper_group_wins_then_the_later_name() {
     assert_snapshot!(nodes(&converted(include_str!("fixtures/precedence.ini"))), @r"
+    ssh: { user: edge, port: 2022 }
+    - { name: p1, address: 10.60.14.11, roles: [control-plane, worker] }
+    - { name: p2, address: 10.60.14.12, roles: [control-plane, worker] }
+    - { name: p3, address: 10.60.14.13, roles: [control-plane, worker] }
+    - { name: p4, address: 10.60.14.21, roles: [worker] }
+    - { name: p5, address: 10.60.14.22, roles: [worker] }
     ");
     let text = "\
 [zone:children]
@@ -322,8 +377,15 @@ ansible_user=shallower
 #[test]
 fn a_template_is_named_where_a_user_belongs_and_refused_where_an_address_does() {
     assert_snapshot!(nodes(&converted(include_str!("fixtures/template.ini"))), @r"
+    note: `ansible_user` is the template `{{ lookup('env','DEPLOY_USER') }}`, which only Ansible can fill in; write the name as `spec.ssh.user`
+    - { name: t1, address: 10.60.13.11, roles: [control-plane] }
+    - { name: t2, address: 10.60.13.12, roles: [control-plane] }
+    - { name: t3, address: 10.60.13.13, roles: [control-plane] }
+    - { name: t4, address: 10.60.13.21, roles: [worker] }
     ");
     assert_snapshot!(refused("[k8s_masters]\na ansible_host='{{ x }}'\n"), @r"
+    host a: the address `{{ x }}` is a template, which only Ansible can fill in
+      = add `ip=ADDRESS` to a: the IPv4 address under which the other nodes reach it
     ");
 }
 
@@ -336,6 +398,8 @@ a ansible_host=10.0.0.1
 db[1:3]
 ";
     assert_snapshot!(nodes(&converted(text)), @r"
+    note: in group `etcd` alone, and left out, as etcd runs on the control planes here: db1, db2, db3
+    - { name: a, address: 10.0.0.1, roles: [control-plane] }
     ");
 }
 
@@ -349,6 +413,12 @@ b ansible_host=10.0.0.1
 c ansible_host=2001:db8::1
 ";
     assert_snapshot!(refused(text), @r"
+    a, b are 2 control planes: an even number survives no more losses than one fewer
+      = use 1 or 3: etcd needs more than half of them alive
+    host c: 2001:db8::1 is an IPv6 address, which is not yet supported
+      = add `ip=ADDRESS` to c: the IPv4 address under which the other nodes reach it
+    hosts a, b have one address, 10.0.0.1
+      = give each host its own address
     ");
 }
 

@@ -137,6 +137,9 @@ fn check_pem(path: &str, text: &str, report: &mut Report) {
 
 fn name_servers(cluster: &Cluster, report: &mut Report) {
     let network = &cluster.network;
+    if !report.is_sound("spec.dns.upstream") {
+        return;
+    }
     for (index, server) in cluster.dns.upstream.iter().enumerate() {
         let problem = if server.is_loopback() || server.is_unspecified() {
             "is CoreDNS itself where CoreDNS asks it"

@@ -93,7 +93,7 @@ fn an_issuer_is_told_by_its_own_key_alone() {
     );
     assert_eq!(
         rules("  oidc: { issuer: 'http://login.example.org' }"),
-        ["spec.oidc.issuer invalid-value", "spec.oidc.clientId missing-key"]
+        ["spec.oidc.clientId missing-key", "spec.oidc.issuer invalid-value"]
     );
     let said = said(&adding(
         "  components: { kube-apiserver: { extraArgs: { oidc-issuer-url: 'https://login.example.org' } } }",
