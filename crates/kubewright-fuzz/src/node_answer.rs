@@ -59,8 +59,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let blank = offline::blank(&cluster, &release).expect("the example can be rendered");
     World {
         cluster,
-        states: blank.states,
-        objects: blank.objects,
+        objects: blank.desired.object_names(),
+        states: blank.desired.states,
     }
 });
 

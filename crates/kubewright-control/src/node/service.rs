@@ -26,7 +26,7 @@ pub struct Services {
     pub blobs: Arc<dyn Blobs>,
 }
 
-/// What the inspected state lets its node ask for.
+/// What the state that is made so lets its node ask for.
 #[derive(Default)]
 pub(super) struct Planned {
     certificates: BTreeMap<ResourceId, Certificate>,

@@ -5,11 +5,13 @@
 
 mod access;
 mod dns;
+mod label;
 mod metrics;
 mod nodes;
 
 use serde_json::{Value, json};
 
+pub use label::{CLUSTER_LABEL, mark, object_name};
 pub use nodes::{NodeObject, node_objects};
 
 use crate::context::RenderContext;

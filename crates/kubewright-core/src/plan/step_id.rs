@@ -42,6 +42,8 @@ pub enum StepKind {
     EtcdReady,
     /// A node's API server is waited for.
     ApiReady,
+    /// A node keeps who founds etcd.
+    Founders,
     /// A node remembers that etcd is bootstrapped.
     MarkBootstrapped,
     /// A node is emptied.
@@ -62,7 +64,7 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every kind.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Converge(Stage::Host),
         Self::Converge(Stage::Etcd),
         Self::Converge(Stage::ControlPlane),
@@ -70,6 +72,7 @@ impl StepKind {
         Self::Converge(Stage::Node),
         Self::EtcdReady,
         Self::ApiReady,
+        Self::Founders,
         Self::MarkBootstrapped,
         Self::Reset,
         Self::Undo,
@@ -90,6 +93,7 @@ impl StepKind {
             Self::Converge(Stage::Node) => "node",
             Self::EtcdReady => "etcd-ready",
             Self::ApiReady => "api-ready",
+            Self::Founders => "founders",
             Self::MarkBootstrapped => "mark-bootstrapped",
             Self::Reset => "reset",
             Self::Undo => "undo",

@@ -137,6 +137,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
             format!("wait {condition} {timeout_seconds}")
         }
         Step::ResetNode { .. } => "reset".to_owned(),
+        Step::RecordFounders { founders, .. } => format!("record {founders}"),
         Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
@@ -206,7 +207,10 @@ fn body(
             let _ = writeln!(text, "  - {}", sentence(name));
             text
         }),
-        Step::Wait { .. } | Step::ResetNode { .. } | Step::MarkBootstrapped { .. } => String::new(),
+        Step::Wait { .. }
+        | Step::ResetNode { .. }
+        | Step::RecordFounders { .. }
+        | Step::MarkBootstrapped { .. } => String::new(),
     }
 }
 

@@ -131,6 +131,16 @@ fn expiry(days_left: i64) -> String {
 }
 
 fn etcd_line(status: &ClusterStatus) -> String {
+    if !status.etcd_clusters.is_empty() {
+        let mut text = format!(
+            "etcd: these are {} clusters, each with a database of its own (docs/reference/errors.md, two-etcd-clusters):\n",
+            status.etcd_clusters.len()
+        );
+        for cluster in &status.etcd_clusters {
+            let _ = writeln!(text, "  {cluster}");
+        }
+        return text;
+    }
     let voting = status
         .etcd_members
         .iter()

@@ -106,6 +106,11 @@ impl Ui {
         Progress::new(self.quiet, self.fancy)
     }
 
+    /// Asks for a line.
+    pub(crate) fn line(&self, question: &str) -> Result<String, Failure> {
+        self.answer(question)
+    }
+
     /// Asks a question that needs a plain yes.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
         let answer = self.answer(&format!("{question} [yes/no]"))?;

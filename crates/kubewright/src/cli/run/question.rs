@@ -137,7 +137,13 @@ spec:
         let cluster = parse(FILE, "cluster.yaml").unwrap().spec;
         let release = kubewright_core::catalogue::release(&cluster.kubernetes).unwrap();
         let blank = offline::blank(&cluster, &release).unwrap();
-        let all = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed).unwrap();
+        let all = plan_apply(
+            &cluster,
+            &blank.desired.states,
+            &blank.desired.object_names(),
+            &blank.observed,
+        )
+        .unwrap();
         let person = Script {
             answers: RefCell::new(answers.to_vec()),
             heard: RefCell::default(),
