@@ -115,7 +115,7 @@ pub enum ToAgent {
 pub enum Request {
     /// Everything about the node in one go; answered by [`Reply::Facts`].
     Facts {},
-    /// RunContext over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
+    /// Hands over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
     /// for each that exists and then [`Reply::Done`].
     ReadSecrets {
         /// Secret name to path.
@@ -290,7 +290,7 @@ pub enum FromAgent {
         /// Its name.
         name: String,
     },
-    /// RunContext over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
+    /// Hands over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
     Secret {
         /// Its name.
         name: String,

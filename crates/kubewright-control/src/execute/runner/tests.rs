@@ -76,7 +76,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
     STAGES.iter().enumerate().map(step).collect()
 }
 
-/// RunContext on whatever happens.
+/// Passes on whatever happens.
 struct Telling(Mutex<mpsc::UnboundedSender<Event>>);
 
 impl Reporter for Telling {
