@@ -54,7 +54,7 @@ const QUICK: [(Scenario, usize, usize); 4] = [
 ];
 
 /// `quick` tries every so many-th independent failure; no divisor of the number of ways to fail.
-const SOME_INDEPENDENT: usize = 37;
+const SOME_INDEPENDENT: usize = 83;
 /// Every so many-th point of a bootstrap at which `quick` and `all` change cluster.yaml.
 const SOME_EDITS: [usize; 2] = [101, 11];
 
