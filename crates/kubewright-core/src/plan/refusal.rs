@@ -303,7 +303,7 @@ impl Obstacle {
             ),
             Self::TwoMembers => TWO_MEMBERS.to_owned(),
             Self::Untold { .. } => {
-                "run the same command again; journalctl -u etcd on the control planes tells why they do not answer"
+                "run the same command again; journalctl -u etcd on the control planes shows why they do not answer"
                     .to_owned()
             }
         }
