@@ -25,6 +25,7 @@ use kubewright_core::wire::NodeError;
 use rustix::fs::StatVfsMountFlags;
 
 use crate::bootstrapped;
+use crate::founding;
 use crate::journal;
 use crate::ledger::Ledger;
 use crate::mounts::{self, Mount};
@@ -128,6 +129,7 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         certificates: certificates::find(&tree, &ledger),
         has_etcd_data,
         is_bootstrapped: bootstrapped::is_bootstrapped(&tree)?,
+        founders: founding::founders(&tree)?,
         etcd: Some(health::etcd(system, &tree)),
         api_server: Some(health::api_server(system, &tree)),
         unfinished_run: unfinished_run(&tree)?,

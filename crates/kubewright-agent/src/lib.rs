@@ -14,6 +14,7 @@ pub mod bootstrapped;
 pub mod converge;
 pub mod facts;
 pub mod fault;
+pub mod founding;
 pub mod hashes;
 pub mod journal;
 pub mod ledger;

@@ -153,7 +153,7 @@ fn read(system: &dyn System, file: &mut File) -> Held {
     // Between taking the lock and saying so there is an instant without a name.
     let Some(mut record) = (0..READS).find_map(|_| record()) else {
         return Held {
-            holder: LockHolder::new("somebody", "unknown", 0),
+            holder: LockHolder::new("an unknown user", "unknown", 0),
             heard: None,
             is_named: false,
         };

@@ -20,7 +20,7 @@ pub trait Peer {
     /// When the controller goes away or does not have it.
     fn blob(&mut self, sha256: Digest) -> Result<Box<dyn Read + Send>, NodeError>;
 
-    /// RunContext in a signing request (PEM); several may be handed in before the first answer is awaited.
+    /// Hands in a signing request (PEM); several may be handed in before the first answer is awaited.
     ///
     /// # Errors
     /// When the controller has gone.

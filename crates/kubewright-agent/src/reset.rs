@@ -26,7 +26,7 @@ use crate::node::Node;
 use crate::peer::Peer;
 use crate::resource::{self, unit};
 use crate::tree::Look;
-use crate::{bootstrapped, journal, ledger, mounts, operations};
+use crate::{bootstrapped, founding, journal, ledger, mounts, operations};
 
 /// Directories whose content belongs to the cluster, no matter which program wrote it. They themselves stay when they are
 /// mount points. Components are taken from the last to the first, whose directory has the node's marker.
@@ -119,6 +119,7 @@ fn is_ours(node: &Node) -> Result<bool, NodeError> {
         || node.tree.look(Marker::PATH)? != Look::Missing
         || node.tree.look(ledger::PATH)? != Look::Missing
         || bootstrapped::is_bootstrapped(&node.tree)?
+        || node.tree.look(founding::PATH)? != Look::Missing
         || !our_unit_files(node)?.is_empty())
 }
 
@@ -189,7 +190,7 @@ fn remove_owned(node: &mut Node) -> Result<Vec<ResourceId>, NodeError> {
 fn forget(node: &mut Node, left: &mut Vec<String>) -> Result<(), NodeError> {
     node.tree.sync()?;
     let mounts = mounts::read(node.system.as_ref());
-    let last = ["state.json", "settled"];
+    let last = ["state.json", "settled", "founders.json"];
     let keep: BTreeSet<_> = last
         .iter()
         .chain(["agent"].iter())
@@ -203,6 +204,7 @@ fn forget(node: &mut Node, left: &mut Vec<String>) -> Result<(), NodeError> {
         );
         return Err(hinted(error, "unmount it, then run the same command again"));
     }
+    node.tree.remove(founding::PATH)?;
     node.tree.remove(bootstrapped::PATH)?;
     node.tree.remove(ledger::PATH)?;
     node.tree.sync()?;

@@ -307,7 +307,8 @@ impl Connection {
     fn request(&mut self, id: RequestId, request: Request) {
         match request {
             Request::Inspect { state, verify } => self.job(id, Job::Inspect { id, state, verify }),
-            Request::Converge { resources } => self.job(id, Job::Converge { id, resources }),
+            Request::Converge { state, resources } => self.job(id, Job::Converge { id, state, resources }),
+            Request::RecordFounders { founders } => self.job(id, Job::RecordFounders { id, founders }),
             Request::MarkBootstrapped {} => self.job(id, Job::MarkBootstrapped { id }),
             Request::CrashUnit { unit } => self.job(id, Job::CrashUnit { id, unit }),
             Request::Reset {} => self.job(id, Job::Reset { id }),
@@ -421,7 +422,7 @@ impl Connection {
         }
     }
 
-    /// RunContext bytes to their stream; those of a stream nobody knows are dropped.
+    /// Passes bytes to their stream; those of a stream nobody knows are dropped.
     fn data(&mut self, stream: StreamId, bytes: Vec<u8>) {
         let Some(open) = self.streams.get(&stream) else {
             return;

@@ -202,7 +202,7 @@ fn get(
     if !target.tls {
         return exchange(socket, &target).doing(doing);
     }
-    let trust = trust.ok_or_else(|| fault(doing(), "no authority to verify it against"))?;
+    let trust = trust.ok_or_else(|| fault(doing(), "no CA to verify it against"))?;
     let connection =
         connect_tls(system, trust, target.address.ip()).map_err(|cause| fault(doing(), cause))?;
     exchange(StreamOwned::new(connection, socket), &target).doing(doing)

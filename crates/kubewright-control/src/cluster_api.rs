@@ -7,6 +7,7 @@ mod leases;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use kubewright_core::desired::Desired;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};
 use kubewright_core::plan::Condition;
@@ -23,20 +24,24 @@ pub trait ClusterApi: Send + Sync {
     fn find<'a>(&'a self, observed: &'a Observed) -> BoxFuture<'a, bool>;
     /// What the API says of nodes, before anything is rendered.
     fn look_at_nodes<'a>(&'a self, cluster: &'a Cluster) -> BoxFuture<'a, Result<ObservedApi, Error>>;
-    /// Says what the cluster is to have.
-    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error>;
-    /// Names of all objects the cluster is to have, in the order they are applied.
-    fn object_names(&self) -> Vec<String>;
-    /// How the API differs from what it is to have; nothing when there is none.
-    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>>;
+    /// Completes what was seen of an API with how it differs from what it is to have.
+    fn compare<'a>(
+        &'a self,
+        seen: ObservedApi,
+        desired: &'a Desired,
+    ) -> BoxFuture<'a, Result<ObservedApi, Error>>;
     /// A client of an API server that is ready, for what is no step.
     fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>>;
-    /// Creates or completes the named Node objects.
-    fn register_nodes<'a>(&'a self, nodes: &'a [String]) -> BoxFuture<'a, Result<usize, Error>>;
-    /// Applies the named objects.
-    fn apply_objects<'a>(&'a self, objects: &'a [String]) -> BoxFuture<'a, Result<usize, Error>>;
+    /// Creates or completes Node objects.
+    fn register_nodes<'a>(&'a self, nodes: &'a [NodeObject]) -> BoxFuture<'a, Result<usize, Error>>;
+    /// Applies objects, in this order.
+    fn apply_objects<'a>(&'a self, objects: &'a [Value]) -> BoxFuture<'a, Result<usize, Error>>;
     /// Deletes the named objects, as far as kubewright applied them and they are not wanted.
-    fn delete_objects<'a>(&'a self, objects: &'a [String]) -> BoxFuture<'a, Result<usize, Error>>;
+    fn delete_objects<'a>(
+        &'a self,
+        names: &'a [String],
+        desired: &'a Desired,
+    ) -> BoxFuture<'a, Result<usize, Error>>;
     /// Waits until the condition holds.
     fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> BoxFuture<'a, Result<(), Error>>;
     /// Leases the cluster for a run that is about to change it: now if an API server answers, otherwise before the API is

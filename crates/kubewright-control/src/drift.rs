@@ -12,7 +12,7 @@ pub fn look(session: &Session, observation: &Observation) -> Report {
     Report::new(&Seen {
         cluster: &session.cluster,
         release: &session.release,
-        states: &observation.states,
+        states: &observation.desired.states,
         observed: &observation.observed,
     })
 }

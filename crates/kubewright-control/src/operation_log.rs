@@ -104,7 +104,7 @@ impl OperationLog {
         self.settle().await;
     }
 
-    /// RunContext a record to every place.
+    /// Writes a record to every place.
     fn write(&self, event: Event) {
         let is_last = matches!(event, Event::Ended { .. });
         let record = Record {

@@ -16,8 +16,8 @@ use crate::authority::Authorities;
 use crate::check::{Watch, check};
 use crate::cluster_api::{ClusterApi, KubernetesApi};
 use crate::error::{Error, Kind};
+use crate::etcd::{EtcdConnections, ThroughNodes};
 use crate::execute::Guards;
-use crate::membership::{EtcdConnections, ThroughNodes};
 use crate::node::{Blobs, Introduction, LockWait, Node, Services, waiting_for};
 use crate::random;
 use crate::report::{Event, Reporter};
@@ -120,11 +120,11 @@ impl Connections for OverSsh {
 
     fn etcd(
         &self,
-        cluster: &Cluster,
+        _: &Cluster,
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn EtcdConnections> {
-        Arc::new(ThroughNodes::new(cluster, nodes, authorities))
+        Arc::new(ThroughNodes::new(nodes.clone(), Arc::clone(authorities)))
     }
 }
 

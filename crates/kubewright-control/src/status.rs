@@ -33,6 +33,9 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
     /// The members of etcd, as a quorum knows them; none when no member could tell.
     pub etcd_members: Vec<MemberStatus>,
+    /// The etcd clusters that the members are of, what each is and holds, where there is more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub etcd_clusters: Vec<String>,
     /// Nodes the API knows and cluster.yaml does not.
     pub unknown_nodes: Vec<String>,
     /// Cluster objects that differ.
@@ -183,7 +186,8 @@ impl ClusterStatus {
                     .etcd
                     .is_none_or(|state| matches!(state, MemberState::Leader | MemberState::Member))
         };
-        self.api == ApiState::Ready && self.objects_differing == 0 && self.nodes.iter().all(is_well)
+        let is_one = self.etcd_clusters.is_empty();
+        is_one && self.api == ApiState::Ready && self.objects_differing == 0 && self.nodes.iter().all(is_well)
     }
 }
 
@@ -241,6 +245,7 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
         api,
         nodes,
         etcd_members: etcd_members(&members),
+        etcd_clusters: etcd_clusters(&members),
         unknown_nodes: seen.map(|api| api.unknown_nodes.clone()).unwrap_or_default(),
         objects_differing: seen.map_or(0, |api| api.objects.len()),
     }
@@ -273,6 +278,12 @@ fn etcd_members(seen: &ObservedEtcd) -> Vec<MemberStatus> {
             .map(|own| shown(&own.version)),
     };
     seen.members.iter().flatten().map(member).collect()
+}
+
+fn etcd_clusters(seen: &ObservedEtcd) -> Vec<String> {
+    let clusters = seen.clusters();
+    let clusters = clusters.iter().filter(|_| clusters.len() > 1);
+    clusters.map(ToString::to_string).collect()
 }
 
 async fn api_server(observation: &Observation, name: &str) -> ServerState {

@@ -24,7 +24,7 @@ pub enum TlsError {
         source: rustls::pki_types::pem::Error,
     },
     /// The authority file holds no certificate.
-    #[error("no certificate in the certificate authority's text")]
+    #[error("no certificate in the CA file")]
     NoAuthority,
     /// The material does not fit together.
     #[error("set up tls")]

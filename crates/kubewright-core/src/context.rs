@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::{Platform, Release};
+use crate::founding::EtcdStart;
 use crate::resource::{AuthorityCertificates, Blob, Digest};
 use crate::spec::{Cidr, Cluster, ComponentName};
 
@@ -14,6 +15,8 @@ pub struct RenderContext<'a> {
     pub cluster: &'a Cluster,
     /// The versions that go with its Kubernetes version.
     pub release: &'a Release,
+    /// The cluster's id, which every node's marker has; empty before the first apply.
+    pub cluster_id: &'a str,
     /// What kind of machine each node is, by name; a missing one counts as [`NodePlatform::default`].
     pub platforms: &'a BTreeMap<String, NodePlatform>,
     /// Each node's pod range, by name.
@@ -28,9 +31,8 @@ pub struct RenderContext<'a> {
     pub artifacts: &'a Artifacts,
     /// kubewright's own program for nodes, by platform.
     pub agents: &'a BTreeMap<Platform, Blob>,
-    /// The etcd cluster has never been formed: members without data may start a new one (see
-    /// `component::etcd`).
-    pub etcd_bootstrap: bool,
+    /// How etcd's member starts, by control plane; one that is missing starts from its data.
+    pub etcd: &'a BTreeMap<String, EtcdStart>,
 }
 
 /// What kind of machine a node is, as far as what it holds depends on it.

@@ -6,6 +6,7 @@
 mod certificate;
 mod change;
 mod etcd;
+mod founders;
 mod machine;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::certificate::{CertificatePart, CertificateProblem};
 pub use self::change::{Change, Difference, UnitAction, UnitFileProblem, UnitFinding, unit_reasons};
-pub use self::etcd::{EtcdAlarm, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
+pub use self::etcd::{EtcdAlarm, EtcdCluster, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
+pub use self::founders::{Founders, PEER_PORT, peer_url};
 pub use self::machine::{LaterSetting, Link, ModuleState, PathObstacle, PathObstacleKind, Setting};
 
 use crate::spec::Cluster;
@@ -95,6 +97,9 @@ pub struct Facts {
     pub has_etcd_data: bool,
     /// The node remembers a finished bootstrap ([`crate::wire::Request::MarkBootstrapped`]).
     pub is_bootstrapped: bool,
+    /// The founders of etcd, as the node keeps them ([`crate::wire::Request::RecordFounders`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub founders: Option<Founders>,
     /// How the node's etcd member is; `None` when nobody asked.
     pub etcd: Option<Health>,
     /// How the node's API server is; `None` when nobody asked.
@@ -171,7 +176,7 @@ pub struct Leftover {
 pub struct Marker {
     /// The cluster's name.
     pub cluster: String,
-    /// Digest of the cluster CA's certificate: two clusters of one name differ here.
+    /// The cluster's id, made once at random: two clusters of one name differ here.
     pub cluster_id: String,
     /// The node's name in cluster.yaml.
     pub node: String,
@@ -262,6 +267,21 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The cluster's id, as its control planes keep it: that of most of them. What workers keep does not count: theirs
+    /// may be another cluster's.
+    pub fn cluster_id(&self, cluster: &Cluster) -> Option<&str> {
+        let mut kept: BTreeMap<&str, usize> = BTreeMap::new();
+        for node in cluster.control_planes() {
+            let seen = self.nodes.get(node.name.as_str());
+            let marker = seen.and_then(|seen| seen.facts.marker.as_ref());
+            if let Some(marker) = marker.filter(|marker| !marker.cluster_id.is_empty()) {
+                *kept.entry(&marker.cluster_id).or_default() += 1;
+            }
+        }
+        let most = kept.into_iter().max_by_key(|(_, count)| *count)?;
+        Some(most.0)
+    }
+
     /// Whether etcd's bootstrap was finished once: any node that remembers it is enough.
     pub fn is_bootstrapped(&self) -> bool {
         self.nodes.values().any(|node| node.facts.is_bootstrapped)

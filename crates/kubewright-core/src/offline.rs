@@ -4,34 +4,36 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::catalogue::Release;
-use crate::manifest::manifests;
+use crate::desired::Desired;
+use crate::founding::etcd_starts;
 use crate::observed::{Change, Difference, Observed, ObservedNode, UnitAction};
 use crate::plan::allocate_pod_ranges;
-use crate::render::{Artifacts, RenderContext, RenderError, render};
-use crate::resource::{NodeState, Resource};
+use crate::render::{Artifacts, RenderContext, RenderError};
+use crate::resource::Resource;
 use crate::spec::Cluster;
 
 /// What blank machines are to become.
 #[derive(Debug)]
 pub struct Blank {
-    /// What every node is to have.
-    pub states: BTreeMap<String, NodeState>,
-    /// Names of all objects the cluster is to have.
-    pub objects: Vec<String>,
+    /// What the cluster is to have.
+    pub desired: Desired,
     /// Blank machines, as an observation would show them.
     pub observed: Observed,
 }
 
-/// Renders a cluster for blank machines.
+/// Renders a cluster for blank machines; `addons` are the objects of its add-ons.
 ///
 /// # Errors
 /// [`RenderError`] when a node cannot be rendered.
-pub fn blank(cluster: &Cluster, release: &Release) -> Result<Blank, RenderError> {
+pub fn blank(cluster: &Cluster, release: &Release, addons: Vec<Value>) -> Result<Blank, RenderError> {
     let pod_cidrs = allocate_pod_ranges(cluster, &Observed::default()).unwrap_or_default();
     let context = RenderContext {
         cluster,
         release,
+        cluster_id: "",
         platforms: &BTreeMap::new(),
         pod_cidrs: &pod_cidrs,
         authorities: &BTreeMap::new(),
@@ -39,32 +41,19 @@ pub fn blank(cluster: &Cluster, release: &Release) -> Result<Blank, RenderError>
         secrets: &BTreeMap::new(),
         artifacts: &Artifacts::unresolved(),
         agents: &BTreeMap::new(),
-        etcd_bootstrap: true,
+        etcd: &etcd_starts(cluster, &Observed::default()),
     };
-    let mut states = BTreeMap::new();
+    let desired = Desired::of(&context, addons)?;
     let mut observed = Observed::default();
-    for node in &cluster.nodes {
-        let state = render(&context, node.name.as_str())?;
-        let differences = state
-            .resources
-            .iter()
-            .map(|staged| missing(&staged.resource))
-            .collect();
-        observed.nodes.insert(
-            node.name.to_string(),
-            ObservedNode {
-                differences,
-                ..ObservedNode::default()
-            },
-        );
-        states.insert(node.name.to_string(), state);
+    for (name, state) in &desired.states {
+        let resources = state.resources.iter();
+        let blank = ObservedNode {
+            differences: resources.map(|staged| missing(&staged.resource)).collect(),
+            ..ObservedNode::default()
+        };
+        observed.nodes.insert(name.clone(), blank);
     }
-    let objects = manifests(&context).iter().map(object_name).collect();
-    Ok(Blank {
-        states,
-        objects,
-        observed,
-    })
+    Ok(Blank { desired, observed })
 }
 
 /// How a resource differs on a blank machine.
@@ -81,18 +70,5 @@ fn missing(resource: &Resource) -> Difference {
     Difference {
         resource: resource.id(),
         change,
-    }
-}
-
-/// Returns `Kind namespace/name`, as people know an object.
-pub fn object_name(object: &serde_json::Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(serde_json::Value::as_str);
-    let (kind, name) = (
-        text("/kind").unwrap_or_default(),
-        text("/metadata/name").unwrap_or_default(),
-    );
-    match text("/metadata/namespace") {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
     }
 }

@@ -255,7 +255,7 @@ fn no_certificate_names_the_group_that_cannot_be_revoked() {
 fn only_a_bootstrapping_run_may_found_an_etcd_cluster_and_its_unit_is_the_same_afterwards() {
     let mut world = world("three-plus-two");
     let first = render(&world.context(), "cp-1").unwrap();
-    world.etcd_bootstrap = false;
+    world.etcd.clear();
     let second = render(&world.context(), "cp-1").unwrap();
     let gone: Vec<String> = first
         .resources

@@ -41,18 +41,19 @@ fn plan(cluster: &Cluster) {
     let _ = findings(cluster, &Observed::default(), &Measured::default());
     let release =
         catalogue::release(&cluster.kubernetes).expect("a version that was accepted is in the catalogue");
-    let Ok(blank) = offline::blank(cluster, &release) else {
+    let Ok(blank) = offline::blank(cluster, &release, Vec::new()) else {
         return;
     };
-    for state in blank.states.values() {
+    for state in blank.desired.states.values() {
         for staged in &state.resources {
             assert_path(&staged.resource);
         }
     }
-    let Ok(plan) = plan_apply(cluster, &blank.states, &blank.objects, &blank.observed) else {
+    let states = &blank.desired.states;
+    let Ok(plan) = plan_apply(cluster, states, &blank.desired.object_names(), &blank.observed) else {
         return;
     };
-    assert_harmless(&text::render(&plan, &blank.states, &BTreeMap::new()), PLAN_BYTES);
+    assert_harmless(&text::render(&plan, states, &BTreeMap::new()), PLAN_BYTES);
     let json = serde_json::to_string(&plan).expect("a plan is JSON");
     assert_eq!(serde_json::from_str::<Plan>(&json).expect("and back"), plan);
 }

@@ -56,11 +56,11 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let file = include_str!("../../../examples/three-plus-two.yaml");
     let cluster = parse(file, "cluster.yaml").expect("the example is right").spec;
     let release = catalogue::release(&cluster.kubernetes).expect("the example's version is known");
-    let blank = offline::blank(&cluster, &release).expect("the example can be rendered");
+    let blank = offline::blank(&cluster, &release, Vec::new()).expect("the example can be rendered");
     World {
         cluster,
-        states: blank.states,
-        objects: blank.objects,
+        objects: blank.desired.object_names(),
+        states: blank.desired.states,
     }
 });
 

@@ -210,7 +210,9 @@ fn converge(stage: &Stage) -> Result<()> {
 }
 
 fn reset(stage: &Stage) -> Result<()> {
-    step("reset", || stage.kubewright(&["--yes", "reset"]))?;
+    step("reset", || {
+        stage.kubewright(&["--yes", "reset", "--name", &stage.lab_name().to_string()])
+    })?;
     // What a story of a small disk has mounted.
     stage.script(
         "w-2",

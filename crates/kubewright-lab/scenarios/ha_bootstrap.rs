@@ -41,7 +41,9 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
     let pieces = step("search for secrets", || canary::search(stage, watch))?;
     ui::say(format_args!("{pieces} pieces of secrets are nowhere"));
     step("apply again", || stage.nothing_to_do())?;
-    step("reset", || stage.kubewright(&["--yes", "reset"]))?;
+    step("reset", || {
+        stage.kubewright(&["--yes", "reset", "--name", &stage.lab_name().to_string()])
+    })?;
     step("see that nothing of the cluster listens", || {
         nothing_listens(stage)
     })?;

@@ -57,7 +57,10 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
         ensure!(maps["items"] == Value::Array(Vec::new()), "still there: {maps:#}");
         stage.nothing_to_do()
     })?;
-    step("reset", || stage.kubewright(&["--yes", "reset"])).map(drop)
+    step("reset", || {
+        stage.kubewright(&["--yes", "reset", "--name", &stage.lab_name().to_string()])
+    })
+    .map(drop)
 }
 
 /// Writes the choices into the cluster file and returns its text.

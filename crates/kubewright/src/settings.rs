@@ -25,7 +25,7 @@ pub(crate) struct GlobalFlags {
     /// Print more (repeat for even more)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Print errors only
+    /// Print no messages except errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     /// Print without colors (the environment variable NO_COLOR does the same)

@@ -59,7 +59,7 @@ pub(super) fn violations() -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     for directory in ROOTS {
         for file in sources(&root.join(directory))? {
-            let name = file.strip_prefix(&root).unwrap_or(&file).display().to_string();
+            let name = file.strip_prefix(root).unwrap_or(&file).display().to_string();
             let is_allowed = ALLOWED.iter().any(|(allowed, _)| {
                 let rest = name.strip_prefix(allowed);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']))

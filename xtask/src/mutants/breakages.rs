@@ -89,7 +89,7 @@ pub(super) const BREAKAGES: [Breakage; 13] = [
     // The authorities of a cluster are made once.
     Breakage {
         name: "authorities-made-again",
-        path: "crates/kubewright-control/src/observe.rs",
+        path: "crates/kubewright-control/src/observe/look.rs",
         right: "    let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);\n",
         wrong: "    let (secrets, certificates) = (merge_secrets(&held)?, merge_certificates(&certificates)?);\n    let secrets = if is_bootstrapped { secrets } else { Default::default() };\n    let certificates = if is_bootstrapped { certificates } else { Default::default() };\n",
     },

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kubewright_core::observed::Founders;
 use kubewright_core::resource::{
     Access, Binary, Directory, File, NodeState, Resource, SharedSecret, Stage, Start, Sysctl, Unit, User,
 };
@@ -91,6 +92,7 @@ fn build(system: &Arc<TestSystem>) {
         .map(|staged| staged.resource.id())
         .collect();
     converge::converge(&mut node, &mut journal(), &state, &mut controller, &all).unwrap();
+    founding::record(&node.tree, &Founders::default()).unwrap();
     bootstrapped::mark(&mut node).unwrap();
 }
 

@@ -91,8 +91,8 @@ impl Talk {
 
     /// Asks for all of a state that was looked at.
     fn converge(&mut self, id: RequestId, state: &NodeState) {
-        let resources = ids(state);
-        self.ask(id, Request::Converge { resources });
+        let (resources, state) = (ids(state), state.digest());
+        self.ask(id, Request::Converge { state, resources });
     }
 
     fn write(&mut self, bytes: &[u8]) {

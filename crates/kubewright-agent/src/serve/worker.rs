@@ -1,16 +1,18 @@
 //! The one thread that inspects and changes the node, request by request.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use kubewright_core::observed::Counters;
-use kubewright_core::resource::{NodeState, ResourceId};
+use kubewright_core::observed::{Counters, Founders};
+use kubewright_core::resource::{Digest, NodeState, ResourceId};
 use kubewright_core::wire::{NodeError, Reply, RequestId};
 
 use super::controller::{Answer, Controller};
 use crate::bootstrapped;
 use crate::converge;
 use crate::fault::fault;
+use crate::founding;
 use crate::journal::{Journal, Run};
 use crate::link::Link;
 use crate::lock::Lock;
@@ -30,6 +32,7 @@ pub(super) enum Job {
     },
     Converge {
         id: RequestId,
+        state: Digest,
         resources: Vec<ResourceId>,
     },
     Reset {
@@ -38,6 +41,10 @@ pub(super) enum Job {
     Undo {
         id: RequestId,
         only_look: bool,
+    },
+    RecordFounders {
+        id: RequestId,
+        founders: Founders,
     },
     MarkBootstrapped {
         id: RequestId,
@@ -65,7 +72,8 @@ struct Worker {
     controller: Controller,
     journal: Journal,
     node: Option<Node>,
-    state: Option<NodeState>,
+    /// The states that were inspected in this connection.
+    inspected: BTreeMap<Digest, Arc<NodeState>>,
 }
 
 /// Does jobs in order until there are no more, or the controller has gone.
@@ -75,7 +83,7 @@ pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answ
         journal: Journal::new(setting.run.clone()),
         setting,
         node: None,
-        state: None,
+        inspected: BTreeMap::new(),
     };
     for job in jobs {
         let (id, reply) = match job {
@@ -83,7 +91,8 @@ pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answ
             // Nobody waits for the answer any more.
             _ if worker.controller.is_gone() => continue,
             Job::Inspect { id, state, verify } => (id, worker.inspect(state, verify)),
-            Job::Converge { id, resources } => (id, worker.converge(&resources)),
+            Job::Converge { id, state, resources } => (id, worker.converge(state, &resources)),
+            Job::RecordFounders { id, founders } => (id, worker.record_founders(&founders)),
             Job::MarkBootstrapped { id } => (id, worker.mark_bootstrapped()),
             Job::CrashUnit { id, unit } => (id, worker.crash(&unit)),
             Job::Reset { id } => (id, worker.reset()),
@@ -118,7 +127,7 @@ impl Worker {
         if may_write {
             node.hashes.save(&node.tree)?;
         }
-        self.state = Some(state);
+        self.inspected.insert(state.digest(), Arc::new(state));
         let counters = self.counters();
         Ok(Reply::Inspected {
             differences,
@@ -126,18 +135,23 @@ impl Worker {
         })
     }
 
-    fn converge(&mut self, resources: &[ResourceId]) -> Result<Reply, NodeError> {
+    /// Makes nothing so that was not shown: how the node differed from the state is what somebody agreed to.
+    fn converge(&mut self, state: Digest, resources: &[ResourceId]) -> Result<Reply, NodeError> {
         self.setting.may_change.clone()?;
-        let Some(state) = self.state.take() else {
-            return Err(fault("change the node", "nothing was inspected yet"));
+        let Some(state) = self.inspected.get(&state).map(Arc::clone) else {
+            let cause = format!("state {} was not inspected in this connection", state.short());
+            return Err(fault("change the node", cause));
         };
-        let changed = self.node().and_then(|(node, journal, controller)| {
-            converge::converge(node, journal, &state, controller, resources)
-        });
-        self.state = Some(state);
-        let changed = changed?;
+        let (node, journal, controller) = self.node()?;
+        let changed = converge::converge(node, journal, &state, controller, resources)?;
         let counters = self.counters();
         Ok(Reply::Converged { changed, counters })
+    }
+
+    fn record_founders(&mut self, founders: &Founders) -> Result<Reply, NodeError> {
+        self.setting.may_change.clone()?;
+        founding::record(&self.node()?.0.tree, founders)?;
+        Ok(Reply::Done {})
     }
 
     fn mark_bootstrapped(&mut self) -> Result<Reply, NodeError> {
@@ -156,7 +170,7 @@ impl Worker {
         self.setting.may_change.clone()?;
         let (node, journal, controller) = self.node()?;
         let changed = reset::reset(node, journal, controller)?;
-        self.state = None;
+        self.inspected.clear();
         let counters = self.counters();
         Ok(Reply::Converged { changed, counters })
     }

@@ -39,8 +39,9 @@ spec:
 
 fn states() -> BTreeMap<String, NodeState> {
     let cluster = parse(CLUSTER, "cluster.yaml").unwrap().spec;
-    blank(&cluster, &release(&cluster.kubernetes).unwrap())
+    blank(&cluster, &release(&cluster.kubernetes).unwrap(), Vec::new())
         .unwrap()
+        .desired
         .states
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kube::Client;
 use kubewright_core::component::apiserver;
+use kubewright_core::desired::Desired;
 use kubewright_core::errors::ErrorId;
 use kubewright_core::manifest::NodeObject;
 use kubewright_core::observed::{Observed, ObservedApi};
@@ -21,7 +22,6 @@ use super::connection::ApiConnection;
 use super::leases::ApiLeases;
 use crate::authority::Authorities;
 use crate::error::{Error, Kind};
-use crate::kube::kind::ObjectName;
 use crate::kube::nodes;
 use crate::kube::objects::{self, ObjectChange};
 use crate::kube::{prune, wait};
@@ -32,16 +32,8 @@ use crate::run_lease::{LeaseHolder, LeaseTiming, RunLease};
 pub struct KubernetesApi {
     cluster: String,
     way: Arc<ApiConnection>,
-    desired: Mutex<Desired>,
     holder: Mutex<Option<LeaseHolder>>,
     lease: tokio::sync::Mutex<Option<RunLease>>,
-}
-
-#[derive(Default)]
-struct Desired {
-    objects: BTreeMap<String, Value>,
-    order: Vec<String>,
-    nodes: BTreeMap<String, NodeObject>,
 }
 
 impl KubernetesApi {
@@ -51,7 +43,6 @@ impl KubernetesApi {
         Self {
             cluster: cluster.name.to_string(),
             way: Arc::new(ApiConnection::new(control_planes.collect(), nodes, authorities)),
-            desired: Mutex::default(),
             holder: Mutex::default(),
             lease: tokio::sync::Mutex::default(),
         }
@@ -71,30 +62,6 @@ impl KubernetesApi {
         *lease = Some(RunLease::take(leases, holder, LeaseTiming::default()).await?);
         Ok(())
     }
-
-    /// The named objects and nodes as they are to be; all of them without names.
-    fn wanted(&self, objects: Option<&[String]>, nodes: Option<&[String]>) -> (Vec<Value>, Vec<NodeObject>) {
-        let Ok(desired) = self.desired.lock() else {
-            return (Vec::new(), Vec::new());
-        };
-        let is_wanted =
-            |names: Option<&[String]>, name: &String| names.is_none_or(|names| is_named(names, name));
-        let objects = desired.order.iter().filter(|name| is_wanted(objects, name));
-        let objects = objects
-            .filter_map(|name| desired.objects.get(name).cloned())
-            .collect();
-        let nodes = desired.nodes.iter().filter(|(name, _)| is_wanted(nodes, name));
-        (objects, nodes.map(|(_, node)| node.clone()).collect())
-    }
-}
-
-/// Whether an object is meant by one of the names: what names no namespace and has one lives in `default`.
-fn is_named(names: &[String], name: &str) -> bool {
-    let placed = || match name.split_once(' ') {
-        Some((kind, name)) if !name.contains('/') => format!("{kind} default/{name}"),
-        _ => name.to_owned(),
-    };
-    names.iter().any(|other| other == name) || names.contains(&placed())
 }
 
 impl ClusterApi for KubernetesApi {
@@ -133,40 +100,20 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
-        let mut desired = Desired::default();
-        for (position, mut object) in objects.into_iter().enumerate() {
-            prune::mark(&mut object, &self.cluster);
-            let name = ObjectName::of(&object, position)
-                .map_err(|error| Error::caused(Kind::User, "read the objects", &error))?
-                .to_string();
-            desired.order.push(name.clone());
-            desired.objects.insert(name, object);
-        }
-        desired.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
-        if let Ok(mut own) = self.desired.lock() {
-            *own = desired;
-        }
-        Ok(())
-    }
-
-    fn object_names(&self) -> Vec<String> {
-        self.desired
-            .lock()
-            .map(|desired| desired.order.clone())
-            .unwrap_or_default()
-    }
-
-    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>> {
+    fn compare<'a>(
+        &'a self,
+        mut seen: ObservedApi,
+        desired: &'a Desired,
+    ) -> BoxFuture<'a, Result<ObservedApi, Error>> {
         Box::pin(async move {
-            let Some(mut seen) = seen else { return Ok(None) };
             let client = self.client().await?;
-            let (wanted_objects, wanted_nodes) = self.wanted(None, None);
+            let objects = desired.manifests();
+            let nodes: Vec<NodeObject> = desired.node_objects.values().cloned().collect();
             let (objects, nodes, dns, orphaned) = tokio::join!(
-                objects::diff_objects(&client, &wanted_objects),
-                nodes::diff_nodes(&client, &wanted_nodes),
+                objects::diff_objects(&client, &objects),
+                nodes::diff_nodes(&client, &nodes),
                 wait::unavailable_deployments(&client, &[("kube-system", "coredns")]),
-                prune::find(&client, &self.cluster, &wanted_objects),
+                prune::find(&client, &self.cluster, &objects),
             );
             let objects = objects.map_err(|error| Error::caused(Kind::Api, "compare the objects", &error))?;
             let nodes = nodes.map_err(|error| Error::caused(Kind::Api, "compare the nodes", &error))?;
@@ -185,7 +132,7 @@ impl ClusterApi for KubernetesApi {
                 orphaned.map_err(|error| Error::caused(Kind::Api, "list orphaned objects", &error))?;
             seen.orphaned = orphaned.deletable.into_keys().collect();
             seen.kept = orphaned.kept;
-            Ok(Some(seen))
+            Ok(seen)
         })
     }
 
@@ -193,11 +140,9 @@ impl ClusterApi for KubernetesApi {
         Box::pin(async move { Ok(self.way.first(&self.way.control_planes).await?.0) })
     }
 
-    fn register_nodes<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn register_nodes<'a>(&'a self, nodes: &'a [NodeObject]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             self.lease().await?;
-            let (_, nodes) = self.wanted(Some(&[]), Some(names));
-            let nodes = &nodes;
             let register = |client: Client| async move {
                 let changed = nodes::register_nodes(&client, nodes).await;
                 changed.map_err(|error| Error::caused(Kind::Api, "register the nodes", &error))
@@ -206,12 +151,15 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn delete_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn delete_objects<'a>(
+        &'a self,
+        names: &'a [String],
+        desired: &'a Desired,
+    ) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             self.lease().await?;
             let client = self.client().await?;
-            let (objects, _) = self.wanted(None, Some(&[]));
-            let orphaned = prune::find(&client, &self.cluster, &objects)
+            let orphaned = prune::find(&client, &self.cluster, &desired.manifests())
                 .await
                 .map_err(|error| Error::caused(Kind::Api, "list orphaned objects", &error))?;
             prune::delete(&client, orphaned, names)
@@ -220,13 +168,11 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn apply_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn apply_objects<'a>(&'a self, objects: &'a [Value]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             self.lease().await?;
-            let (objects, _) = self.wanted(Some(names), Some(&[]));
-            let wanted = &objects;
             let apply = |client: Client| async move {
-                let applied = objects::apply_objects(&client, wanted).await;
+                let applied = objects::apply_objects(&client, objects).await;
                 applied.map_err(|error| Error::caused(Kind::Api, "apply the objects", &error))
             };
             self.way.with(apply).await?;
@@ -288,19 +234,5 @@ impl ClusterApi for KubernetesApi {
                 lease.release().await;
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_named;
-
-    #[test]
-    fn an_object_without_a_namespace_is_meant_by_the_name_it_differs_under() {
-        let names = ["ConfigMap default/a", "ClusterRole b"].map(str::to_owned);
-        assert!(is_named(&names, "ConfigMap a"));
-        assert!(is_named(&names, "ClusterRole b"));
-        assert!(!is_named(&names, "ConfigMap kube-system/a"));
-        assert!(!is_named(&names, "Secret a"));
     }
 }

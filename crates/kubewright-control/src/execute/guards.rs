@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kubewright_core::observed::{Observed, ObservedNode};
+use kubewright_core::observed::{Observed, ObservedEtcd, ObservedNode};
 use kubewright_core::plan::{PlannedStep, Refusal};
 use kubewright_core::spec::Cluster;
 use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
-use crate::membership::{self, EtcdConnections};
+use crate::etcd::{self, EtcdConnections};
 use crate::node::Node;
 
 /// How long a guard may fail before it counts: a restarted leader leaves etcd without one for about a second, and its
@@ -74,8 +74,14 @@ impl Guards {
             nodes: seen.collect(),
             ..Observed::default()
         };
-        observed.etcd = membership::look(Arc::clone(&self.etcd), &self.cluster, &observed).await;
+        observed.etcd = etcd::look(Arc::clone(&self.etcd), &self.cluster, &observed).await;
         observed
+    }
+
+    /// Asks the members of etcd on all control planes of a cluster who they are.
+    pub(super) async fn members(&self) -> (&Cluster, ObservedEtcd) {
+        let etcd = etcd::look_again(Arc::clone(&self.etcd), &self.cluster, &self.nodes).await;
+        (&self.cluster, etcd)
     }
 
     /// Waits until the step's guards hold, but not long.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kubewright_core::observed::EtcdMember;
 
-use crate::membership::EtcdConnections;
+use crate::etcd::EtcdConnections;
 
 /// How long it may take altogether.
 const WITHIN: Duration = Duration::from_secs(10);

@@ -8,7 +8,9 @@ mod guards;
 mod leadership;
 mod run_context;
 mod runner;
+mod verify;
 
 pub use guards::Guards;
 pub use run_context::RunContext;
 pub use runner::{Outcome, StepFailure, execute};
+pub use verify::{Verification, verify};

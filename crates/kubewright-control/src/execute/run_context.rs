@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kubewright_core::desired::Desired;
 use kubewright_core::observed::{Counters, Difference};
 use kubewright_core::plan::{Condition, PlannedStep, Step};
-use kubewright_core::resource::ResourceId;
+use kubewright_core::resource::{Digest, ResourceId};
 
 use super::{Guards, leadership};
 use crate::cluster_api::ClusterApi;
@@ -17,6 +18,8 @@ use crate::report::{Event, Reporter};
 
 /// Everything a run works with.
 pub struct RunContext {
+    /// What the cluster is to have: the states and objects that the plan's steps name.
+    pub desired: Arc<Desired>,
     /// Open connections, by node.
     pub nodes: BTreeMap<String, Node>,
     /// Who answers what nodes ask for while they converge.
@@ -46,17 +49,17 @@ impl RunContext {
         self.guards.hold(planned).await?;
         let result = match step {
             // What disturbs nothing may take its time; the guards are asked again right before what does.
-            Step::Converge { node, .. } => {
+            Step::Converge { node, state, .. } => {
                 let (quiet, disturbing) = step.parts();
                 let mut changed = 0;
                 if !quiet.is_empty() {
-                    changed += self.converge(node, quiet, reporter).await?;
+                    changed += self.converge(node, *state, quiet, reporter).await?;
                     self.guards.hold(planned).await?;
                 }
                 if step.restarts_etcd() {
                     leadership::move_off(self.guards.etcd(), node).await;
                 }
-                let disturbed = self.converge(node, disturbing, reporter).await;
+                let disturbed = self.converge(node, *state, disturbing, reporter).await;
                 disturbed.map(|disturbed| changed + disturbed)
             }
             // A turn lasts until what was disturbed is ready again.
@@ -78,16 +81,21 @@ impl RunContext {
     async fn converge(
         &self,
         node: &str,
+        state: Digest,
         differences: &[Difference],
         reporter: &Arc<dyn Reporter>,
     ) -> Result<usize, Error> {
+        let state = self
+            .desired
+            .state(node, state)
+            .ok_or_else(|| Error::bug(format!("node {node} is to have no state {}", state.short())))?;
         let resources: Vec<ResourceId> = differences
             .iter()
             .map(|difference| difference.resource.clone())
             .collect();
         let work = self
             .node(node)?
-            .converge(resources, &self.services, tell(node, reporter))
+            .converge(state, resources, &self.services, tell(node, reporter))
             .await?;
         Ok(work.changed.len())
     }
@@ -95,8 +103,11 @@ impl RunContext {
     async fn act(&self, step: &Step, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
         match step {
             Step::Converge {
-                node, differences, ..
-            } => self.converge(node, differences, reporter).await,
+                node,
+                state,
+                differences,
+                ..
+            } => self.converge(node, *state, differences, reporter).await,
             Step::Wait {
                 condition: Condition::OnNode { node, condition },
                 timeout_seconds,
@@ -114,13 +125,23 @@ impl RunContext {
                     .await?;
                 Ok(0)
             }
+            Step::RecordFounders { node, founders } => {
+                self.node(node)?.record_founders(founders.clone()).await?;
+                Ok(1)
+            }
             Step::MarkBootstrapped { node } => {
                 self.node(node)?.mark_bootstrapped().await?;
                 Ok(1)
             }
-            Step::RegisterNodes { nodes, .. } => self.api.register_nodes(nodes).await,
-            Step::ApplyManifests { objects, .. } => self.api.apply_objects(objects).await,
-            Step::PruneObjects { objects } => self.api.delete_objects(objects).await,
+            Step::RegisterNodes { nodes, .. } => {
+                let nodes = self.desired.nodes_named(nodes);
+                self.api.register_nodes(&nodes).await
+            }
+            Step::ApplyManifests { objects, .. } => {
+                let objects = self.desired.objects_named(objects);
+                self.api.apply_objects(&objects).await
+            }
+            Step::PruneObjects { objects } => self.api.delete_objects(objects, &self.desired).await,
             Step::ResetNode { node } => {
                 let work = self.node(node)?.reset(tell(node, reporter)).await?;
                 Ok(work.changed.len())

@@ -10,14 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use kube::Client;
 use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
+use kubewright_core::manifest::CLUSTER_LABEL;
 use serde_json::Value;
 
 use super::kind::{self, Kind, Kinds, ObjectName};
 use super::objects::{self, FIELD_MANAGER};
 use super::retry::{RequestError, RetryPolicy};
-
-/// Names the cluster on every object kubewright applies.
-pub const CLUSTER_LABEL: &str = "kubewright.io/cluster";
 
 /// Requests under way at once.
 const AT_ONCE: usize = 16;
@@ -74,25 +72,6 @@ impl Ours<'_> {
         label.and_then(Value::as_str) == Some(self.cluster)
             && is_applied(metadata)
             && !self.wanted.contains(&identity(name))
-    }
-}
-
-/// Puts the label on an object, and on those of a list.
-pub fn mark(object: &mut Value, cluster: &str) {
-    if let Some(items) = object.get_mut("items").and_then(Value::as_array_mut) {
-        for item in items {
-            mark(item, cluster);
-        }
-        return;
-    }
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        let labels = metadata
-            .entry("labels")
-            .or_insert_with(|| Value::Object(serde_json::Map::new()));
-        if labels.is_null() {
-            *labels = Value::Object(serde_json::Map::new());
-        }
-        labels[CLUSTER_LABEL] = Value::from(cluster);
     }
 }
 
@@ -400,21 +379,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn every_object_and_every_item_of_a_list_is_marked() {
-        let object = || json!({"metadata": {"name": "a", "labels": {"app": "a"}}});
-        let mut list = json!({"items": [object(), {"metadata": {"name": "b", "labels": null}}]});
-        mark(&mut list, "prod");
-        assert_eq!(
-            list["items"][0]["metadata"]["labels"],
-            json!({"app": "a", CLUSTER_LABEL: "prod"})
-        );
-        assert_eq!(
-            list["items"][1]["metadata"]["labels"],
-            json!({CLUSTER_LABEL: "prod"})
-        );
-    }
 
     #[test]
     fn an_object_with_a_copied_label_is_not_kubewrights() {

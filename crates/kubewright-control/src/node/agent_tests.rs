@@ -222,7 +222,10 @@ async fn the_agent_gets_what_it_needs_and_a_second_look_finds_nothing() {
     let before = node.inspect(&state, false).await.unwrap();
     assert_eq!(before.differences.len(), 4, "{:?}", before.differences);
     let progress: Progress = Arc::new(|_, _| {});
-    let work = node.converge(all(&state), &services, progress).await.unwrap();
+    let work = node
+        .converge(&state, all(&state), &services, progress)
+        .await
+        .unwrap();
     assert_eq!(work.changed.len(), 4);
     let after = node.inspect(&state, true).await.unwrap();
     assert_eq!(after.differences, []);
@@ -307,17 +310,26 @@ async fn a_controller_that_was_paused_finds_its_connection_fenced() {
         }
     };
     second.inspect(&new, false).await.unwrap();
-    second.converge(all(&new), &services, quiet()).await.unwrap();
+    second
+        .converge(&new, all(&new), &services, quiet())
+        .await
+        .unwrap();
     second.goodbye().await;
 
     let waking = tokio::spawn({
-        let (first, old, services) = (first.clone(), all(&old), services.clone());
-        async move { first.converge(old, &services, Arc::new(|_, _| {})).await }
+        let (first, old, services) = (first.clone(), old.clone(), services.clone());
+        async move {
+            let progress = Arc::new(|_: &ResourceId, _| {});
+            first.converge(&old, all(&old), &services, progress).await
+        }
     });
     gate.send(true).unwrap();
     let error = waking.await.unwrap().unwrap_err();
     assert!(matches!(error, NodeCallError::Fenced { .. }), "{error}");
-    let error = first.converge(all(&old), &services, quiet()).await.unwrap_err();
+    let error = first
+        .converge(&old, all(&old), &services, quiet())
+        .await
+        .unwrap_err();
     assert!(
         matches!(error, NodeCallError::Fenced { asked: false, .. }),
         "{error}"
@@ -350,8 +362,8 @@ async fn a_run_after_one_that_was_killed_waits_until_its_agent_has_finished_the_
         let _ = begun.send(());
     });
     let converging = tokio::spawn({
-        let (first, all) = (first.clone(), all(&state));
-        async move { first.converge(all, &services, progress).await }
+        let (first, state) = (first.clone(), state.clone());
+        async move { first.converge(&state, all(&state), &services, progress).await }
     });
     has_begun.recv().await.unwrap();
     // As by SIGKILL: nothing is said any more, the pipes are closed.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kubewright_core::journal::Undone;
-use kubewright_core::observed::{Counters, Difference, Facts};
+use kubewright_core::observed::{Counters, Difference, Facts, Founders};
 use kubewright_core::operation_log::RecordedRun;
 use kubewright_core::resource::{NodeState, ResourceId};
 use kubewright_core::secret::Secret;
@@ -91,10 +91,9 @@ impl Node {
         Ok(answer.secrets)
     }
 
-    /// Compares the node with a state, which [`Node::converge`] then works on.
+    /// Compares the node with a state, which [`Node::converge`] can then make so.
     pub async fn inspect(&self, state: &NodeState, verify: bool) -> Result<Inspection, NodeCallError> {
         let doing = "inspect";
-        self.shared.state().planned = Planned::of(state);
         let request = Request::Inspect {
             state: state.clone(),
             verify,
@@ -114,9 +113,10 @@ impl Node {
         }
     }
 
-    /// Makes resources of the inspected state so.
+    /// Makes resources of a state so that was inspected through this connection.
     pub async fn converge(
         &self,
+        state: &NodeState,
         resources: Vec<ResourceId>,
         services: &Services,
         progress: Progress,
@@ -127,7 +127,10 @@ impl Node {
             resources: resources.len(),
             ..With::default()
         };
-        self.work("converge", Request::Converge { resources }, with).await
+        self.shared.state().planned = Planned::of(state);
+        let state = state.digest();
+        self.work("converge", Request::Converge { state, resources }, with)
+            .await
     }
 
     /// Stops and removes everything kubewright put on the node.
@@ -181,6 +184,12 @@ impl Node {
     pub async fn listen(&self, address: IpAddr, ports: Vec<u16>) -> Result<(), NodeCallError> {
         self.done("listen for probes", Request::Listen { address, ports }, QUICK)
             .await
+    }
+
+    /// Keeps on the node who founds etcd.
+    pub async fn record_founders(&self, founders: Founders) -> Result<(), NodeCallError> {
+        let request = Request::RecordFounders { founders };
+        self.done("record the founders of etcd", request, QUICK).await
     }
 
     /// Remembers on the node that etcd's bootstrap is finished.

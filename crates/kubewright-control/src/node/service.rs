@@ -20,7 +20,7 @@ pub struct Services {
     pub blobs: Arc<dyn Blobs>,
 }
 
-/// What the inspected state lets its node ask for.
+/// What the state that is made so lets its node ask for.
 #[derive(Default)]
 pub(super) struct Planned {
     pub(super) certificates: BTreeMap<ResourceId, Certificate>,

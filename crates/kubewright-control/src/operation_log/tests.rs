@@ -7,11 +7,12 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kubewright_core::catalogue::Platform;
+use kubewright_core::desired::Desired;
 use kubewright_core::errors::{ErrorId, Kind};
 use kubewright_core::operation_log::{self as core, RecordedRun as Run};
 use kubewright_core::pki::shared_secrets;
 use kubewright_core::plan::{Disruption, PlannedStep, Step};
-use kubewright_core::resource::Stage;
+use kubewright_core::resource::{NodeState, Stage};
 use kubewright_core::spec::{self, Cluster};
 use tokio::sync::watch;
 
@@ -19,8 +20,8 @@ use super::*;
 use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::cluster_api::ClusterApi;
+use crate::etcd::EtcdConnections;
 use crate::execute::{Guards, RunContext, execute};
-use crate::membership::EtcdConnections;
 use crate::node::agent_tests::{Root, introduction, state};
 use crate::node::{Blobs, Introduction, Services};
 use crate::report::Silent;
@@ -176,7 +177,6 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
         steps: steps.into_iter().map(planned).collect(),
         left_out: std::collections::BTreeMap::new(),
         notes: Vec::new(),
-        made_from: Digest::of(b"test"),
     }
 }
 
@@ -340,6 +340,7 @@ async fn a_reset_leaves_no_record_on_nodes_and_all_of_it_here() {
     assert_eq!(world.on("cp-1").len(), 1);
     let run_context = Arc::new(run_context(
         &nodes,
+        &NodeState::default(),
         Authorities::generate(SystemTime::now()).unwrap(),
         Arc::new(NoBlobs),
     ));
@@ -398,12 +399,16 @@ impl Blobs for NoBlobs {
 
 fn run_context(
     nodes: &BTreeMap<String, Node>,
+    state: &NodeState,
     authorities: Authorities,
     blobs: Arc<dyn Blobs>,
 ) -> RunContext {
     let authorities = Arc::new(authorities);
     let cluster = spec::parse(FILE, "cluster.yaml").unwrap().spec;
+    let mut desired = Desired::default();
+    desired.states = nodes.keys().map(|name| (name.clone(), state.clone())).collect();
     RunContext {
+        desired: Arc::new(desired),
         nodes: nodes.clone(),
         api: OverSsh.api(&cluster, nodes, &authorities),
         guards: Guards::new(&cluster, nodes, OverSsh.etcd(&cluster, nodes, &authorities)),
@@ -462,10 +467,11 @@ async fn nodes_remember_a_run_as_unfinished_until_it_says_goodbye() {
     let step = Step::Converge {
         node: "cp-1".to_owned(),
         stage: Stage::Host,
+        state: state.digest(),
         differences,
     };
     let plan = plan(Operation::Apply, vec![("cp-1/host", step)]);
-    let run_context = Arc::new(run_context(&nodes, authorities, Arc::new(store)));
+    let run_context = Arc::new(run_context(&nodes, &state, authorities, Arc::new(store)));
     let (_stop, is_asked) = watch::channel(false);
     let outcome = execute(&plan, Arc::clone(&run_context), Arc::new(Silent), is_asked).await;
     assert!(outcome.is_complete(), "{:?}", outcome.failed);
@@ -521,12 +527,13 @@ async fn no_secret_is_in_any_record_journal_log_or_plan() {
         let step = Step::Converge {
             node: name.to_owned(),
             stage: Stage::Host,
+            state: state.digest(),
             differences,
         };
         steps.push((id, step));
     }
     let plan = plan(Operation::Apply, steps);
-    let run_context = Arc::new(run_context(&nodes, authorities, Arc::new(store)));
+    let run_context = Arc::new(run_context(&nodes, &state, authorities, Arc::new(store)));
     let log = world.begin(&plan, &nodes).await;
     let reporter: Arc<dyn Reporter> = log.clone();
     let (_stop, is_asked) = watch::channel(false);

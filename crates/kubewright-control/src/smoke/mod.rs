@@ -10,6 +10,7 @@ mod http;
 mod image;
 mod names;
 mod network;
+mod nodes;
 mod objects;
 mod proxy;
 mod secret;
@@ -29,6 +30,7 @@ use tokio::time::{sleep, timeout_at};
 
 pub use fleet::ProbePod;
 pub use image::ProbeImage;
+pub use nodes::Nodes;
 
 use crate::kube::failure::ApiFailure;
 use crate::kube::objects::apply_objects;

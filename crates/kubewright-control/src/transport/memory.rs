@@ -12,7 +12,7 @@ const PIPE_BYTES: usize = 64 << 10;
 
 type Serve = dyn Fn(DuplexStream, DuplexStream) + Send + Sync;
 
-/// RunContext both ends of two pipes to a function that serves as the agent.
+/// Gives both ends of two pipes to a function that serves as the agent.
 #[derive(Clone)]
 pub struct Memory {
     node: NodeName,

@@ -40,7 +40,8 @@ fn objects() -> Vec<Value> {
         secrets: &BTreeMap::new(),
         artifacts: &Artifacts::unresolved(),
         agents: &BTreeMap::new(),
-        etcd_bootstrap: false,
+        cluster_id: "",
+        etcd: &BTreeMap::new(),
     };
     let is_flannels = |object: &Value| object["metadata"]["name"].as_str().unwrap().contains("flannel");
     manifests(&context).into_iter().filter(is_flannels).collect()

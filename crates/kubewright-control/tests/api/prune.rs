@@ -5,7 +5,8 @@ use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use kubewright_control::kube::objects::{ObjectChange, apply_objects, diff_objects};
-use kubewright_control::kube::prune::{self, CLUSTER_LABEL};
+use kubewright_control::kube::prune;
+use kubewright_core::manifest::{CLUSTER_LABEL, mark};
 use serde_json::{Value, json};
 
 use super::control_plane::ControlPlane;
@@ -13,7 +14,7 @@ use super::namespace;
 
 fn marked(cluster: &str, mut objects: Vec<Value>) -> Vec<Value> {
     for object in &mut objects {
-        prune::mark(object, cluster);
+        mark(object, cluster);
     }
     objects
 }

@@ -9,7 +9,8 @@ use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::error::{Error, Kind as ErrorKind};
 use kubewright_control::node::Node;
-use kubewright_core::manifest::NodeObject;
+use kubewright_core::desired::Desired;
+use kubewright_core::manifest::{NodeObject, object_name};
 use kubewright_core::observed::{Observed, ObservedApi};
 use kubewright_core::plan::Condition;
 use kubewright_core::resource::{AuthorityName, Digest};
@@ -20,20 +21,12 @@ use super::fault::{self, Kind};
 use super::systemd::is_node_ready;
 use super::world::{Objects, State, World};
 
-#[derive(Default)]
-struct Desired {
-    objects: BTreeMap<String, Value>,
-    order: Vec<String>,
-    nodes: BTreeMap<String, NodeObject>,
-}
-
 /// The API through the first control plane that was ready when it was first needed.
 pub(crate) struct Api {
     world: Arc<World>,
     nodes: BTreeMap<String, Node>,
     authority: Digest,
     through: Mutex<Option<String>>,
-    desired: Mutex<Desired>,
 }
 
 impl Api {
@@ -45,7 +38,6 @@ impl Api {
             nodes,
             authority,
             through: Mutex::default(),
-            desired: Mutex::default(),
         }
     }
 
@@ -145,53 +137,26 @@ impl ClusterApi for Api {
         })
     }
 
-    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
-        let mut desired = self.desired.lock().unwrap();
-        for object in objects {
-            let text = |pointer: &str| {
-                object
-                    .pointer(pointer)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let namespace = text("/metadata/namespace");
-            let separator = if namespace.is_empty() { "" } else { "/" };
-            let name = format!(
-                "{} {namespace}{separator}{}",
-                text("/kind"),
-                text("/metadata/name")
-            );
-            desired.order.push(name.clone());
-            desired.objects.insert(name, object);
-        }
-        desired.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
-        Ok(())
-    }
-
-    fn object_names(&self) -> Vec<String> {
-        self.desired.lock().unwrap().order.clone()
-    }
-
-    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>> {
+    fn compare<'a>(
+        &'a self,
+        mut seen: ObservedApi,
+        desired: &'a Desired,
+    ) -> BoxFuture<'a, Result<ObservedApi, Error>> {
         Box::pin(async move {
-            let Some(mut seen) = seen else { return Ok(None) };
             self.ask(|state, through| {
                 let present = state.objects_of(through)?.clone();
-                let desired = self.desired.lock().unwrap();
-                for (name, object) in &desired.objects {
-                    let found = present.objects.get(name);
-                    if found != Some(object) {
+                for object in &desired.objects {
+                    let found = present.objects.get(&object.name);
+                    if found != Some(&object.manifest) {
                         let diff = found.map(|_| "it differs".to_owned());
-                        seen.objects.insert(name.clone(), diff);
+                        seen.objects.insert(object.name.clone(), diff);
                     }
                 }
+                let wanted = desired.object_names();
                 let orphaned = present.objects.keys();
-                seen.orphaned = orphaned
-                    .filter(|name| !desired.objects.contains_key(*name))
-                    .cloned()
-                    .collect();
+                seen.orphaned = orphaned.filter(|name| !wanted.contains(*name)).cloned().collect();
                 let differing = desired
-                    .nodes
+                    .node_objects
                     .values()
                     .filter(|node| present.nodes.get(&node.name) != Some(node));
                 seen.nodes_to_register = differing.map(|node| node.name.clone()).collect();
@@ -201,7 +166,7 @@ impl ClusterApi for Api {
                 Some(())
             })
             .await?;
-            Ok(Some(seen))
+            Ok(seen)
         })
     }
 
@@ -209,33 +174,36 @@ impl ClusterApi for Api {
         Box::pin(async { Err(Error::new(ErrorKind::Api, "the simulated API has no address")) })
     }
 
-    fn register_nodes<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn register_nodes<'a>(&'a self, nodes: &'a [NodeObject]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
-            for name in names {
-                let node = self.desired.lock().unwrap().nodes[name].clone();
-                self.change(&format!("register {name}"), |objects| {
-                    objects.nodes.insert(name.clone(), node.clone());
+            for node in nodes {
+                self.change(&format!("register {}", node.name), |objects| {
+                    objects.nodes.insert(node.name.clone(), node.clone());
                 })
                 .await?;
             }
-            Ok(names.len())
+            Ok(nodes.len())
         })
     }
 
-    fn apply_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn apply_objects<'a>(&'a self, objects: &'a [Value]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
-            for name in names {
-                let object = self.desired.lock().unwrap().objects[name].clone();
+            for object in objects {
+                let name = object_name(object);
                 self.change(&format!("apply {name}"), |objects| {
                     objects.objects.insert(name.clone(), object.clone());
                 })
                 .await?;
             }
-            Ok(names.len())
+            Ok(objects.len())
         })
     }
 
-    fn delete_objects<'a>(&'a self, names: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn delete_objects<'a>(
+        &'a self,
+        names: &'a [String],
+        _: &'a Desired,
+    ) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             for name in names {
                 self.change(&format!("delete {name}"), |objects| {

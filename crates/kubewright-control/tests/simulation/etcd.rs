@@ -4,7 +4,7 @@
 //! one with data is the member its data says. It is healthy while it runs with a majority of its cluster's members, all
 //! of which know each other by the same authority.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kubewright_core::resource::Digest;
 
@@ -23,6 +23,8 @@ pub(crate) struct Identity {
     pub(crate) cluster: String,
     /// The members' names.
     pub(crate) members: Vec<String>,
+    /// Where the others reach each of them.
+    pub(crate) peer_urls: BTreeMap<String, String>,
     /// The authority its members trust.
     pub(crate) authority: String,
     /// The member's own name.
@@ -78,11 +80,12 @@ pub(crate) fn begin(machine: &Machine, process: &Process) -> Result<(Identity, V
     }
     let members = variable("ETCD_INITIAL_CLUSTER").unwrap_or_default();
     let token = variable("ETCD_INITIAL_CLUSTER_TOKEN").unwrap_or_default();
+    let each = members.split(',').filter_map(|member| member.split_once('='));
     let identity = Identity {
         cluster: format!("{token} {members}"),
-        members: members
-            .split(',')
-            .filter_map(|member| Some(member.split_once('=')?.0.to_owned()))
+        members: each.clone().map(|(name, _)| name.to_owned()).collect(),
+        peer_urls: each
+            .map(|(name, url)| (name.to_owned(), url.to_owned()))
             .collect(),
         authority,
         name: process.file.argument("name").unwrap_or_default().to_owned(),
@@ -111,10 +114,10 @@ pub(crate) fn has_quorum(state: &State, machine: &str) -> bool {
         .iter()
         .filter(|name| !meddling.learners.contains(*name));
     let (voters, strangers) = (voters.collect::<Vec<_>>(), meddling.unknown_members.len());
-    let running = voters
-        .iter()
-        .filter(|name| **name == machine || !is_cut_off(name))
-        .filter_map(|name| member(state.machines.get(*name)?))
+    let running = state.machines.values().filter_map(member);
+    let running = running
+        .filter(|other| voters.contains(&&other.name))
+        .filter(|other| other.name == own.name || !is_cut_off(&other.name))
         .filter(|other| other.cluster == own.cluster && other.authority == own.authority)
         .count();
     2 * running > voters.len() + strangers

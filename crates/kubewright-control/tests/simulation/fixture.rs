@@ -41,6 +41,15 @@ impl Fixture {
 
     /// A cluster of so many control planes and workers, with more lines in its spec.
     pub(crate) fn cluster(&self, control_planes: usize, workers: usize, more: &str) -> Cluster {
+        read(&self.text(control_planes, workers, more))
+    }
+
+    /// So many control planes, with something else in their cluster.yaml.
+    pub(crate) fn edited(&self, control_planes: usize, from: &str, to: &str) -> Cluster {
+        read(&self.text(control_planes, 0, "").replace(from, to))
+    }
+
+    fn text(&self, control_planes: usize, workers: usize, more: &str) -> String {
         let mut text = format!(
             "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata: {{ name: simulated }}\nspec:\n  \
              kubernetes: 1.36.3\n  artifacts: {{ source: {{ directory: {} }} }}\n  network: {{ podCidr: 10.0.0.0/8, serviceCidr: 172.20.0.0/16 }}\n{more}  nodes:\n",
@@ -59,9 +68,13 @@ impl Fixture {
         for number in 0..workers {
             node(format!("w-{}", number + 1), control_planes + number, "worker");
         }
-        let parsed = parse(&text, "cluster.yaml").unwrap_or_else(|errors| panic!("{errors}\n{text}"));
-        parsed.spec
+        text
     }
+}
+
+fn read(text: &str) -> Cluster {
+    let parsed = parse(text, "cluster.yaml").unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    parsed.spec
 }
 
 /// Writes a directory of artifacts: every file says what it is, and is no program.

@@ -12,6 +12,7 @@ mod agent;
 mod api;
 mod crew;
 mod disk;
+mod edits;
 mod end;
 mod etcd;
 mod exhaustive;
@@ -54,14 +55,16 @@ const QUICK: [(Scenario, usize, usize); 4] = [
 ];
 
 /// `quick` tries every so many-th independent failure; no divisor of the number of ways to fail.
-const SOME_INDEPENDENT: usize = 37;
+const SOME_INDEPENDENT: usize = 83;
+/// Every so many-th point of a bootstrap at which `quick` and `all` change cluster.yaml.
+const SOME_EDITS: [usize; 2] = [101, 11];
 
 /// Every so many-th point of a bootstrap and of a reset of three control planes is tried by `all`.
 const SOME_OF_THREE: [usize; 2] = [23, 5];
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | membership | independent EVERY | rollout | seed NUMBER [COUNT] | size NODES...]
+           | membership | independent EVERY | rollout | edits EVERY | seed NUMBER [COUNT] | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
           as KUBEWRIGHT_SCHEDULES says, or 10,000
@@ -70,6 +73,7 @@ usage: cargo test -p kubewright-control --test simulation -- [quick | all | full
   membership  what the plan makes of etcd's members
   independent  every so many-th failure of a control plane while another has its turn
   rollout  a mistake in an argument of 23 kubelets
+  edits   cluster.yaml changes after every so many-th fault point of a bootstrap
   seed    the schedule of one seed, or of so many seeds from one on
   size    measures an apply without changes on so many nodes";
 
@@ -87,8 +91,9 @@ fn main() -> ExitCode {
     let fixture = Fixture::new();
     let failures = match words.as_slice() {
         [] | ["quick"] => quick(&fixture),
-        ["all"] => all(&fixture, SOME_OF_THREE),
-        ["full"] => all(&fixture, [1, 1]),
+        ["all"] => all(&fixture, SOME_OF_THREE, SOME_EDITS[1]),
+        ["full"] => all(&fixture, [1, 1], 1),
+        ["edits", every] => edits::run_all(&fixture, every.parse().expect(USAGE)),
         ["points", scenario, control_planes, workers, every] => {
             let scenario = Scenario::ALL.into_iter().find(|known| known.name() == *scenario);
             let extent = Extent {
@@ -147,13 +152,17 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     if !failures.is_empty() {
         return failures;
     }
+    let failures = edits::run_all(fixture, SOME_EDITS[0]);
+    if !failures.is_empty() {
+        return failures;
+    }
     random::run(fixture, 1, 12)
 }
 
 /// Control planes do the same as each other, and workers as well: in a bootstrap of one of each every effect there is has
 /// its turn. What members are to each other shows where there are three of them; of their bootstrap and reset every so
 /// many-th point is enough for every day.
-fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2]) -> Vec<String> {
+fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2], edits: usize) -> Vec<String> {
     let mut failures = Vec::new();
     for (scenario, control_planes, every) in [
         (Scenario::Bootstrap, 1, 1),
@@ -173,6 +182,7 @@ fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2]) -> V
     failures.extend(membership::run_all(fixture));
     failures.extend(independent::run(fixture, 1));
     failures.extend(rollout::run_all(fixture));
+    failures.extend(edits::run_all(fixture, edits));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()
         .and_then(|text| text.parse().ok());

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use kubewright_control::membership::{EtcdConnection, EtcdConnections};
+use kubewright_control::etcd::{EtcdConnection, EtcdConnections};
 use kubewright_control::node::Node;
 use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};
+use kubewright_core::resource::Digest;
 
 use super::etcd;
 use super::world::{State, World};
@@ -58,6 +59,7 @@ impl EtcdConnection for One {
             });
             Ok(EtcdStatus {
                 member_id: id(&state, &self.node, &self.node),
+                cluster_id: cluster_id(&state, &self.node),
                 version: "3.6.16".to_owned(),
                 has_leader: etcd::has_quorum(&state, &self.node),
                 is_leader: etcd::leads(&state, &self.node),
@@ -73,9 +75,15 @@ impl EtcdConnection for One {
             if !etcd::has_quorum(&state, &self.node) {
                 return Err("etcdserver: no leader".to_owned());
             }
+            let own = state.machines.get(&self.node).and_then(etcd::member);
+            let known = own.map(|own| own.peer_urls.clone()).unwrap_or_default();
+            let url = |name: &str| match known.get(name) {
+                Some(url) => url.clone(),
+                None => format!("https://{name}.invalid:2380"),
+            };
             let members = names(&state, &self.node).into_iter().map(|name| EtcdMember {
                 id: id(&state, &self.node, &name),
-                peer_urls: vec![format!("https://{name}.invalid:2380")],
+                peer_urls: vec![url(&name)],
                 is_learner: state.meddling.learners.contains(&name),
                 name,
             });
@@ -101,6 +109,15 @@ fn names(state: &State, machine: &str) -> Vec<String> {
     own.into_iter()
         .chain(state.meddling.unknown_members.clone())
         .collect()
+}
+
+/// What makes a cluster another one, as a number.
+fn cluster_id(state: &State, machine: &str) -> u64 {
+    let Some(own) = state.machines.get(machine).and_then(etcd::member) else {
+        return 0;
+    };
+    let digest = Digest::of(format!("{} {}", own.cluster, own.authority).as_bytes());
+    u64::from_str_radix(&digest.to_string()[..15], 16).unwrap_or(1)
 }
 
 fn id(state: &State, machine: &str, name: &str) -> u64 {

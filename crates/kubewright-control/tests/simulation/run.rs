@@ -8,8 +8,8 @@ use base64::Engine as _;
 use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::error::Kind;
-use kubewright_control::execute::{Guards, execute};
-use kubewright_control::membership::EtcdConnections;
+use kubewright_control::etcd::EtcdConnections;
+use kubewright_control::execute::{Guards, execute, verify};
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, look_before_reset, observe};
 use kubewright_control::report::{Reporter, Silent};
@@ -163,11 +163,11 @@ async fn perform(
                     return;
                 }
             };
-            world.learn(&observation.states, secrets(&observation.authorities));
+            world.learn(&observation.desired.states, secrets(&observation.authorities));
             let plan = plan_apply(
                 cluster,
-                &observation.states,
-                &observation.objects,
+                &observation.desired.states,
+                &observation.desired.object_names(),
                 &observation.observed,
             );
             match plan {
@@ -180,7 +180,7 @@ async fn perform(
         }
         Operation::Reset => match look_before_reset(&session, Purpose::Change, &reporter).await {
             Ok(look) => match plan_reset(cluster, &look.observed) {
-                Ok(plan) => (plan, Arc::new(look.into_run_context(&session))),
+                Ok(plan) => (plan, Arc::new(look.into_run_context(&session, Arc::default()))),
                 Err(refusal) => {
                     ended.errors.push(format!("refused: {refusal}"));
                     return;
@@ -202,15 +202,17 @@ async fn perform(
         }
     }
     let (_stop, stopped) = watch::channel(false);
-    let outcome = execute(&plan, run_context, reporter, stopped).await;
+    let outcome = execute(&plan, Arc::clone(&run_context), reporter, stopped).await;
+    if outcome.is_complete() {
+        let verification = verify(&plan, &run_context).await;
+        ended.errors.extend(verification.not_so);
+    }
     let first = outcome.failed.first().map(|failure| &failure.error);
     let refused = first.filter(|error| error.kind() == Kind::Refused);
     ended.refused_by = refused.map(|error| error.id.to_string());
-    ended.errors = outcome
-        .failed
-        .iter()
-        .map(|failure| format!("{}: {}", failure.step, failure.error))
-        .collect();
+    let failed = outcome.failed.iter();
+    let failed = failed.map(|failure| format!("{}: {}", failure.step, failure.error));
+    ended.errors.extend(failed);
     if ended.errors.is_empty() && !outcome.is_complete() {
         ended.errors.push("not everything was done".to_owned());
     }

@@ -80,6 +80,11 @@ impl Prepared {
             Scenario::Change => fixture.cluster(control_planes, workers, CHANGED),
             _ => plain,
         };
+        Self::from(fixture, scenario, cluster, origin)
+    }
+
+    /// The same in a world of one's own.
+    pub(crate) fn from(fixture: &Fixture, scenario: Scenario, cluster: Cluster, origin: Arc<World>) -> Self {
         let world = origin.fork();
         let ended = run(fixture, &world, &cluster, scenario.operation(), Vec::new());
         assert!(ended.is_complete(), "{:#?}", ended.errors);

@@ -281,6 +281,20 @@ impl World {
         self.changed.notify_all();
     }
 
+    /// Gives a machine another name in cluster.yaml; it stays the same machine.
+    pub(crate) fn rename(&self, from: &str, to: &str) {
+        let mut state = self.state();
+        if let Some(mut machine) = state.machines.remove(from) {
+            to.clone_into(&mut machine.name);
+            state.machines.insert(to.to_owned(), machine);
+        }
+        for name in &mut state.control_planes {
+            if name == from {
+                to.clone_into(name);
+            }
+        }
+    }
+
     /// Learns what nodes are to have: which contents are whole, and what units read.
     pub(crate) fn learn(&self, states: &BTreeMap<String, NodeState>, secrets: Vec<String>) {
         let mut known = self.state();

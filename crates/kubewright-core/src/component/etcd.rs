@@ -14,11 +14,13 @@ use std::net::SocketAddr;
 use super::description::on_control_planes;
 use super::port::local;
 use super::trust::authority_id;
-use super::view::{View, directory, public_file, socket};
+use super::view::{View, directory, public_file};
 use super::{
     Account, Arguments, Command, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
     Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, local_serving_certificate,
 };
+use crate::founding::EtcdStart;
+use crate::observed::{PEER_PORT, peer_url};
 use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage};
 use crate::spec::ComponentName;
 
@@ -37,7 +39,6 @@ pub const LOCAL: SocketAddr = local(CLIENT_PORT);
 
 const USER: &str = "etcd";
 const CLIENT_PORT: u16 = 2379;
-const PEER_PORT: u16 = 2380;
 const METRICS_PORT: u16 = 2381;
 
 /// etcd, on control planes.
@@ -96,7 +97,7 @@ pub fn component(view: &View) -> Component {
     component
         .rereads
         .extend([server, peer, health_check_certificate()].map(Resource::Certificate));
-    if view.context.etcd_bootstrap {
+    if view.context.etcd.get(view.name()) == Some(&EtcdStart::Found) {
         component.rereads.push(permission_to_begin(view));
     }
     component.process = Some(process);
@@ -153,10 +154,6 @@ fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
         parent_of_containers: false,
     };
     process
-}
-
-fn peer_url(address: std::net::IpAddr) -> String {
-    format!("https://{}", socket(address, PEER_PORT))
 }
 
 /// etcd's gateway dials its own server with the server's certificate, so it is a client certificate as well.

@@ -108,7 +108,8 @@ mod tests {
             secrets: &BTreeMap::new(),
             artifacts: &Artifacts::unresolved(),
             agents: &BTreeMap::new(),
-            etcd_bootstrap: false,
+            cluster_id: "",
+            etcd: &BTreeMap::new(),
         };
         let state = render(&context, "b").unwrap();
         let unit = state.resources.iter().find_map(|staged| match &staged.resource {

@@ -11,7 +11,7 @@ use crate::pki::{
     ENCRYPTION_CONFIG_PATH, ENCRYPTION_SECRET, ETCD_PKI_DIRECTORY, PKI_DIRECTORY, SERVICE_ACCOUNT_KEY_PATH,
     SERVICE_ACCOUNT_PUBLIC_PATH, SERVICE_ACCOUNT_SECRET,
 };
-use crate::resource::{Access, AuthorityName, Digest, Resource, ResourceId, SharedSecret, Stage};
+use crate::resource::{Access, AuthorityName, Resource, ResourceId, SharedSecret, Stage};
 
 /// What nodes trust.
 pub const DESCRIPTION: Description = Description::new("trust", Stage::Host, everywhere);
@@ -66,10 +66,9 @@ pub(super) fn secret_id(path: &str) -> ResourceId {
 /// Whom the node belongs to: a later run refuses a node of another cluster or of another name. It comes last: a node
 /// belongs to a cluster when what makes the cluster that one is kept somewhere.
 fn marker(view: &View) -> Resource {
-    let authority = view.authority(AuthorityName::Kubernetes);
     let marker = Marker {
         cluster: view.cluster.name.to_string(),
-        cluster_id: Digest::of(authority.as_bytes()).to_string(),
+        cluster_id: view.context.cluster_id.to_owned(),
         node: view.name().to_owned(),
         pod_cidr: Some(view.pod_cidr.to_string()),
         kubernetes: Some(view.cluster.kubernetes.to_string()),

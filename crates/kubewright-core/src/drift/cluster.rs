@@ -167,6 +167,12 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
             }
         }
     }
+    let clusters = seen.observed.etcd.iter().flat_map(|etcd| etcd.clusters());
+    let clusters: Vec<String> = clusters.map(|cluster| cluster.to_string()).collect();
+    if clusters.len() > 1 {
+        let message = format!("are {} clusters: {}", clusters.len(), clusters.join("; "));
+        found.push(finding(Kind::EtcdClusters, "its members", &message, None));
+    }
     match seen.observed.etcd.as_ref().filter(|etcd| etcd.members.is_some()) {
         None => found.push(finding(
             Kind::EtcdUnreachable,

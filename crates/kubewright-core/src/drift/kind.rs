@@ -151,6 +151,12 @@ kinds! {
         "etcd";
         "The etcd member list is unavailable, so the members could not be compared.";
         "Read `journalctl -u etcd` on the control planes. Without quorum, etcd accepts no writes.";
+    /// The members are of two clusters.
+    EtcdClusters = "etcd-clusters":
+        "two etcd clusters";
+        "The etcd members of the control planes belong to more than one etcd cluster, each with its own database. The message \
+         says what each one is and holds.";
+        "See [two-etcd-clusters](errors.md): keep one, reset the machines of the other.";
     /// An unknown member.
     EtcdMemberUnknown = "etcd-member-unknown":
         "unknown etcd members";

@@ -49,7 +49,7 @@ impl Look {
                         name: "cp-1".to_owned(),
                         ..EtcdMember::default()
                     }]),
-                    own: BTreeMap::new(),
+                    ..ObservedEtcd::default()
                 }),
                 ..Observed::default()
             },

@@ -101,6 +101,9 @@ ids! {
     Drift = "drift", Findings:
         "Nodes or cluster objects differ from cluster.yaml. Each difference has its own id, see [drift](drift.md).";
         "`kubewright apply` shows what it fixes, and asks before it does; the report says what it cannot fix.";
+    NotVerified = "not-verified", Findings:
+        "Every step succeeded, but the check afterwards shows that not everything is as it was applied: a process has ended, something else changes the same files, or etcd has other members than cluster.yaml. The error lists all of it.";
+        "`kubewright plan` shows what differs now; `kubewright apply` fixes it.";
     Found = "found", Findings:
         "A problem was found.";
         "The report names it.";
@@ -236,6 +239,15 @@ ids! {
     RemoveBeforeAdd = "remove-before-add", Refused:
         "Safety rule: a control plane without etcd data is not started in an existing cluster. It would have to join as a new member, which this version cannot do.";
         "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise keep the node in cluster.yaml: the cluster runs on with the other members.";
+    Founders = "founders", Refused:
+        "Safety rule: an interrupted bootstrap is finished by the control planes that began it. Each of them keeps the names and addresses of all before the first etcd member starts. Other control planes would make a second etcd cluster, or leave voting members that nothing manages.";
+        "Put the control planes back into cluster.yaml as the error names them and apply again; or reset with that file and begin with the new one.";
+    MemberAddress = "member-address", Refused:
+        "Safety rule: a control plane is not changed if its address in cluster.yaml is not the address of its etcd member. The other members would still use the old one.";
+        "Put the old address back. This version cannot move a member to another address.";
+    TwoEtcdClusters = "two-etcd-clusters", Refused:
+        "Safety rule: the etcd members of the control planes belong to more than one etcd cluster, each with its own database. The error says what each one is and holds.";
+        "Keep the one that holds what you need (`etcdctl get / --prefix --keys-only`, `etcdctl snapshot save`), reset the machines of the other, and continue with a cluster.yaml whose control planes are exactly those of the one you keep.";
     NothingLost = "nothing-lost", Refused:
         "Safety rule: kubewright does not remove what it did not create, such as a directory where a file belongs.";
         "Move it away on the node.";

@@ -5,12 +5,14 @@
 
 mod access;
 mod dns;
+mod label;
 mod metrics;
 mod nodes;
 mod own_node;
 
 use serde_json::{Value, json};
 
+pub use label::{CLUSTER_LABEL, mark, object_name};
 pub use nodes::{NodeObject, node_objects};
 
 use crate::context::RenderContext;

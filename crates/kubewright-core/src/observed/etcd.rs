@@ -1,14 +1,16 @@
 //! etcd as its members tell it: which members there are, agreed by a quorum, and how each says it is.
 //!
 //! What a member is to the cluster is not what its node is: a learner answers its health endpoint and does not vote, a
-//! member nobody knows votes and is on no node of cluster.yaml. Numbers that change by themselves (terms, indexes,
-//! sizes) are not kept.
+//! member nobody knows votes and is on no node of cluster.yaml. Of numbers that change by themselves only those are kept
+//! that tell two databases apart.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::shown::shown;
 use crate::spec::{Cluster, Node};
 
 /// etcd as it was seen through the members of the control planes.
@@ -17,6 +19,9 @@ use crate::spec::{Cluster, Node};
 pub struct ObservedEtcd {
     /// The members, as a quorum knows them; `None` when no member could tell.
     pub members: Option<Vec<EtcdMember>>,
+    /// The members, as each control plane's own member told them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lists: BTreeMap<String, Vec<EtcdMember>>,
     /// What each control plane's own member said of itself, or why it did not.
     pub own: BTreeMap<String, Result<EtcdStatus, String>>,
 }
@@ -48,6 +53,12 @@ impl EtcdMember {
 pub struct EtcdStatus {
     /// Its own id.
     pub member_id: u64,
+    /// The id of the cluster it is a member of; 0 where it does not tell.
+    pub cluster_id: u64,
+    /// The revision its database is at. It changes by itself, like the size: both are for people.
+    pub revision: u64,
+    /// The size of its database, bytes.
+    pub database_bytes: u64,
     /// Its version, as in `3.6.16`.
     pub version: String,
     /// Whether it sees a leader.
@@ -81,7 +92,64 @@ pub enum Membership<'a> {
     Listed(&'a EtcdMember),
 }
 
+/// One etcd cluster, of which there should be no second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EtcdCluster {
+    /// Its id.
+    pub id: u64,
+    /// The control planes whose members are of it.
+    pub nodes: Vec<String>,
+    /// The names of its members; empty when none of them could tell.
+    pub members: Vec<String>,
+    /// The control plane with its leader, if that was seen.
+    pub leader: Option<String>,
+    /// The revision of its database.
+    pub revision: u64,
+    /// The size of its database, bytes.
+    pub database_bytes: u64,
+}
+
+/// As in `1a2b on cp-1 (members cp-1; leader cp-1; revision 812, 20 MiB)`.
+impl fmt::Display for EtcdCluster {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = match self.members.as_slice() {
+            [] => "not told".to_owned(),
+            names => shown(&names.join(", ")),
+        };
+        write!(
+            out,
+            "{:x} on {} (members {members}; leader {}; revision {}, {} MiB)",
+            self.id,
+            self.nodes.join(", "),
+            self.leader.as_deref().unwrap_or("not seen"),
+            self.revision,
+            self.database_bytes >> 20,
+        )
+    }
+}
+
 impl ObservedEtcd {
+    /// The clusters that the control planes' members are of; more than one is a fault that no change can be made on.
+    pub fn clusters(&self) -> Vec<EtcdCluster> {
+        let mut clusters: BTreeMap<u64, EtcdCluster> = BTreeMap::new();
+        let told = self.own.iter();
+        let told = told.filter_map(|(name, own)| Some((name, own.as_ref().ok()?)));
+        for (name, own) in told.filter(|(_, own)| own.cluster_id != 0) {
+            let cluster = clusters.entry(own.cluster_id).or_default();
+            cluster.id = own.cluster_id;
+            cluster.nodes.push(name.clone());
+            cluster.revision = cluster.revision.max(own.revision);
+            cluster.database_bytes = cluster.database_bytes.max(own.database_bytes);
+            if own.is_leader {
+                cluster.leader = Some(name.clone());
+            }
+            if let Some(list) = self.lists.get(name) {
+                cluster.members = list.iter().map(|member| member.name.clone()).collect();
+            }
+        }
+        clusters.into_values().collect()
+    }
+
     /// What a control plane is to etcd: by the id its own member says, by name, or, for a member that has not started and
     /// has no name, by its peer address.
     pub fn membership(&self, node: &Node) -> Membership<'_> {

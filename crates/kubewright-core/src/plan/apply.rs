@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use super::bootstrap::bootstrap;
 use super::change::change;
-use super::fingerprint::fingerprint;
 use super::recipe::Recipe;
 use super::rules::{self, Situation};
 use super::{Operation, Plan, Refusal};
@@ -42,6 +41,5 @@ pub fn plan_apply(
         notes: recipe.notes(),
         steps: recipe.into_steps(),
         left_out: observed.unreachable.clone(),
-        made_from: fingerprint(cluster, states, objects, observed),
     })
 }

@@ -1,6 +1,6 @@
 //! Making machines a cluster, while nobody is served by them.
 //!
-//! Promises: etcd is founded once, and no member ever founds a second one; the cluster's keys are kept by the control
+//! Promises: etcd is founded once, by control planes that all keep who they are, and no member ever founds a second one; the cluster's keys are kept by the control
 //! planes before a worker knows of them; everything else happens at the same time on all nodes. An interrupted bootstrap
 //! is continued by the next run.
 
@@ -11,6 +11,7 @@ use super::recipe::Recipe;
 /// servers are ready; kubelets start and find their node object, certificates and network in place.
 pub(super) fn bootstrap(recipe: &mut Recipe<'_>) {
     recipe.prepare_hosts();
+    recipe.record_founders();
     recipe.found_control_planes();
     recipe.mark_bootstrapped();
     recipe.converge_runtimes();

@@ -14,6 +14,7 @@ use super::recipe::Recipe;
 /// [`Refusal::Quorum`] when a control plane cannot have its turn.
 pub(super) fn change(recipe: &mut Recipe<'_>) -> Result<(), Refusal> {
     recipe.prepare_hosts();
+    recipe.record_founders();
     recipe.change_control_planes()?;
     recipe.mark_bootstrapped();
     recipe.register_nodes();

@@ -53,7 +53,7 @@ mod tests {
     use crate::component::example;
     use crate::observed::{Change, Difference, UnitAction};
     use crate::plan::{Disruption, Step};
-    use crate::resource::{ResourceId, Stage};
+    use crate::resource::{NodeState, ResourceId, Stage};
 
     #[test]
     fn a_restart_means_what_the_component_says() {
@@ -61,6 +61,7 @@ mod tests {
         let step = Step::Converge {
             node: "w-1".to_owned(),
             stage: Stage::Node,
+            state: NodeState::default().digest(),
             differences: vec![Difference {
                 resource: ResourceId::new("unit", &unit),
                 change: Change::Unit {

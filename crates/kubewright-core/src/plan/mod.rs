@@ -5,7 +5,6 @@ mod bootstrap;
 mod change;
 mod disruption;
 mod explain;
-mod fingerprint;
 mod graph;
 mod guards;
 mod only;
@@ -46,8 +45,6 @@ pub use totals::Totals;
 #[cfg(test)]
 mod tests;
 
-use crate::resource::Digest;
-
 /// What the operator asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
@@ -58,7 +55,7 @@ pub enum Operation {
     Reset,
 }
 
-/// An ordered graph of steps, and the digest of everything it was made from.
+/// An ordered graph of steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -72,8 +69,6 @@ pub struct Plan {
     /// What whoever reads the plan should know of etcd: members cluster.yaml does not name, learners, alarms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Digest of the desired states and of everything observed.
-    pub made_from: Digest,
 }
 
 impl Plan {

@@ -64,7 +64,6 @@ pub fn restrict(plan: &Plan, nodes: &BTreeSet<String>) -> Result<Plan, Refusal> 
         notes: plan.notes.clone(),
         operation: plan.operation.clone(),
         steps: kept,
-        made_from: plan.made_from,
     })
 }
 

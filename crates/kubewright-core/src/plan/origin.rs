@@ -309,6 +309,9 @@ fn facts(seen: &ObservedNode) -> BTreeMap<String, String> {
         "the mark of a finished bootstrap",
         presence(facts.is_bootstrapped),
     );
+    if let Some(founders) = &facts.founders {
+        note("the founders of etcd it keeps", founders.to_string());
+    }
     if let Some(marker) = &facts.marker {
         note("the cluster it belongs to", marker.cluster.clone());
         note("the id of the cluster it belongs to", marker.cluster_id.clone());
@@ -384,7 +387,7 @@ fn api(seen: &ObservedApi) -> BTreeMap<String, String> {
 }
 
 /// What of etcd a plan depends on: who votes, and what keeps it from being written to.
-pub(super) fn etcd(cluster: &Cluster, seen: &ObservedEtcd) -> BTreeMap<String, String> {
+fn etcd(cluster: &Cluster, seen: &ObservedEtcd) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     if seen.members.is_none() {
         all.insert("the list of members".to_owned(), "not told".to_owned());

@@ -5,7 +5,7 @@ use std::fmt;
 use super::rules::quorum::MemberHealth;
 use crate::catalogue::SkewError;
 use crate::errors::ErrorId;
-use crate::observed::{Health, Marker};
+use crate::observed::{EtcdCluster, Founders, Health, Marker};
 use crate::shown::{sentence, shown};
 use crate::spec::{Cidr, NODE_POD_PREFIX};
 
@@ -24,6 +24,22 @@ pub enum Refusal {
         cluster: String,
         /// The id its marker says.
         id: String,
+    },
+    /// Two nodes belong to two clusters, whatever those are called.
+    #[error(
+        "{first} and {second} belong to different clusters (ids {} and {})",
+        shown(first_id),
+        shown(second_id)
+    )]
+    DifferentClusters {
+        /// One node.
+        first: String,
+        /// The id its marker says.
+        first_id: String,
+        /// The other.
+        second: String,
+        /// The id its marker says.
+        second_id: String,
     },
     /// The node says it is another node of this cluster.
     #[error("node {node} was set up as \"{}\"", shown(other))]
@@ -48,6 +64,52 @@ pub enum Refusal {
     MemberWithoutData {
         /// The node.
         node: String,
+    },
+    /// etcd is being founded by other control planes than cluster.yaml has.
+    #[error("etcd was founded by {recorded}, as {node} keeps it; cluster.yaml has {wanted}")]
+    OtherFounders {
+        /// A node that keeps them.
+        node: String,
+        /// The founders it keeps.
+        recorded: Founders,
+        /// The control planes of cluster.yaml.
+        wanted: Founders,
+    },
+    /// etcd's bootstrap is not finished, and its members are not the control planes of cluster.yaml.
+    #[error("etcd has the members {members}, and its bootstrap is not finished; cluster.yaml has {wanted}")]
+    OtherMembers {
+        /// The members.
+        members: Founders,
+        /// The control planes of cluster.yaml.
+        wanted: Founders,
+    },
+    /// A control plane is at another address than its member.
+    #[error(
+        "the etcd member of {node} is at {}, and cluster.yaml has {node} at {wants}",
+        shown(is)
+    )]
+    MemberAddress {
+        /// The control plane.
+        node: String,
+        /// Its peer address, as etcd knows it.
+        is: String,
+        /// Its peer address by cluster.yaml.
+        wants: String,
+    },
+    /// A founder that is still a member is no control plane of cluster.yaml.
+    #[error(
+        "etcd has the member \"{}\" on a control plane that cluster.yaml no longer names",
+        shown(member)
+    )]
+    MemberForgotten {
+        /// The member.
+        member: String,
+    },
+    /// The control planes' members are of more than one etcd cluster.
+    #[error("etcd is {} clusters: {}", clusters.len(), each(clusters))]
+    TwoClusters {
+        /// What each is and holds.
+        clusters: Vec<EtcdCluster>,
     },
     /// Something is in the way that kubewright does not remove by itself.
     #[error("{} on node {node}: {}", sentence(resource), sentence(reason))]
@@ -162,6 +224,12 @@ impl fmt::Display for ClaimProblem {
             Self::Taken { by } => write!(out, "node {by} has it"),
         }
     }
+}
+
+/// What each of several etcd clusters is and holds, in one sentence.
+fn each(clusters: &[EtcdCluster]) -> String {
+    let each: Vec<String> = clusters.iter().map(ToString::to_string).collect();
+    each.join("; ")
 }
 
 /// Why a control plane cannot be disturbed.
@@ -284,7 +352,7 @@ impl Obstacle {
             ),
             Self::TwoMembers => TWO_MEMBERS.to_owned(),
             Self::Untold { .. } => {
-                "run the same command again; journalctl -u etcd on the control planes tells why they do not answer"
+                "run the same command again; journalctl -u etcd on the control planes shows why they do not answer"
                     .to_owned()
             }
         }
@@ -334,14 +402,20 @@ impl Refusal {
     /// The rule; also the id of the error it becomes.
     pub const fn id(&self) -> ErrorId {
         match self {
-            Self::OtherCluster { .. } | Self::OtherNode { .. } | Self::SameMachine { .. } => {
-                ErrorId::NodeIdentity
-            }
+            Self::OtherCluster { .. }
+            | Self::DifferentClusters { .. }
+            | Self::OtherNode { .. }
+            | Self::SameMachine { .. } => ErrorId::NodeIdentity,
             Self::MemberWithoutData { .. } => ErrorId::RemoveBeforeAdd,
+            Self::OtherFounders { .. } | Self::OtherMembers { .. } => ErrorId::Founders,
+            Self::MemberAddress { .. } => ErrorId::MemberAddress,
+            Self::TwoClusters { .. } => ErrorId::TwoEtcdClusters,
             Self::Blocked { .. } => ErrorId::NothingLost,
             Self::FixedSetting { .. } => ErrorId::FixedSetting,
             Self::VersionStep { .. } => ErrorId::VersionStep,
-            Self::NodeForgotten { .. } | Self::MemberLeftOver { .. } => ErrorId::NodeRemoval,
+            Self::NodeForgotten { .. } | Self::MemberLeftOver { .. } | Self::MemberForgotten { .. } => {
+                ErrorId::NodeRemoval
+            }
             Self::Quorum { .. } => ErrorId::Quorum,
             Self::StalePlan { .. } => ErrorId::StalePlan,
             Self::LeftOut { .. } => ErrorId::LeftOutStep,
@@ -370,6 +444,9 @@ impl Refusal {
                 "check the address of {node} in cluster.yaml; to take the machine over, reset it first with the \
                  cluster.yaml of the cluster it belongs to (kubewright reset)"
             ),
+            Self::DifferentClusters { first, second, .. } => format!(
+                "check the addresses of {first} and {second} in cluster.yaml: one of them is a machine of another cluster"
+            ),
             Self::OtherNode { node, other } => {
                 format!(
                     "give the node its old name ({}) in cluster.yaml, or check the address of {node}",
@@ -383,6 +460,27 @@ impl Refusal {
                 "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise keep {node} \
                  in cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one"
             ),
+            Self::OtherFounders { recorded: founders, .. }
+            | Self::OtherMembers {
+                members: founders, ..
+            } => format!(
+                "put the control planes back into cluster.yaml as they were ({founders}) and run the same command again; \
+                 or, with that file, take all of it down (kubewright reset) and begin with the new one"
+            ),
+            Self::MemberAddress { node, .. } => format!(
+                "put the old address of {node} back into cluster.yaml; moving a member to another address cannot be done yet"
+            ),
+            Self::MemberForgotten { member } => format!(
+                "put {} back into cluster.yaml; removing a member cannot be done yet",
+                shown(member)
+            ),
+            Self::TwoClusters { .. } => {
+                "find out which one to keep: on a control plane of each, etcdctl get / --prefix --keys-only shows what it \
+                 holds, etcdctl snapshot save keeps it. Then reset the machines of the other one with a cluster.yaml that \
+                 names only them (kubewright reset), and go on with a cluster.yaml whose control planes are exactly those of \
+                 the one you keep"
+                    .to_owned()
+            }
             Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
             Self::FixedSetting { setting, was, .. } => format!(
                 "restore {setting}: {}; another value needs a new cluster, with its own cluster.yaml",

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::graph::Graph;
-use super::rules::refuse_other_identities;
+use super::rules::{refuse_different_clusters, refuse_other_identities};
 use super::{Operation, Plan, Refusal, Step, StepId, StepKind};
 use crate::observed::Observed;
-use crate::resource::Digest;
 use crate::spec::Cluster;
 
 /// Plans the end of a cluster.
@@ -17,6 +16,7 @@ use crate::spec::Cluster;
 pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusal> {
     // Which authority a node lives under is not compared: a reset that was interrupted has removed the keys.
     refuse_other_identities(cluster, &BTreeMap::new(), observed)?;
+    refuse_different_clusters(observed)?;
     let mut graph = Graph::of(cluster.control_planes().count());
     let mut workers: Vec<StepId> = Vec::new();
     let (control_planes, others): (Vec<_>, Vec<_>) =
@@ -48,6 +48,5 @@ pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusa
         steps: graph.into_steps(),
         left_out: BTreeMap::new(),
         notes: Vec::new(),
-        made_from: Digest::of(cluster.name.to_string().as_bytes()),
     })
 }

@@ -63,7 +63,7 @@ pub struct SavedPlan {
     pub kubewright: String,
     /// The cluster's name.
     pub cluster: String,
-    /// Digest of the cluster authority's certificate; absent while the cluster does not exist.
+    /// The cluster's id; absent while the cluster does not exist.
     pub cluster_id: Option<String>,
     /// When it was made, as in `2026-03-14T15:09:26Z`.
     pub made_at: String,
@@ -87,7 +87,7 @@ pub struct Making<'a> {
     pub kubewright: &'a str,
     /// The cluster's name.
     pub cluster: &'a str,
-    /// Digest of the cluster authority's certificate, if it exists.
+    /// The cluster's id, if the cluster exists.
     pub cluster_id: Option<String>,
     /// When.
     pub at: String,
@@ -239,12 +239,18 @@ fn digest(plan: &Plan, made_from: &MadeFrom) -> Digest {
     Digest::of(&serde_json::to_vec(&(plan, made_from)).unwrap_or_default())
 }
 
-/// Whether two plans do the same for the same reasons; how many days a certificate has left does not count.
+/// Whether two plans do the same for the same reasons. How many days a certificate has left does not count, nor which
+/// state a step applies: until a cluster exists, every look makes its authorities again, and [`MadeFrom`] compares the
+/// states without them.
 fn is_same(one: &Plan, other: &Plan) -> bool {
     let lasting_steps = |plan: &Plan| {
         let mut steps = plan.steps.clone();
         for planned in &mut steps {
-            if let Step::Converge { differences, .. } = &mut planned.step {
+            if let Step::Converge {
+                state, differences, ..
+            } = &mut planned.step
+            {
+                *state = Digest::of(b"");
                 for difference in differences {
                     *difference = lasting(difference);
                 }

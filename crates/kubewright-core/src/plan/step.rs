@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Guard, StepId, Totals};
 use crate::carrier::{Disturbance, disturbance};
 use crate::component::etcd;
-use crate::observed::Difference;
-use crate::resource::Stage;
+use crate::observed::{Difference, Founders};
+use crate::resource::{Digest, Stage};
 use crate::shown::count;
 use crate::wire::NodeCondition;
 
@@ -49,6 +49,8 @@ pub enum Step {
         node: String,
         /// Which stage.
         stage: Stage,
+        /// Digest of the state it is to be: an agent makes none so that it was not shown.
+        state: Digest,
         /// What differs, in order.
         differences: Vec<Difference>,
     },
@@ -58,6 +60,13 @@ pub enum Step {
         condition: Condition,
         /// How long at most, seconds.
         timeout_seconds: u32,
+    },
+    /// Keeps on a control plane who founds etcd.
+    RecordFounders {
+        /// The node's name.
+        node: String,
+        /// All founders.
+        founders: Founders,
     },
     /// Remembers on a control plane that etcd's bootstrap is finished.
     MarkBootstrapped {
@@ -102,6 +111,9 @@ impl Step {
                 ..
             } => format!("wait until {condition}"),
             Self::Wait { condition, .. } => format!("wait until {condition}"),
+            Self::RecordFounders { founders, .. } => {
+                format!("record the {} of etcd", count(founders.0.len(), "founder"))
+            }
             Self::MarkBootstrapped { .. } => "mark etcd as bootstrapped".to_owned(),
             Self::RegisterNodes { nodes, .. } => format!("register {}", count(nodes.len(), "node")),
             Self::ApplyManifests { objects, .. } => format!("apply {}", count(objects.len(), "object")),
@@ -141,6 +153,7 @@ impl Step {
         match self {
             Self::Converge { node, .. }
             | Self::ResetNode { node }
+            | Self::RecordFounders { node, .. }
             | Self::MarkBootstrapped { node }
             | Self::Wait {
                 condition: Condition::OnNode { node, .. } | Condition::NodeReady { node },

@@ -44,6 +44,8 @@ pub enum StepKind {
     EtcdReady,
     /// A node's API server is waited for.
     ApiReady,
+    /// A node keeps who founds etcd.
+    Founders,
     /// A node remembers that etcd is bootstrapped.
     MarkBootstrapped,
     /// A node is emptied.
@@ -68,7 +70,7 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every kind.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Converge(Stage::Host),
         Self::Converge(Stage::Etcd),
         Self::Converge(Stage::ControlPlane),
@@ -78,6 +80,7 @@ impl StepKind {
         Self::NodeReady,
         Self::EtcdReady,
         Self::ApiReady,
+        Self::Founders,
         Self::MarkBootstrapped,
         Self::Reset,
         Self::Undo,
@@ -101,6 +104,7 @@ impl StepKind {
             Self::NodeReady => "node-ready",
             Self::EtcdReady => "etcd-ready",
             Self::ApiReady => "api-ready",
+            Self::Founders => "founders",
             Self::MarkBootstrapped => "mark-bootstrapped",
             Self::Reset => "reset",
             Self::Undo => "undo",

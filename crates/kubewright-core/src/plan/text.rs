@@ -126,6 +126,7 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
             ..
         } => "wait for the node".to_owned(),
         Step::ResetNode { .. } => "reset".to_owned(),
+        Step::RecordFounders { founders, .. } => format!("record {founders}"),
         Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
@@ -195,7 +196,10 @@ fn body(
             let _ = writeln!(text, "  - {}", sentence(name));
             text
         }),
-        Step::Wait { .. } | Step::ResetNode { .. } | Step::MarkBootstrapped { .. } => String::new(),
+        Step::Wait { .. }
+        | Step::ResetNode { .. }
+        | Step::RecordFounders { .. }
+        | Step::MarkBootstrapped { .. } => String::new(),
     }
 }
 

@@ -29,7 +29,7 @@ impl Totals {
             Step::Wait { .. } => Self::default(),
             Step::RegisterNodes { nodes, present } => written(nodes, present),
             Step::ApplyManifests { objects, present } => written(objects, present),
-            Step::MarkBootstrapped { .. } => Self {
+            Step::RecordFounders { .. } | Step::MarkBootstrapped { .. } => Self {
                 add: 1,
                 ..Self::default()
             },

@@ -24,7 +24,7 @@ use crate::carrier::unit_name;
 use crate::component::Description;
 use crate::errors::ErrorId;
 use crate::journal::Undone;
-use crate::observed::{Counters, Difference, Facts};
+use crate::observed::{Counters, Difference, Facts, Founders};
 use crate::operation_log::RecordedRun;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
@@ -32,7 +32,7 @@ use crate::shown::sentence;
 pub use pulse::{LOCK_TIMEOUT, Pulse};
 
 /// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// Largest JSON message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Largest payload of a data frame, in bytes.
@@ -115,22 +115,25 @@ pub enum ToAgent {
 pub enum Request {
     /// Everything about the node in one go; answered by [`Reply::Facts`].
     Facts {},
-    /// RunContext over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
+    /// Hands over the CA keys and other shared secrets this control plane holds; answered by [`FromAgent::Secret`]
     /// for each that exists and then [`Reply::Done`].
     ReadSecrets {
         /// Secret name to path.
         paths: BTreeMap<String, String>,
     },
-    /// Compares the node with a state, and remembers the state for [`Request::Converge`]; answered by
-    /// [`Reply::Inspected`].
+    /// Compares the node with a state, and remembers the state for [`Request::Converge`] until the connection ends;
+    /// answered by [`Reply::Inspected`].
     Inspect {
         /// What the node is to have.
         state: NodeState,
         /// Hash every file, instead of trusting size, times and inode.
         verify: bool,
     },
-    /// Makes the named resources of the inspected state so, in order; answered by [`Reply::Converged`].
+    /// Makes the named resources of an inspected state so, in order; answered by [`Reply::Converged`].
     Converge {
+        /// The state's digest. One that was not inspected in this connection is refused: what is made so is what was
+        /// shown.
+        state: Digest,
         /// Which; orphaned ones may be named too and are removed.
         resources: Vec<ResourceId>,
     },
@@ -155,6 +158,12 @@ pub enum Request {
         address: IpAddr,
         /// Which TCP ports.
         ports: Vec<u16>,
+    },
+    /// Keeps on the node who founds etcd, durably, before any member starts; answered by [`Reply::Done`]. A node that
+    /// keeps other founders refuses.
+    RecordFounders {
+        /// All of them.
+        founders: Founders,
     },
     /// Remembers on the node that etcd's bootstrap is finished: from now on no member may start as part of a new
     /// cluster; answered by [`Reply::Done`].
@@ -285,7 +294,7 @@ pub enum FromAgent {
         /// Its name.
         name: String,
     },
-    /// RunContext over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
+    /// Hands over a secret a control plane holds, in answer to [`Request::ReadSecrets`].
     Secret {
         /// Its name.
         name: String,

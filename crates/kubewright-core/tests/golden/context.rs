@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kubewright_core::catalogue::{Platform, Release, release};
+use kubewright_core::founding::{EtcdStart, etcd_starts};
 use kubewright_core::observed::Observed;
 use kubewright_core::plan::allocate_pod_ranges;
 use kubewright_core::render::{Artifacts, NodePlatform, RenderContext};
@@ -15,8 +16,9 @@ use kubewright_core::spec::{Cidr, Cluster, parse};
 pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) artifacts: Artifacts,
-    pub(crate) etcd_bootstrap: bool,
+    pub(crate) etcd: BTreeMap<String, EtcdStart>,
     release: Release,
+    cluster_id: String,
     agents: BTreeMap<Platform, Blob>,
     platforms: BTreeMap<String, NodePlatform>,
     pod_cidrs: BTreeMap<String, Cidr>,
@@ -40,15 +42,19 @@ impl World {
             );
             (name, text)
         };
+        let authorities: AuthorityCertificates = AuthorityName::ALL.map(authority).into();
+        // As a cluster of an earlier version has it, and keeps it.
+        let cluster_id = Digest::of(authorities[&AuthorityName::Kubernetes].as_bytes()).to_string();
         Self {
+            cluster_id,
             release: release(&cluster.kubernetes).unwrap(),
             agents: BTreeMap::new(),
             platforms: BTreeMap::new(),
             pod_cidrs,
-            authorities: AuthorityName::ALL.map(authority).into(),
+            authorities,
             secrets: BTreeMap::new(),
             artifacts: Artifacts::unresolved(),
-            etcd_bootstrap: false,
+            etcd: BTreeMap::new(),
             cluster,
         }
     }
@@ -72,6 +78,7 @@ impl World {
         RenderContext {
             cluster: &self.cluster,
             release: &self.release,
+            cluster_id: &self.cluster_id,
             platforms: &self.platforms,
             pod_cidrs: &self.pod_cidrs,
             authorities: &self.authorities,
@@ -79,7 +86,7 @@ impl World {
             secrets: &self.secrets,
             artifacts: &self.artifacts,
             agents: &self.agents,
-            etcd_bootstrap: self.etcd_bootstrap,
+            etcd: &self.etcd,
         }
     }
 }
@@ -110,7 +117,9 @@ pub(crate) fn world(case: &str) -> World {
     };
     let mut world = World::from_yaml(&fs::read_to_string(&path).unwrap());
     // The tree of a first apply shows what only that has.
-    world.etcd_bootstrap = case == "three-plus-two";
+    if case == "three-plus-two" {
+        world.etcd = etcd_starts(&world.cluster, &Observed::default());
+    }
     if case == "extra-args" {
         world.set_cgroup_version(1);
     }

@@ -16,6 +16,8 @@ mod certificates;
 mod changes;
 #[path = "../../scenarios/faults.rs"]
 mod faults;
+#[path = "../../scenarios/founding.rs"]
+mod founding;
 #[path = "../../scenarios/ha_bootstrap.rs"]
 mod ha_bootstrap;
 #[path = "../../scenarios/other_choices.rs"]
@@ -90,6 +92,8 @@ enum Story {
     Faults,
     /// A change that is killed half-way, and meddling that drift finds and apply repairs
     Changes,
+    /// The control planes of the file change under an interrupted bootstrap: refused, and the old file goes on
+    Founding,
     /// The defaults are not everything: sudo, plain routes, iptables, other ranges, a manifest of one's own
     OtherChoices,
 }
@@ -101,6 +105,7 @@ impl Story {
             Self::PowerCut => "power-cut",
             Self::Faults => "faults",
             Self::Changes => "changes",
+            Self::Founding => "founding",
             Self::OtherChoices => "other-choices",
         }
     }
@@ -110,6 +115,7 @@ impl Story {
             Self::HaBootstrap => ha_bootstrap::tell(stage),
             Self::PowerCut => power_cut::tell(stage),
             Self::Faults => faults::tell(stage, full),
+            Self::Founding => founding::tell(stage),
             Self::OtherChoices => other_choices::tell(stage),
             Self::Changes => {
                 step("apply to blank machines", || {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use kubewright_control::execute::{Outcome, RunContext};
+use kubewright_control::execute::{Outcome, RunContext, Verification};
 use kubewright_control::observe::Observation;
 use kubewright_control::session::Purpose;
 use kubewright_core::check::{Finding, Severity};
@@ -75,7 +75,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     // A saved plan does not hold any more once part of it is done: the rest is planned again, for the same nodes.
     let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
     let again = stopped::command("apply", &opened.file.path, only, arguments.skipping);
-    let outcome = perform(
+    let (outcome, verification) = perform(
         &made,
         &observation.run_context,
         &observation.observed,
@@ -84,7 +84,13 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         ui,
     )
     .await?;
-    ui.say(&closing(&outcome, &made, begun.elapsed().as_secs_f64()));
+    refuse_unverified(&verification)?;
+    ui.say(&closing(
+        &outcome,
+        &verification,
+        &made,
+        begun.elapsed().as_secs_f64(),
+    ));
     ui.result(&Summary::of(&outcome, &observation.run_context), || {
         text::count(outcome.changed, "change")
     })
@@ -110,7 +116,7 @@ fn choose(
     saved
         .refuse_other(&planned, env!("CARGO_PKG_VERSION"))
         .map_err(refused)?;
-    Ok((saved.plan.clone(), saved.plan.clone()))
+    Ok((planned.clone(), planned))
 }
 
 /// What would make a first apply fail is told before anything is changed.
@@ -135,8 +141,21 @@ async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui)
     Ok(())
 }
 
+/// What is not as it was applied when the run is done makes it no success.
+fn refuse_unverified(verification: &Verification) -> Result<(), Failure> {
+    if verification.not_so.is_empty() {
+        return Ok(());
+    }
+    let what = "everything was done, and a second look finds that not all of it holds";
+    let failure = Failure::named(ErrorId::NotVerified, what);
+    let not_so = verification.not_so.iter();
+    Err(not_so
+        .fold(failure, Failure::detail)
+        .hint("kubewright plan shows what differs now, kubewright apply goes on from there"))
+}
+
 /// What was done and where the time went.
-fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
+fn closing(outcome: &Outcome, verification: &Verification, plan: &Plan, seconds: f64) -> String {
     let mut slowest: Vec<_> = outcome.finished.iter().collect();
     slowest.sort_by(|one, other| other.1.total_cmp(one.1));
     let slowest: Vec<String> = slowest
@@ -145,10 +164,21 @@ fn closing(outcome: &Outcome, plan: &Plan, seconds: f64) -> String {
         .map(|(id, seconds)| format!("{id} {seconds:.1} s"))
         .collect();
     format!(
-        "{} in {seconds:.1} s; longest: {}\nnext: kubewright kubeconfig gives access, kubewright smoke tests the cluster",
+        "{} in {seconds:.1} s; longest: {}\n{}next: kubewright kubeconfig gives access, kubewright smoke tests the cluster",
         text::changes(plan),
-        slowest.join(", ")
+        slowest.join(", "),
+        verified(verification),
     )
+}
+
+fn verified(verification: &Verification) -> String {
+    match verification.nodes {
+        0 => String::new(),
+        nodes => format!(
+            "verified: a second look at {} finds what was applied\n",
+            text::count(nodes, "node")
+        ),
+    }
 }
 
 #[derive(serde::Serialize)]

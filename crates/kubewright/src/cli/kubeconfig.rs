@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kubewright_control::kube::kubeconfig::{self, Access};
-use kubewright_control::observe::{FirstLook, UnreachablePolicy};
+use kubewright_control::observe::{Seen, UnreachablePolicy};
 use kubewright_control::operation_log::{OperationLog, begun};
 use kubewright_control::report::{Event, Reporter as _, Silent};
 use kubewright_control::session::Purpose;
@@ -121,7 +121,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
 }
 
 /// Has the operation log tell who issued what, before it is handed out.
-async fn record(identity: &Identity, look: &FirstLook, opened: &Opened) {
+async fn record(identity: &Identity, look: &Seen, opened: &Opened) {
     let mut begun = begun(
         &opened.session,
         "kubeconfig",

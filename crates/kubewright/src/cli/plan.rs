@@ -39,14 +39,14 @@ pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -
     let release = catalogue::release(&cluster.kubernetes)
         .ok_or_else(|| Failure::named(ErrorId::VersionUnknown, "unknown Kubernetes version"))?;
     let addons = addon::objects(cluster, &file.directory()).map_err(|error| session::failure(&error))?;
-    let mut blank =
-        offline::blank(cluster, &release).map_err(|error| Failure::from_error(Kind::User, &error))?;
-    blank.objects.extend(addons.iter().map(offline::object_name));
-    let plan = plan_apply(cluster, &blank.states, &blank.objects, &blank.observed)
+    let blank =
+        offline::blank(cluster, &release, addons).map_err(|error| Failure::from_error(Kind::User, &error))?;
+    let (states, objects) = (&blank.desired.states, blank.desired.object_names());
+    let plan = plan_apply(cluster, states, &objects, &blank.observed)
         .map_err(|refusal| session::failure(&refusal.into()))?;
     let plan = only(plan, &arguments.only, cluster)?;
     ui.result(&document(&plan, cluster, &arguments.only), || {
-        text::render(&plan, &blank.states, &BTreeMap::new())
+        text::render(&plan, states, &BTreeMap::new())
     })
 }
 
@@ -83,8 +83,8 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
 pub(crate) fn make(cluster: &Cluster, observation: &Observation) -> Result<Plan, Failure> {
     plan_apply(
         cluster,
-        &observation.states,
-        &observation.objects,
+        &observation.desired.states,
+        &observation.desired.object_names(),
         &observation.observed,
     )
     .map_err(|refusal| session::failure(&refusal.into()))
@@ -118,7 +118,7 @@ pub(crate) fn show(plan: &Plan, observation: &Observation) -> String {
         .as_ref()
         .map(|api| api.objects.clone())
         .unwrap_or_default();
-    text::render(plan, &observation.states, &objects)
+    text::render(plan, &observation.desired.states, &objects)
 }
 
 /// The cluster's id, as the nodes remember it.

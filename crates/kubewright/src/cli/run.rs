@@ -4,7 +4,7 @@ pub(crate) mod question;
 
 use std::sync::Arc;
 
-use kubewright_control::execute::{Outcome, RunContext, execute};
+use kubewright_control::execute::{Outcome, RunContext, Verification, execute, verify};
 use kubewright_control::report::{Event, Reporter};
 use kubewright_control::run_lease::LeaseHolder;
 use kubewright_core::observed::Observed;
@@ -16,7 +16,7 @@ use super::{operations, session, signals};
 use crate::failure::Failure;
 use crate::ui::Ui;
 
-/// Runs a plan and keeps its log; `again` is the command that continues it.
+/// Runs a plan, looks once more at what it changed, and keeps its log; `again` is the command that continues it.
 pub(crate) async fn perform(
     plan: &Plan,
     run_context: &Arc<RunContext>,
@@ -24,7 +24,7 @@ pub(crate) async fn perform(
     opened: &session::Opened,
     again: &str,
     ui: &Ui,
-) -> Result<Outcome, Failure> {
+) -> Result<(Outcome, Verification), Failure> {
     // A reset takes the API down, and needs every node's lock: there is nothing a lease could add.
     if plan.operation != Operation::Reset {
         let holder = LeaseHolder {
@@ -61,6 +61,11 @@ pub(crate) async fn perform(
         None => opened.progress.clone(),
     };
     let outcome = execute(plan, Arc::clone(run_context), reporter, is_asked).await;
+    let verification = if outcome.is_complete() {
+        verify(plan, run_context).await
+    } else {
+        Verification::default()
+    };
     if let Some(log) = &log {
         log.end(plan, &outcome).await;
     }
@@ -69,7 +74,7 @@ pub(crate) async fn perform(
     opened.progress.finish();
     if outcome.is_complete() {
         run_context.goodbye().await;
-        return Ok(outcome);
+        return Ok((outcome, verification));
     }
     let run = log.is_some().then_some(opened.session.run.as_str());
     Err(opened.with_log(stopped(&outcome, plan, again, run)))

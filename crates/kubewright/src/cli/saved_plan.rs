@@ -73,7 +73,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use kubewright_core::plan::{MadeFrom, Making, Operation, Plan, SavedPlan};
-    use kubewright_core::resource::Digest;
 
     use super::{read, write};
 
@@ -83,7 +82,6 @@ mod tests {
             notes: Vec::new(),
             operation: Operation::Apply,
             steps: Vec::new(),
-            made_from: Digest::of(b"test"),
         };
         let making = Making {
             kubewright: "0.1.0",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kubewright_control::error::Error;
 use kubewright_control::observe::{
-    FirstLook, Observation, ObserveErrors, UnreachablePolicy, first_look, look_before_reset, observe,
+    Observation, ObserveErrors, Seen, UnreachablePolicy, first_look, look_before_reset, observe,
 };
 use kubewright_control::report::Reporter;
 use kubewright_control::session::{Purpose, Session};
@@ -96,14 +96,14 @@ impl Opened {
     }
 
     /// Looks at who the nodes are and whose authority they live under, no further.
-    pub(crate) async fn first_look(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
+    pub(crate) async fn first_look(&self, purpose: Purpose) -> Result<Seen, Failure> {
         let look = first_look(&self.session, purpose, &self.reporter()).await;
         self.progress.finish();
         look.map_err(|errors| self.failures(errors))
     }
 
     /// Looks at who the nodes are, for taking the cluster down.
-    pub(crate) async fn look_before_reset(&self, purpose: Purpose) -> Result<FirstLook, Failure> {
+    pub(crate) async fn look_before_reset(&self, purpose: Purpose) -> Result<Seen, Failure> {
         let look = look_before_reset(&self.session, purpose, &self.reporter()).await;
         self.progress.finish();
         look.map_err(|errors| self.failures(errors))

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kubewright_control::node_access::Nodes;
 use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
-use kubewright_control::smoke::{self, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
+use kubewright_control::smoke::{self, Nodes, ProbeImage, SmokeEvent, SmokeNode, SmokeOptions};
 use kubewright_core::catalogue::PROBE_IMAGE;
 use kubewright_core::plan::text::count;
 use kubewright_core::spec::ArtifactSource;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kubewright_control::observe::UnreachablePolicy;
 use kubewright_control::session::Purpose;
-use kubewright_control::status::{ClusterStatus, look};
+use kubewright_control::status::{ClusterStatus, NodeStatus, look};
 use kubewright_core::shown::sentence;
 
 use super::session;
@@ -37,15 +37,35 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
                 return Ok(());
             }
             return Err(
-                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is unhealthy").hint(
-                    "kubewright plan shows what differs from cluster.yaml, kubewright apply repairs it",
-                ),
+                Failure::named(ErrorId::ClusterUnhealthy, "the cluster is unhealthy")
+                    .hint(next_command(&status.nodes)),
             );
         }
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
         }
+    }
+}
+
+/// What to do about an unhealthy cluster: `plan` and `apply` need every control plane.
+fn next_command(nodes: &[NodeStatus]) -> String {
+    let unreachable: Vec<&NodeStatus> = nodes.iter().filter(|node| node.unreachable.is_some()).collect();
+    let names: Vec<&str> = unreachable.iter().map(|node| node.name.as_str()).collect();
+    let names = names.join(", ");
+    if unreachable.is_empty() {
+        "kubewright plan shows what differs from cluster.yaml, kubewright apply fixes it".to_owned()
+    } else if unreachable
+        .iter()
+        .any(|node| node.roles.iter().any(|role| role == "control-plane"))
+    {
+        format!(
+            "first bring back {names} (kubewright check shows more): plan and apply need every control plane"
+        )
+    } else {
+        format!(
+            "bring back {names} (kubewright check shows more), or go on with kubewright apply --skip-unreachable-workers"
+        )
     }
 }
 
@@ -135,6 +155,16 @@ fn expiry(days_left: i64) -> String {
 }
 
 fn etcd_line(status: &ClusterStatus) -> String {
+    if !status.etcd_clusters.is_empty() {
+        let mut text = format!(
+            "etcd: these are {} clusters, each with a database of its own (docs/reference/errors.md, two-etcd-clusters):\n",
+            status.etcd_clusters.len()
+        );
+        for cluster in &status.etcd_clusters {
+            let _ = writeln!(text, "  {cluster}");
+        }
+        return text;
+    }
     let voting = status
         .etcd_members
         .iter()
@@ -152,5 +182,35 @@ fn etcd_line(status: &ClusterStatus) -> String {
             "etcd: {voting} of {all} members vote, version {}\n",
             versions.join(" and ")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, role: &str, unreachable: bool) -> NodeStatus {
+        NodeStatus {
+            name: name.to_owned(),
+            address: "192.0.2.1".to_owned(),
+            roles: vec![role.to_owned()],
+            kubelet_version: None,
+            ready: !unreachable,
+            reason: String::new(),
+            api_server: None,
+            etcd: None,
+            certificates: Vec::new(),
+            differences: None,
+            unreachable: unreachable.then(|| "no answer".to_owned()),
+        }
+    }
+
+    #[test]
+    fn apply_is_advised_only_where_it_can_run() {
+        let (control_plane, worker) = (node("cp-1", "control-plane", true), node("w-1", "worker", true));
+        assert!(next_command(&[node("cp-1", "control-plane", false)]).contains("kubewright apply fixes it"));
+        assert!(next_command(std::slice::from_ref(&worker)).contains("apply --skip-unreachable-workers"));
+        let hint = next_command(&[worker, control_plane]);
+        assert!(hint.starts_with("first bring back w-1, cp-1"), "{hint}");
     }
 }

@@ -108,7 +108,6 @@ mod tests {
     use super::*;
     use kubewright_control::error::{Error, Kind as ErrorKind};
     use kubewright_core::plan::{Disruption, Operation, PlannedStep, Step};
-    use kubewright_core::resource::Digest;
 
     fn plan(operation: Operation, steps: &[&str]) -> Plan {
         let step = |id: &&str| {
@@ -136,7 +135,6 @@ mod tests {
             notes: Vec::new(),
             operation,
             steps: steps.iter().map(step).collect(),
-            made_from: Digest::of(b""),
         }
     }
 

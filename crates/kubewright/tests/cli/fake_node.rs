@@ -362,9 +362,10 @@ impl FakeAgent {
                     facts: Box::new(facts),
                 })
             }
-            Request::ReadSecrets { .. } | Request::RecordOperation { .. } | Request::Wait { .. } => {
-                Ok(Reply::Done {})
-            }
+            Request::ReadSecrets { .. }
+            | Request::RecordOperation { .. }
+            | Request::RecordFounders { .. }
+            | Request::Wait { .. } => Ok(Reply::Done {}),
             Request::Listen { .. } => {
                 self.hear("listen");
                 Ok(Reply::Done {})
@@ -389,7 +390,7 @@ impl FakeAgent {
                     counters: Counters::default(),
                 })
             }
-            Request::Converge { resources } if self.file("works").exists() => {
+            Request::Converge { resources, .. } if self.file("works").exists() => {
                 self.hear(&format!("converge {}", resources.len()));
                 while self.file("busy").exists() {
                     std::thread::sleep(Duration::from_millis(5));

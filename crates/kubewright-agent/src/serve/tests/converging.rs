@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kubewright_core::component::etcd::BEGIN_PATH;
-use kubewright_core::observed::{Change, Counters};
+use kubewright_core::observed::{Change, Counters, Founders};
 use kubewright_core::resource::{Access, Digest, File, NodeState, Resource, ResourceId, Stage};
 use kubewright_core::wire::SecretText;
 
@@ -164,6 +164,7 @@ fn settling_takes_back_the_permission_to_begin_without_data() {
             verify: false,
         },
         Request::Converge {
+            state: state.digest(),
             resources: ids(&state),
         },
     );
@@ -183,6 +184,74 @@ fn settling_takes_back_the_permission_to_begin_without_data() {
         panic!()
     };
     assert_eq!(differences, []);
+    talk.end().unwrap();
+}
+
+#[test]
+fn a_state_that_was_not_shown_is_not_made_so() {
+    let system = TestSystem::new();
+    let file = |content: &str| {
+        let mut state = NodeState::default();
+        let file = File {
+            path: "/etc/kubernetes/one".to_owned(),
+            access: Access::root(0o644),
+            content: content.to_owned(),
+        };
+        state.extend(Stage::Host, [Resource::File(file)]);
+        state
+    };
+    let (shown, also_shown, other) = (file("shown"), file("shown as well"), file("other"));
+    let (mut talk, _) = Talk::hello(&system, "run-1", true);
+    for (id, state) in [(1, &shown), (1, &also_shown)] {
+        talk.inspect(state);
+        talk.reply(id).0.unwrap();
+    }
+    talk.converge(2, &other);
+    let error = talk.reply(2).0.unwrap_err().to_string();
+    let digest = other.digest().short();
+    assert_eq!(
+        error,
+        format!("change the node: state {digest} was not inspected in this connection")
+    );
+    assert!(!system.has("/etc/kubernetes/one"));
+    talk.converge(3, &shown);
+    talk.reply(3).0.unwrap();
+    assert_eq!(system.get("/etc/kubernetes/one"), "shown");
+    talk.end().unwrap();
+    // What another connection was shown does not count.
+    let (mut talk, _) = Talk::hello(&system, "run-2", true);
+    talk.converge(1, &also_shown);
+    talk.reply(1).0.unwrap_err();
+    assert_eq!(system.get("/etc/kubernetes/one"), "shown");
+    talk.end().unwrap();
+}
+
+#[test]
+fn founders_are_kept_and_others_are_refused() {
+    let system = TestSystem::new();
+    let founders = |names: &[&str]| {
+        let url = |name: &str| format!("https://{name}.invalid:2380");
+        Founders(names.iter().map(|name| ((*name).to_owned(), url(name))).collect())
+    };
+    let three = founders(&["cp-1", "cp-2", "cp-3"]);
+    let (mut talk, _) = Talk::hello(&system, "run-1", true);
+    for (id, founders) in [(1, &three), (2, &three)] {
+        let founders = founders.clone();
+        talk.ask(id, Request::RecordFounders { founders });
+        assert_eq!(talk.reply(id).0, Ok(Reply::Done {}));
+    }
+    let founders = founders(&["cp-1"]);
+    talk.ask(3, Request::RecordFounders { founders });
+    let error = talk.reply(3).0.unwrap_err().to_string();
+    assert!(
+        error.starts_with("record the founders of etcd: the node keeps others: cp-1 ("),
+        "{error}"
+    );
+    talk.ask(4, Request::Facts {});
+    let Ok(Reply::Facts { facts }) = talk.reply(4).0 else {
+        panic!()
+    };
+    assert_eq!(facts.founders, Some(three));
     talk.end().unwrap();
 }
 

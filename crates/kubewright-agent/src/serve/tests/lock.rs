@@ -26,6 +26,7 @@ fn a_second_connection_is_told_who_holds_the_lock() {
         (
             2,
             Request::Converge {
+                state: NodeState::default().digest(),
                 resources: Vec::new(),
             },
         ),

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use kubewright_core::desired::Desired;
 use kubewright_core::observed::{Change, Difference};
 use kubewright_core::plan::{Disruption, Operation};
-use kubewright_core::resource::{Access, Digest, File, NodeState, Resource, Stage};
+use kubewright_core::resource::{Access, File, NodeState, Resource, Stage};
 use kubewright_core::spec;
 use tokio::sync::mpsc;
 
@@ -56,6 +57,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
         step: Step::Converge {
             node: node.to_owned(),
             stage: *stage,
+            state: state.digest(),
             differences: vec![Difference {
                 resource: state.resources[index].resource.id(),
                 change: Change::Missing,
@@ -75,7 +77,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
     STAGES.iter().enumerate().map(step).collect()
 }
 
-/// RunContext on whatever happens.
+/// Passes on whatever happens.
 struct Telling(Mutex<mpsc::UnboundedSender<Event>>);
 
 impl Reporter for Telling {
@@ -106,8 +108,11 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
         nodes["n1"].clone(),
         KubernetesApi::new(&cluster, nodes.clone(), Arc::clone(&authorities)),
     );
+    let mut desired = Desired::default();
+    desired.states = nodes.keys().map(|name| (name.clone(), state())).collect();
     let etcd = OverSsh.etcd(&cluster, &nodes, &authorities);
     let run_context = RunContext {
+        desired: Arc::new(desired),
         guards: Guards::new(&cluster, &nodes, etcd),
         nodes,
         services: Services {
@@ -121,7 +126,6 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
         notes: Vec::new(),
         operation: Operation::Apply,
         steps: ["n1", "n2", "n3"].iter().flat_map(|node| stages(node)).collect(),
-        made_from: Digest::of(b""),
     };
     let (told, mut happens) = mpsc::unbounded_channel();
     let (_stop, is_asked) = watch::channel(false);

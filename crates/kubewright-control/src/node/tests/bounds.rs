@@ -64,7 +64,7 @@ async fn converge(
     };
     let resources = (0..count).map(|number| ResourceId::new("file", &number.to_string()));
     let error = node
-        .converge(resources.collect(), &services(), progress)
+        .converge(&NodeState::default(), resources.collect(), &services(), progress)
         .await
         .unwrap_err();
     (error, told.load(Ordering::SeqCst))

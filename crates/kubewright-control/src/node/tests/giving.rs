@@ -123,7 +123,7 @@ async fn sends_the_content_a_converging_node_lacks() {
         let seen = seen.clone();
         Arc::new(move |resource, done| seen.lock().unwrap().push((resource.clone(), done)))
     };
-    node.converge(Vec::new(), &services(&content), progress)
+    node.converge(&state(), Vec::new(), &services(&content), progress)
         .await
         .unwrap();
     let expected = (ResourceId::new("binary", "/usr/local/bin/etcd"), true);
@@ -167,7 +167,9 @@ async fn gives_a_node_only_what_its_own_state_has() {
         .await
     };
     node.inspect(&state(), false).await.unwrap();
-    node.converge(Vec::new(), &services(b""), quiet()).await.unwrap();
+    node.converge(&state(), Vec::new(), &services(b""), quiet())
+        .await
+        .unwrap();
     let heard = heard.lock().unwrap();
     let (
         ToAgent::Signed {

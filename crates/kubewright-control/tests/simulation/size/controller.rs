@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::ClusterApi;
-use kubewright_control::membership::EtcdConnections;
+use kubewright_control::etcd::EtcdConnections;
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, observe};
 use kubewright_control::report::{Reporter, Silent};
@@ -69,8 +69,8 @@ async fn perform(fixture: &Fixture, cluster: Cluster, connections: &Path) -> Res
         .map_err(told)?;
     let plan = plan_apply(
         &session.cluster,
-        &observation.states,
-        &observation.objects,
+        &observation.desired.states,
+        &observation.desired.object_names(),
         &observation.observed,
     )
     .map_err(|refusal| refusal.to_string())?;

@@ -1,14 +1,14 @@
 //! A cluster that is as it is to be, for a controller that is another process: what its API has, and etcd's members.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::error::{Error, Kind};
-use kubewright_control::membership::{EtcdConnection, EtcdConnections};
-use kubewright_core::manifest::NodeObject;
+use kubewright_control::etcd::{EtcdConnection, EtcdConnections};
+use kubewright_core::desired::Desired;
+use kubewright_core::manifest::{NodeObject, object_name};
 use kubewright_core::observed::{EtcdMember, EtcdStatus, Observed, ObservedApi};
 use kubewright_core::plan::Condition;
 use kubewright_core::spec::Cluster;
@@ -32,7 +32,7 @@ impl Present {
         let found = state.objects_of(&through).unwrap();
         let mut present = Self::default();
         for object in found.objects.values() {
-            present.objects.insert(name(object), object.clone());
+            present.objects.insert(object_name(object), object.clone());
         }
         present.add_nodes(found.nodes.values());
         present
@@ -48,24 +48,14 @@ impl Present {
     }
 }
 
-fn name(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("");
-    let (kind, namespace) = (text("/kind"), text("/metadata/namespace"));
-    format!("{kind} {namespace}/{}", text("/metadata/name"))
-}
-
 /// An API that has what it has, and is well.
 pub(super) struct Still {
     present: Present,
-    desired: Mutex<Present>,
 }
 
 impl Still {
     pub(super) fn with(present: Present) -> Self {
-        Self {
-            present,
-            desired: Mutex::default(),
-        }
+        Self { present }
     }
 }
 
@@ -82,21 +72,19 @@ impl ClusterApi for Still {
         Box::pin(async { Ok(seen) })
     }
 
-    fn set_desired(&self, objects: Vec<Value>, nodes: Vec<NodeObject>) -> Result<(), Error> {
-        let mut desired = self.desired.lock().unwrap();
-        for object in objects {
-            desired.objects.insert(name(&object), object);
+    fn compare<'a>(
+        &'a self,
+        seen: ObservedApi,
+        desired: &'a Desired,
+    ) -> BoxFuture<'a, Result<ObservedApi, Error>> {
+        let mut wanted = Present::default();
+        for object in &desired.objects {
+            wanted
+                .objects
+                .insert(object.name.clone(), object.manifest.clone());
         }
-        desired.add_nodes(&nodes);
-        Ok(())
-    }
-
-    fn object_names(&self) -> Vec<String> {
-        self.desired.lock().unwrap().objects.keys().cloned().collect()
-    }
-
-    fn compare(&self, seen: Option<ObservedApi>) -> BoxFuture<'_, Result<Option<ObservedApi>, Error>> {
-        let is_the_same = *self.desired.lock().unwrap() == self.present;
+        wanted.add_nodes(desired.node_objects.values());
+        let is_the_same = wanted == self.present;
         Box::pin(async move {
             if is_the_same {
                 Ok(seen)
@@ -110,15 +98,15 @@ impl ClusterApi for Still {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn register_nodes<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn register_nodes<'a>(&'a self, _: &'a [NodeObject]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn apply_objects<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn apply_objects<'a>(&'a self, _: &'a [Value]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
-    fn delete_objects<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<usize, Error>> {
+    fn delete_objects<'a>(&'a self, _: &'a [String], _: &'a Desired) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 

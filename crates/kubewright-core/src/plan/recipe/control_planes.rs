@@ -7,6 +7,7 @@ use super::Recipe;
 use super::wait::{api_ready_id, etcd_ready_id};
 use crate::carrier::{Disturbance, disturbance};
 use crate::component::etcd;
+use crate::observed::Founders;
 use crate::plan::rules::quorum::{ControlPlane, Turns, turns};
 use crate::plan::{Guard, Refusal, Step, StepId, StepKind};
 use crate::resource::Stage;
@@ -60,6 +61,29 @@ impl Recipe<'_> {
         Ok(())
     }
 
+    /// Until the bootstrap is finished, no member starts before every control plane keeps who they all are.
+    pub(in crate::plan) fn record_founders(&mut self) {
+        let observed = self.observed;
+        if observed.is_bootstrapped() {
+            return;
+        }
+        let founders = Founders::of(self.cluster);
+        let keeps = |name: &str| {
+            let seen = observed.nodes.get(name);
+            seen.is_some_and(|seen| seen.facts.founders.is_some())
+        };
+        for name in founders.0.keys().filter(|name| !keeps(name)) {
+            let step = Step::RecordFounders {
+                node: name.clone(),
+                founders: founders.clone(),
+            };
+            let why = "a later run with other control planes must never found a second cluster";
+            let after = [StepId::converge(name, Stage::Host)];
+            self.graph
+                .add(StepId::on(name, StepKind::Founders), step, why, after);
+        }
+    }
+
     pub(super) fn control_plane(&self, name: &str) -> ControlPlane {
         let (member, server) = (
             self.differences(name, Stage::Etcd),
@@ -82,6 +106,8 @@ impl Recipe<'_> {
     fn together(&mut self, names: &[&str], before: &Before) -> Vec<StepId> {
         for name in names {
             let mut after = vec![StepId::converge(name, Stage::Host)];
+            let founders = self.control_planes().into_iter();
+            after.extend(founders.map(|founder| StepId::on(founder, StepKind::Founders)));
             after.extend(before.repaired.iter().cloned());
             if self.converge(name, Stage::Etcd, after).is_some() {
                 self.graph.take_turns(before.last.clone());

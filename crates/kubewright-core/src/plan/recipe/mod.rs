@@ -70,13 +70,16 @@ impl<'a> Recipe<'a> {
     /// Adds the step that converges one stage of one node, unless nothing differs.
     fn converge(&mut self, node: &str, stage: Stage, after: Vec<StepId>) -> Option<StepId> {
         let differences = self.differences(node, stage);
-        if differences.is_empty() {
-            return None;
-        }
+        let state = self
+            .states
+            .get(node)
+            .filter(|_| !differences.is_empty())?
+            .digest();
         let why = reason(&differences);
         let step = Step::Converge {
             node: node.to_owned(),
             stage,
+            state,
             differences,
         };
         Some(self.graph.add(StepId::converge(node, stage), step, why, after))

@@ -5,6 +5,7 @@
 
 mod cluster;
 pub(super) mod control_planes;
+mod founding;
 mod guard;
 mod node;
 pub(super) mod quorum;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 
 pub(super) use self::cluster::changes_minor;
 pub use self::guard::{Guard, may_disturb};
-pub(super) use self::node::refuse_other_identities;
+pub(super) use self::node::{refuse_different_clusters, refuse_other_identities};
 pub use self::reference::safety_rules_page;
 use super::Refusal;
 use crate::errors::ErrorId;
@@ -37,7 +38,7 @@ pub struct Rule {
 const PLANNING: &str = "before `plan` and `apply` make a plan";
 
 /// Every rule there is, in the order they are asked.
-pub const RULES: [Rule; 11] = [
+pub const RULES: [Rule; 14] = [
     Rule {
         id: ErrorId::PodRanges,
         sentence: "Every node needs its own pod range; the cluster's range cannot be changed.",
@@ -66,6 +67,22 @@ pub const RULES: [Rule; 11] = [
     Rule {
         id: ErrorId::NodeRemoval,
         sentence: "A node or an etcd member of the cluster is not removed by deleting it from cluster.yaml.",
+        asked: PLANNING,
+    },
+    Rule {
+        id: ErrorId::TwoEtcdClusters,
+        sentence: "The etcd members of the control planes belong to one etcd cluster.",
+        asked: PLANNING,
+    },
+    Rule {
+        id: ErrorId::Founders,
+        sentence: "An interrupted bootstrap is finished by the control planes that began it, under the same names and \
+                   addresses.",
+        asked: PLANNING,
+    },
+    Rule {
+        id: ErrorId::MemberAddress,
+        sentence: "A control plane is where its etcd member is known to be.",
         asked: PLANNING,
     },
     Rule {
@@ -123,6 +140,9 @@ pub(super) fn refuse_unsafe(situation: &Situation<'_>) -> Result<(), Refusal> {
     cluster::refuse_version_jumps(cluster, observed)?;
     cluster::refuse_pod_range_claims(cluster, observed)?;
     cluster::refuse_forgotten_nodes(cluster, observed)?;
+    founding::refuse_two_clusters(observed)?;
+    founding::refuse_other_founders(cluster, observed)?;
+    founding::refuse_other_addresses(cluster, observed)?;
     node::refuse_lost_members(cluster, observed)?;
     node::refuse_blocked(observed)
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::observed::{Change, Marker, Observed, ObservedNode};
+use crate::founding::{EtcdStart, etcd_starts};
+use crate::observed::{Change, Marker, Observed};
 use crate::plan::Refusal;
 use crate::resource::{NodeState, Resource, ResourceId};
-use crate::spec::{Cluster, Node};
+use crate::spec::Cluster;
 
 /// R8: every node is who cluster.yaml says it is, and belongs to no other cluster.
 pub(in crate::plan) fn refuse_other_identities(
@@ -55,6 +56,25 @@ pub(in crate::plan) fn refuse_other_identities(
     Ok(())
 }
 
+/// All machines belong to one cluster, also where nothing else is known of it than what they say.
+pub(in crate::plan) fn refuse_different_clusters(observed: &Observed) -> Result<(), Refusal> {
+    let kept = observed.nodes.iter();
+    let kept = kept.filter_map(|(name, node)| Some((name, &node.facts.marker.as_ref()?.cluster_id)));
+    let mut kept = kept.filter(|(_, id)| !id.is_empty());
+    let Some((first, first_id)) = kept.next() else {
+        return Ok(());
+    };
+    match kept.find(|(_, id)| *id != first_id) {
+        Some((second, second_id)) => Err(Refusal::DifferentClusters {
+            first: first.clone(),
+            first_id: first_id.clone(),
+            second: second.clone(),
+            second_id: second_id.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The cluster's id as the rendered marker has it.
 fn cluster_id(state: &NodeState) -> Option<String> {
     let staged = state.get(&ResourceId::new("file", Marker::PATH))?;
@@ -68,19 +88,9 @@ fn cluster_id(state: &NodeState) -> Option<String> {
 
 /// R5: a bootstrapped cluster with a control plane without data needs a removal and a join, never a second bootstrap.
 pub(super) fn refuse_lost_members(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
-    if !observed.is_bootstrapped() {
-        return Ok(());
-    }
-    let lost = |node: &&Node| {
-        observed
-            .nodes
-            .get(node.name.as_str())
-            .is_some_and(|seen: &ObservedNode| !seen.facts.has_etcd_data)
-    };
-    match cluster.control_planes().find(lost) {
-        Some(node) => Err(Refusal::MemberWithoutData {
-            node: node.name.to_string(),
-        }),
+    let mut starts = etcd_starts(cluster, observed).into_iter();
+    match starts.find(|(_, start)| *start == EtcdStart::Join) {
+        Some((node, _)) => Err(Refusal::MemberWithoutData { node }),
         None => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! Every safety rule refuses, by its name.
 
 use super::*;
+use crate::observed::Founders;
 
 const CONTROL_PLANES: [&str; 3] = ["cp-1", "cp-2", "cp-3"];
 
@@ -106,6 +107,30 @@ fn every_rule_refuses_by_its_name() {
                 .unknown_nodes
                 .push("w-9".to_owned())
         }),
+        with(&|observed| {
+            let status = |cluster_id| EtcdStatus {
+                cluster_id,
+                ..EtcdStatus::default()
+            };
+            let own = [("cp-1", 1), ("cp-2", 2)].map(|(name, id)| (name.to_owned(), Ok(status(id))));
+            observed.etcd = Some(ObservedEtcd {
+                own: own.into(),
+                ..ObservedEtcd::default()
+            });
+        }),
+        with(&|observed| {
+            for node in observed.nodes.values_mut() {
+                node.facts.is_bootstrapped = false;
+                node.facts.founders = Some(Founders::default());
+            }
+        }),
+        with(&|observed| {
+            let elsewhere = ("cp-1".to_owned(), "https://192.0.2.99:2380".to_owned());
+            let founders = Founders([elsewhere].into());
+            seen(observed, "cp-1", &|node| {
+                node.facts.founders = Some(founders.clone())
+            });
+        }),
         with(&|observed| seen(observed, "cp-1", &|node| node.facts.has_etcd_data = false)),
         with(&|observed| {
             seen(observed, "w-1", &|node| {
@@ -119,7 +144,9 @@ fn every_rule_refuses_by_its_name() {
         }),
         {
             let (cluster, states, mut observed) = to_be_restarted(&CONTROL_PLANES);
-            seen(&mut observed, "cp-3", &|node| node.facts.etcd = None);
+            for node in ["cp-2", "cp-3"] {
+                seen(&mut observed, node, &|node| node.facts.etcd = None);
+            }
             plan_apply(&cluster, &states, &[], &observed).unwrap_err().id()
         },
         restrict(&whole, &["w-1".to_owned()].into()).unwrap_err().id(),

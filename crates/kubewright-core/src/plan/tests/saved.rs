@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalogue::release;
+use crate::resource::Digest;
 
 fn objects() -> BTreeMap<String, Digest> {
     [(
@@ -288,7 +289,16 @@ fn a_plan_before_the_first_apply_does_not_hang_on_authorities_nobody_holds_yet()
         state.authorities.insert(authority, "another one".to_owned());
     }
     let plan = |states: &BTreeMap<String, NodeState>| plan_apply(&cluster, states, &[], &observed).unwrap();
-    assert_eq!(plan(&states(&cluster)), plan(&other));
+    let making = Making {
+        kubewright: "1",
+        cluster: "test",
+        cluster_id: None,
+        at: String::new(),
+        by: "",
+        only: &[],
+    };
+    let saved = SavedPlan::new(plan(&states(&cluster)), MadeFrom::default(), making);
+    saved.refuse_other(&plan(&other), "1").unwrap();
 }
 
 #[test]

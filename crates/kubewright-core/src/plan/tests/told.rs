@@ -188,6 +188,9 @@ fn applied(plan: &Plan, observed: &Observed) -> Observed {
                 api.deployments_unavailable
                     .retain(|deployment| *deployment != own);
             }
+            Step::RecordFounders { node, founders } => {
+                after.nodes.get_mut(node).unwrap().facts.founders = Some(founders.clone());
+            }
             Step::MarkBootstrapped { node } => {
                 after.nodes.get_mut(node).unwrap().facts.is_bootstrapped = true;
             }

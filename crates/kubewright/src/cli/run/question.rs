@@ -147,8 +147,14 @@ spec:
     fn answer(answers: &[&'static str]) -> (Result<Vec<String>, Failure>, String) {
         let cluster = parse(FILE, "cluster.yaml").unwrap().spec;
         let release = kubewright_core::catalogue::release(&cluster.kubernetes).unwrap();
-        let blank = offline::blank(&cluster, &release).unwrap();
-        let all = plan_apply(&cluster, &blank.states, &blank.objects, &blank.observed).unwrap();
+        let blank = offline::blank(&cluster, &release, Vec::new()).unwrap();
+        let all = plan_apply(
+            &cluster,
+            &blank.desired.states,
+            &blank.desired.object_names(),
+            &blank.observed,
+        )
+        .unwrap();
         let person = Script {
             answers: RefCell::new(answers.to_vec()),
             heard: RefCell::default(),

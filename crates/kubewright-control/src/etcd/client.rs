@@ -72,6 +72,10 @@ pub enum EtcdError {
 pub struct Status {
     /// The member's own id.
     pub member_id: u64,
+    /// The id of its cluster.
+    pub cluster_id: u64,
+    /// The revision of its database.
+    pub revision: u64,
     /// Its version, as in `3.6.4`.
     pub version: String,
     /// The leader's id; 0 when there is none.
@@ -168,6 +172,8 @@ impl EtcdClient {
             .await?;
         Ok(Status {
             member_id: answer.header.member_id.0,
+            cluster_id: answer.header.cluster_id.0,
+            revision: answer.header.revision.0,
             version: answer.version,
             leader: answer.leader.0,
             database_bytes: answer.db_size.0,
@@ -334,7 +340,9 @@ struct MemberAnswer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Header {
+    cluster_id: Number,
     member_id: Number,
+    revision: Number,
 }
 
 #[derive(Deserialize)]

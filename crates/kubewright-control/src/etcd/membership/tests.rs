@@ -4,6 +4,8 @@ use kubewright_core::observed::ObservedNode;
 use kubewright_core::spec::parse;
 
 use super::*;
+use crate::etcd::EtcdConnection;
+use futures::future::BoxFuture;
 
 /// Who answers here does so at once.
 const BOUND: Duration = Duration::from_secs(1);
@@ -151,31 +153,4 @@ async fn of_two_lists_the_one_counts_that_most_are_in() {
 #[tokio::test]
 async fn nobody_is_asked_while_there_is_no_etcd() {
     assert_eq!(ask_all([Does::Hang, Does::Hang, Does::Hang], false).await, None);
-}
-
-#[test]
-fn alarms_are_taken_from_what_a_member_complains_about() {
-    let status = Status {
-        member_id: 7,
-        version: "3.6.16".to_owned(),
-        leader: 7,
-        database_bytes: 1,
-        database_used_bytes: 1,
-        raft_index: 1,
-        raft_term: 1,
-        raft_applied_index: 1,
-        is_learner: false,
-        errors: vec![
-            "memberID:10276657743932975437  alarm:NOSPACE ".to_owned(),
-            "etcdserver: no leader".to_owned(),
-        ],
-    };
-    let observed = observed(status);
-    assert!(observed.is_leader && observed.has_leader);
-    let alarm = EtcdAlarm {
-        member_id: 10_276_657_743_932_975_437,
-        kind: "NOSPACE".to_owned(),
-    };
-    assert_eq!(observed.alarms, [alarm]);
-    assert_eq!(observed.complaints, ["etcdserver: no leader"]);
 }

@@ -1,33 +1,29 @@
-//! What the smoke test and the status see from a node's own side, through the connections with the nodes.
+//! What the smoke test sees from a node's own side, through the connections with the nodes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kubewright_core::carrier::unit_name;
-use kubewright_core::component::{api_proxy, etcd};
-use kubewright_core::errors::ErrorId;
-use kubewright_core::resource::AuthorityName;
+use kubewright_core::component::api_proxy;
 use kubewright_core::spec::Cluster;
 use kubewright_core::wire::NodeCondition;
 
+use super::{NodeAccess, Stream};
 use crate::authority::Authorities;
 use crate::error::{Error, Kind};
-use crate::etcd::EtcdClient;
-use crate::node::{Forward, Node};
-use crate::smoke::{NodeAccess, Stream};
+use crate::etcd::ThroughNodes;
+use crate::node::Node;
 
-/// A credential for as long as one command needs it; it exists in memory only.
-const IDENTITY_LIFETIME: Duration = Duration::from_secs(3600);
 const PROXY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections with all nodes, and the authorities that let one talk to etcd.
 pub struct Nodes {
     open: BTreeMap<String, Node>,
     control_planes: Vec<String>,
-    authorities: Arc<Authorities>,
+    etcd: ThroughNodes,
 }
 
 impl Nodes {
@@ -38,9 +34,9 @@ impl Nodes {
             .map(|node| node.name.to_string())
             .collect();
         Self {
+            etcd: ThroughNodes::new(nodes.clone(), authorities),
             open: nodes,
             control_planes,
-            authorities,
         }
     }
 
@@ -48,37 +44,6 @@ impl Nodes {
         self.open
             .get(name)
             .ok_or_else(|| Error::new(Kind::Ssh, "the node cannot be reached").on(name))
-    }
-
-    /// A client of one control plane's etcd member, and the way it takes.
-    ///
-    /// # Errors
-    /// When the way or the identity cannot be made; whether etcd answers shows later.
-    pub async fn etcd(&self, name: &str) -> Result<(EtcdClient, Forward), Error> {
-        let way = self
-            .node(name)?
-            .forward(&etcd::LOCAL.to_string())
-            .await
-            .map_err(|error| {
-                Error::caused(Kind::User, "listen on the loopback interface", &error)
-                    .id(ErrorId::LocalFailure)
-            })?;
-        let credentials = self.authorities.issue_client_of(
-            AuthorityName::Etcd,
-            "kubewright",
-            &[],
-            IDENTITY_LIFETIME,
-            SystemTime::now(),
-        )?;
-        let certificates = self.authorities.certificates();
-        let ca = certificates
-            .get(&AuthorityName::Etcd)
-            .map(String::as_str)
-            .unwrap_or_default();
-        let url = format!("https://{}", way.address());
-        let client = EtcdClient::new(&url, ca, &credentials.certificate, &credentials.key)
-            .map_err(|error| Error::caused(Kind::Etcd, "prepare the etcd client", &error).on(name))?;
-        Ok((client, way))
     }
 }
 
@@ -102,7 +67,7 @@ impl NodeAccess for Nodes {
         Box::pin(async move {
             let mut last = "no control plane is reachable".to_owned();
             for name in &self.control_planes {
-                let (client, _way) = self.etcd(name).await.map_err(|error| error.to_string())?;
+                let (client, _way) = self.etcd.client(name).await.map_err(|error| error.to_string())?;
                 match client.value(key).await {
                     Ok(value) => return Ok(value.map(|secret| secret.expose().to_vec())),
                     Err(error) => last = format!("{name}: {error}"),
