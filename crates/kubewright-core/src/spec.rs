@@ -29,8 +29,8 @@ pub use rule::RULES;
 pub use schema::schema;
 pub use starter::{Starter, StarterNode, starter, starter_from_addresses};
 pub use value::{
-    Cidr, ClusterName, DomainName, Endpoint, Interval, NodeName, SubjectAltName, Taint, TaintEffect,
-    ValueError, Version, check_label_key, check_label_value,
+    Cidr, ClusterName, DomainName, Endpoint, Interval, NodeCount, NodeName, SubjectAltName, Taint,
+    TaintEffect, ValueError, Version, check_label_key, check_label_value,
 };
 
 #[cfg(test)]

@@ -72,6 +72,13 @@ pub(super) const BREAKAGES: [Breakage; 12] = [
         right: "    if observed.api.is_none() && !observed.is_bootstrapped() {\n",
         wrong: "    if observed.api.is_none() || observed.is_bootstrapped() {\n",
     },
+    // What a plan found of the other control planes is asked again.
+    Breakage {
+        name: "guards-always-hold",
+        path: "crates/kubewright-control/src/execute/guards.rs",
+        right: "            match self.ask(planned).await {\n",
+        wrong: "            match self.ask(planned).await.or(Ok::<(), Refusal>(())) {\n",
+    },
     // A unit runs with what is on disk, whatever came between.
     Breakage {
         name: "restart-forgotten-after-a-crash",

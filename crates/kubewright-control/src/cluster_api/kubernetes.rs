@@ -186,6 +186,9 @@ impl ClusterApi for KubernetesApi {
             let wait = |client: Client| async move {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let waited = match condition {
+                    Condition::NodeReady { node } => {
+                        wait::nodes_ready(&client, std::slice::from_ref(node), left).await
+                    }
                     Condition::NodesReady { nodes } => wait::nodes_ready(&client, nodes, left).await,
                     Condition::DeploymentAvailable { namespace, name } => {
                         wait::deployment_available(&client, namespace, name, left).await

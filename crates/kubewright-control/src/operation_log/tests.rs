@@ -170,6 +170,7 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
         disruption: Disruption::None,
         in_turn: Vec::new(),
         guard: Vec::new(),
+        window: None,
     };
     Plan {
         operation,

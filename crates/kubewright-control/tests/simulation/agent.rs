@@ -362,6 +362,9 @@ impl System for Agent {
                 Some(_) => return answer(state.is_api_ready(node)),
             }
         }
+        if url.contains(":10248/") && machine.is_active(systemd::KUBELET) {
+            return answer(true);
+        }
         if url.contains(":7443/") && machine.is_active(PROXY) {
             return answer(state.any_api().is_some());
         }

@@ -220,6 +220,9 @@ impl ClusterApi for Api {
             self.ask(|state, through| {
                 let present = state.objects_of(through)?.clone();
                 let holds = match condition {
+                    Condition::NodeReady { node } => {
+                        present.nodes.contains_key(node) && is_node_ready(state, node)
+                    }
                     Condition::NodesReady { nodes } => nodes
                         .iter()
                         .all(|name| present.nodes.contains_key(name) && is_node_ready(state, name)),

@@ -26,6 +26,7 @@ mod membership;
 mod pipe;
 mod programs;
 mod random;
+mod rollout;
 mod run;
 mod scenario;
 mod size;
@@ -63,7 +64,7 @@ const SOME_OF_THREE: [usize; 2] = [23, 5];
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | membership | independent EVERY | edits EVERY | seed NUMBER [COUNT] | size NODES...]
+           | membership | independent EVERY | rollout | edits EVERY | seed NUMBER [COUNT] | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
           as KUBEWRIGHT_SCHEDULES says, or 10,000
@@ -71,6 +72,7 @@ usage: cargo test -p kubewright-control --test simulation -- [quick | all | full
   points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
   membership  what the plan makes of etcd's members
   independent  every so many-th failure of a control plane while another has its turn
+  rollout  a mistake in an argument of 23 kubelets
   edits   cluster.yaml changes after every so many-th fault point of a bootstrap
   seed    the schedule of one seed, or of so many seeds from one on
   size    measures an apply without changes on so many nodes";
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
             exhaustive::run(&fixture, scenario.expect(USAGE), &extent)
         }
         ["membership"] => membership::run_all(&fixture),
+        ["rollout"] => rollout::run_all(&fixture),
         ["independent", every] => independent::run(&fixture, every.parse().expect(USAGE)),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
         ["seed", first, count] => {
@@ -145,6 +148,10 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     if !failures.is_empty() {
         return failures;
     }
+    let failures = rollout::run_all(fixture);
+    if !failures.is_empty() {
+        return failures;
+    }
     let failures = edits::run_all(fixture, SOME_EDITS[0]);
     if !failures.is_empty() {
         return failures;
@@ -174,6 +181,7 @@ fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2], edit
     }
     failures.extend(membership::run_all(fixture));
     failures.extend(independent::run(fixture, 1));
+    failures.extend(rollout::run_all(fixture));
     failures.extend(edits::run_all(fixture, edits));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()

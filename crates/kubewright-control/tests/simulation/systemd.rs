@@ -16,7 +16,7 @@ use super::world::State;
 pub(crate) const API: &str = "kube-apiserver.service";
 pub(crate) const PROXY: &str = "kubewright-api-proxy.service";
 const CONTAINERD: &str = "containerd.service";
-const KUBELET: &str = "kubelet.service";
+pub(crate) const KUBELET: &str = "kubelet.service";
 
 pub(crate) fn said(text: impl Into<String>) -> Output {
     Output {

@@ -80,6 +80,8 @@ pub(crate) struct State {
     pub(crate) failed: Option<String>,
     /// What was stopped or restarted of control planes since then, by node and unit.
     pub(crate) disturbed: Vec<(String, String)>,
+    /// Something is to go wrong in the next run that is no fault.
+    pub(crate) expects_trouble: bool,
     /// Machines without power.
     pub(crate) off: BTreeSet<String>,
     virtual_time: Duration,
@@ -180,7 +182,7 @@ impl World {
         if is_reset {
             state.is_serving = false;
         }
-        self.has_trouble.store(false, Ordering::Relaxed);
+        self.has_trouble.store(state.expects_trouble, Ordering::Relaxed);
         self.touch();
     }
 

@@ -1,7 +1,8 @@
 //! Changing a cluster that serves.
 //!
 //! Promises: control planes are disturbed one at a time, each while all others are healthy, and the next only when the
-//! last is ready again; kubelets never get ahead of the API servers; what is no longer wanted is deleted last, when
+//! last is ready again; nodes on which something restarts are changed in windows, and the first failure stops the rest;
+//! kubelets never get ahead of the API servers; what is no longer wanted is deleted last, when
 //! nothing uses it any more.
 
 use super::Refusal;
@@ -16,10 +17,9 @@ pub(super) fn change(recipe: &mut Recipe<'_>) -> Result<(), Refusal> {
     recipe.record_founders();
     recipe.change_control_planes()?;
     recipe.mark_bootstrapped();
-    recipe.converge_runtimes();
     recipe.register_nodes();
     recipe.apply_objects();
-    recipe.converge_nodes();
+    recipe.change_nodes();
     recipe.wait_for_nodes();
     recipe.wait_for_dns();
     recipe.prune();

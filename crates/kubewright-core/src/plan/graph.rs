@@ -42,6 +42,7 @@ impl Graph {
             after: after.into_iter().collect(),
             in_turn: Vec::new(),
             guard: Vec::new(),
+            window: None,
             disruption,
         });
         self.known.insert(id.clone());
@@ -64,6 +65,27 @@ impl Graph {
         }
         last.after.sort();
         last.in_turn.sort();
+    }
+
+    /// How many steps there are.
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Makes the steps from one on a part of a window: they come after the steps of the window before, of which they
+    /// need nothing.
+    pub(super) fn join_window(&mut self, first: usize, before: &[StepId], window: usize) {
+        for planned in self.steps.iter_mut().skip(first) {
+            planned.window = Some(window);
+            for id in before {
+                if !planned.after.contains(id) {
+                    planned.after.push(id.clone());
+                    planned.in_turn.push(id.clone());
+                }
+            }
+            planned.after.sort();
+            planned.in_turn.sort();
+        }
     }
 
     /// Lets the last step be done only while these guards hold.

@@ -30,6 +30,9 @@ pub struct PlannedStep {
     pub in_turn: Vec<StepId>,
     /// What it disturbs.
     pub disruption: Disruption,
+    /// The window it belongs to, if nodes are changed in windows; the first is 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     /// What has to hold when it begins and while its turn lasts; otherwise the run stops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guard: Vec<Guard>,
@@ -144,7 +147,7 @@ impl Step {
             | Self::RecordFounders { node, .. }
             | Self::MarkBootstrapped { node }
             | Self::Wait {
-                condition: Condition::OnNode { node, .. },
+                condition: Condition::OnNode { node, .. } | Condition::NodeReady { node },
                 ..
             } => Some(node),
             _ => None,
@@ -162,6 +165,11 @@ pub enum Condition {
         node: String,
         /// What.
         condition: NodeCondition,
+    },
+    /// A node's kubelet reports Ready.
+    NodeReady {
+        /// The node's name.
+        node: String,
     },
     /// The nodes' kubelets report Ready.
     NodesReady {
@@ -181,6 +189,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OnNode { node, condition } => write!(formatter, "{condition} on {node}"),
+            Self::NodeReady { .. } => formatter.write_str("the node is Ready"),
             Self::NodesReady { nodes } if nodes.len() == 1 => write!(formatter, "node {} is Ready", nodes[0]),
             Self::NodesReady { nodes } => write!(formatter, "{} nodes are Ready", nodes.len()),
             Self::DeploymentAvailable { namespace, name } => {

@@ -38,6 +38,8 @@ pub enum Place {
 pub enum StepKind {
     /// A stage of a node is converged.
     Converge(Stage),
+    /// A node's kubelet is waited for.
+    KubeletReady,
     /// A node's etcd member is waited for.
     EtcdReady,
     /// A node's API server is waited for.
@@ -54,6 +56,8 @@ pub enum StepKind {
     Nodes,
     /// Objects are applied.
     Objects,
+    /// One node is waited for.
+    NodeReady,
     /// Nodes are waited for.
     NodesReady,
     /// The cluster's DNS is waited for.
@@ -64,12 +68,14 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every kind.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 18] = [
         Self::Converge(Stage::Host),
         Self::Converge(Stage::Etcd),
         Self::Converge(Stage::ControlPlane),
         Self::Converge(Stage::Runtime),
         Self::Converge(Stage::Node),
+        Self::KubeletReady,
+        Self::NodeReady,
         Self::EtcdReady,
         Self::ApiReady,
         Self::Founders,
@@ -91,6 +97,8 @@ impl StepKind {
             Self::Converge(Stage::ControlPlane) => "control-plane",
             Self::Converge(Stage::Runtime) => "runtime",
             Self::Converge(Stage::Node) => "node",
+            Self::KubeletReady => "kubelet-ready",
+            Self::NodeReady => "node-ready",
             Self::EtcdReady => "etcd-ready",
             Self::ApiReady => "api-ready",
             Self::Founders => "founders",

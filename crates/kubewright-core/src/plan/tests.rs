@@ -11,6 +11,7 @@ mod quorum;
 mod rules;
 mod saved;
 mod told;
+mod windows;
 
 use super::*;
 use crate::observed::{

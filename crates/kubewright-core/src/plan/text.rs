@@ -136,6 +136,10 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
         } => {
             format!("wait {condition} {timeout_seconds}")
         }
+        Step::Wait {
+            condition: super::Condition::NodeReady { .. },
+            ..
+        } => "wait for the node".to_owned(),
         Step::ResetNode { .. } => "reset".to_owned(),
         Step::RecordFounders { founders, .. } => format!("record {founders}"),
         Step::MarkBootstrapped { .. } => "settle".to_owned(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::text::names_of;
 use super::{Place, PlannedStep};
+use crate::shown::count;
 
 /// What some steps that read the same wait for; `None` when they begin at once.
 pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
@@ -11,7 +12,8 @@ pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
     let mut others: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut takes_turns = false;
     for planned in steps {
-        takes_turns |= !planned.in_turn.is_empty() && planned.step.node().is_some();
+        takes_turns |=
+            !planned.in_turn.is_empty() && planned.step.node().is_some() && planned.window.is_none();
         let itself = planned.step.node();
         for id in planned.after.iter().filter(|id| !planned.in_turn.contains(id)) {
             let kind = id.kind.as_str();
@@ -41,5 +43,20 @@ pub(super) fn told(steps: &[&PlannedStep]) -> Option<String> {
     if takes_turns {
         parts.push("rolling, one node at a time".to_owned());
     }
+    parts.extend(windows(steps));
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// In which windows nodes are changed; `None` when there is one.
+fn windows(steps: &[&PlannedStep]) -> Option<String> {
+    let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
+    for window in steps.iter().filter_map(|planned| planned.window) {
+        *sizes.entry(window).or_default() += 1;
+    }
+    let canary = sizes.remove(&0);
+    let most = sizes.into_values().max()?;
+    let first = canary.map_or_else(String::new, |canary| {
+        format!("{} first, then ", count(canary, "node"))
+    });
+    Some(format!("rolling, {first}{} at a time", count(most, "node")))
 }

@@ -14,7 +14,7 @@ pub use node::{Node, Role};
 pub use queries::NODE_POD_PREFIX;
 pub use ssh::{NodeSsh, Ssh};
 
-use super::value::{Cidr, ClusterName, DomainName, Endpoint, Interval, SubjectAltName, Version};
+use super::value::{Cidr, ClusterName, DomainName, Endpoint, Interval, NodeCount, SubjectAltName, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +48,9 @@ pub struct Cluster {
     /// How nodes are reached.
     #[serde(default)]
     pub ssh: Ssh,
+    /// How many nodes are changed at a time if that restarts something on them.
+    #[serde(default)]
+    pub rollout: Rollout,
     /// Additions to single components, by upstream's name, such as `kube-apiserver`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "enum": ComponentName::WORDS }))]
@@ -113,6 +116,26 @@ written_as_word! {
         StaticPod = "static-pod",
         /// Pods of the cluster itself. Not yet.
         SelfHosted = "self-hosted",
+    }
+}
+
+/// How many nodes are changed at a time if that restarts something on them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rollout {
+    /// How many nodes are changed first, before any other.
+    #[schemars(range(min = 0, max = 1000))]
+    pub canary: u32,
+    /// How many nodes are changed at a time after that: a number, or a percentage of all nodes; at least one.
+    pub max_unavailable: NodeCount,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self {
+            canary: 1,
+            max_unavailable: NodeCount::Percent(10),
+        }
     }
 }
 

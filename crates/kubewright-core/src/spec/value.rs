@@ -7,6 +7,7 @@ mod cidr;
 mod endpoint;
 mod interval;
 mod name;
+mod node_count;
 mod taint;
 mod version;
 
@@ -14,6 +15,7 @@ pub use cidr::Cidr;
 pub use endpoint::{Endpoint, SubjectAltName};
 pub use interval::Interval;
 pub use name::{ClusterName, DomainName, NodeName, check_label_key, check_label_value};
+pub use node_count::NodeCount;
 pub use taint::{Taint, TaintEffect};
 pub use version::Version;
 

@@ -127,6 +127,7 @@ mod tests {
                 disruption: Disruption::None,
                 in_turn: Vec::new(),
                 guard: Vec::new(),
+                window: None,
             }
         };
         Plan {

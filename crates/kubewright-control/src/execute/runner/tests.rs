@@ -72,6 +72,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
         disruption: Disruption::None,
         in_turn: Vec::new(),
         guard: Vec::new(),
+        window: None,
     };
     STAGES.iter().enumerate().map(step).collect()
 }

@@ -6,6 +6,7 @@ mod control_planes;
 mod nodes;
 mod objects;
 mod wait;
+mod windows;
 
 use std::collections::BTreeMap;
 

@@ -53,7 +53,7 @@ impl Recipe<'_> {
     }
 
     /// What kubelets wait for when the minor version changes: none may be newer than any API server.
-    fn every_server(&self) -> Vec<StepId> {
+    pub(super) fn every_server(&self) -> Vec<StepId> {
         if !changes_minor(self.cluster, self.observed) {
             return Vec::new();
         }

@@ -2,12 +2,14 @@
 
 use super::Recipe;
 use super::objects::{OBJECTS, REGISTER};
-use crate::component::{apiserver, etcd};
+use crate::component::{apiserver, etcd, kubelet};
 use crate::plan::{Condition, Step, StepId, StepKind};
 use crate::resource::Stage;
 use crate::spec::{Cni, Node};
 use crate::wire::NodeCondition;
 
+/// A kubelet answers within seconds; one that waits for its runtime is covered by this.
+const KUBELET_TIMEOUT_SECONDS: u32 = 180;
 /// etcd starts within seconds; a slow disk and a first election are covered by this.
 const ETCD_TIMEOUT_SECONDS: u32 = 180;
 /// An API server needs about three CPU-seconds; small machines and RBAC bootstrap are covered by this.
@@ -58,6 +60,21 @@ impl Recipe<'_> {
         };
         let step = wait_on(node, condition, API_TIMEOUT_SECONDS);
         self.graph.add(api_ready_id(node), step, why, after)
+    }
+
+    /// Waits until a node's kubelet answers and reports Ready: what it said before it was restarted does not count.
+    pub(super) fn wait_for_node(&mut self, node: &str, after: Vec<StepId>) -> StepId {
+        let condition = NodeCondition::serves(&kubelet::DESCRIPTION);
+        let why = "the next nodes are changed only then";
+        let step = wait_on(node, condition, KUBELET_TIMEOUT_SECONDS);
+        let kubelet = self
+            .graph
+            .add(StepId::on(node, StepKind::KubeletReady), step, why, after);
+        let step = wait(Condition::NodeReady {
+            node: node.to_owned(),
+        });
+        let id = StepId::on(node, StepKind::NodeReady);
+        self.graph.add(id, step, why, [kubelet])
     }
 
     /// Waits until the nodes that were touched, and those that are not ready now, report Ready.

@@ -7,7 +7,7 @@ use super::{Decoder, Fields};
 use crate::catalogue;
 use crate::spec::cluster::{
     Addon, ArtifactSource, Artifacts, Audit, Cluster, Cni, ControlPlane, ControlPlaneMode, Encryption, Etcd,
-    ManifestSource, Network, PodSecurity, Profile, ProxyMode, Security, Snapshots, Ssh,
+    ManifestSource, Network, PodSecurity, Profile, ProxyMode, Rollout, Security, Snapshots, Ssh,
 };
 use crate::spec::report::{Target, item};
 use crate::spec::value::ClusterName;
@@ -58,6 +58,7 @@ pub(in crate::spec) fn decode_file(d: &mut Decoder<'_>, tree: &Tree) -> Option<C
         security: security(d, &spec),
         artifacts: artifacts(d, &spec),
         ssh: ssh(d, &spec),
+        rollout: rollout(d, &spec),
         components: decode_components(d, &spec),
         addons: addons(d, &spec),
         nodes: if is_there {
@@ -130,6 +131,24 @@ fn etcd(d: &mut Decoder<'_>, spec: &Fields<'_>) -> Etcd {
             every: d.value_or(&fields, "every", "write a duration, such as `6h`", default.every),
             keep: keep.unwrap_or(default.keep),
         },
+    }
+}
+
+fn rollout(d: &mut Decoder<'_>, spec: &Fields<'_>) -> Rollout {
+    let path = spec.path("rollout");
+    let fields = d.fields(spec.get("rollout"), &path, keys(&path));
+    let default = Rollout::default();
+    let canary = fields
+        .get("canary")
+        .and_then(|tree| d.number(tree, &fields.path("canary"), 0, 1000));
+    Rollout {
+        canary: canary.unwrap_or(default.canary),
+        max_unavailable: d.value_or(
+            &fields,
+            "maxUnavailable",
+            "write a number of nodes, such as `2`, or a percentage, such as `10%`",
+            default.max_unavailable,
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) const KNOWN_KEYS: &[(&str, &[&str])] = &[
             "security",
             "artifacts",
             "ssh",
+            "rollout",
             "components",
             "addons",
             "nodes",
@@ -36,6 +37,7 @@ pub(super) const KNOWN_KEYS: &[(&str, &[&str])] = &[
         "spec.ssh",
         &["user", "port", "identityFile", "knownHosts", "jump", "sudo"],
     ),
+    ("spec.rollout", &["canary", "maxUnavailable"]),
     ("spec.components.*", &["extraArgs", "extraConfig", "extraVolumes"]),
     (
         "spec.components.*.extraVolumes[]",
