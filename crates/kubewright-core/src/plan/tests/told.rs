@@ -66,17 +66,24 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     cp-1, cp-2, cp-3: wait until https://127.0.0.1:6443/readyz answers 200 (the next control plane is touched only then)
       after: its control-plane
 
-    cp-1, cp-2, cp-3: kubelet and network (1 to change per node)
+    97 nodes: kubelet and network (1 to change per node)
       disturbs: restarts kubelet.service; pods keep running
-      after: its control-plane
+      after: rolling, 1 node first, then 10 nodes at a time
       ~ unit kubelet.service, restarts (its file differs)
           @@ -1,2 +1,2 @@
            [Service]
           -ExecStart=/x --one
           +ExecStart=/x --two
 
-    97 nodes: kubelet and network (1 to change per node)
+    100 nodes: wait until http://127.0.0.1:10248/healthz answers 200 (the next nodes are changed only then)
+      after: its node; rolling, 1 node first, then 10 nodes at a time
+
+    100 nodes: wait until the node is Ready (the next nodes are changed only then)
+      after: its kubelet-ready; rolling, 1 node first, then 10 nodes at a time
+
+    cp-1, cp-2, cp-3: kubelet and network (1 to change per node)
       disturbs: restarts kubelet.service; pods keep running
+      after: its control-plane; rolling, 3 nodes at a time
       ~ unit kubelet.service, restarts (its file differs)
           @@ -1,2 +1,2 @@
            [Service]
@@ -102,7 +109,15 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     100 nodes: kubelet and network (1 to change)
         why: differs from cluster.yaml
         disturbs: restarts kubelet.service; pods keep running
-        waits for: its control-plane
+        waits for: its control-plane; rolling, 1 node first, then 10 nodes at a time
+    100 nodes: wait until http://127.0.0.1:10248/healthz answers 200
+        why: the next nodes are changed only then
+        disturbs: nothing
+        waits for: its node; rolling, 1 node first, then 10 nodes at a time
+    100 nodes: wait until the node is Ready
+        why: the next nodes are changed only then
+        disturbs: nothing
+        waits for: its kubelet-ready; rolling, 1 node first, then 10 nodes at a time
     cluster: wait until 100 nodes are Ready
         why: pods can be placed
         disturbs: nothing
