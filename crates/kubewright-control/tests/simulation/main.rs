@@ -57,7 +57,7 @@ const QUICK: [(Scenario, usize, usize); 4] = [
 /// `quick` tries every so many-th independent failure; no divisor of the number of ways to fail.
 const SOME_INDEPENDENT: usize = 83;
 /// Every so many-th point of a bootstrap at which `quick` and `all` change cluster.yaml.
-const SOME_EDITS: [usize; 2] = [101, 11];
+const SOME_EDITS: [usize; 2] = [211, 11];
 
 /// Every so many-th point of a bootstrap and of a reset of three control planes is tried by `all`.
 const SOME_OF_THREE: [usize; 2] = [23, 5];
