@@ -30,8 +30,8 @@ pub(super) const BREAKAGES: [Breakage; 13] = [
     Breakage {
         name: "file-not-synced",
         path: "crates/kubewright-agent/src/tree/new_file.rs",
-        right: "        let synced = self.tree.system.sync(self.file.as_fd());\n        synced.map_err(|error| self.tree.full(&path, doing(), error))?;\n",
-        wrong: "",
+        right: "        let synced = self.tree.system.sync(self.file.as_fd());\n        synced.map_err(|error| self.tree.full(&path, doing(), error))\n",
+        wrong: "        Ok(())\n",
     },
     Breakage {
         name: "directory-not-synced",

@@ -22,7 +22,7 @@ struct Case {
     refusal: Option<&'static str>,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 7] = [
     Case {
         name: "a learner, an argument of etcd changes",
         change: ETCD_ARGUMENT,
@@ -68,12 +68,6 @@ const CASES: [Case; 8] = [
         change: "",
         meddle: |world| crash(world, &["cp-1", "cp-2", "cp-3"], swap_keys),
         refusal: None,
-    },
-    Case {
-        name: "one member crashes for a reason the run does not repair, an argument of API servers changes",
-        change: API_ARGUMENT,
-        meddle: |world| crash(world, &["cp-3"], |machine| machine.put(etcd::DAMAGE, "")),
-        refusal: Some("cp-3 is not well: its etcd member is down or sees no leader"),
     },
     Case {
         name: "one member is down and a learner, an argument of API servers changes",

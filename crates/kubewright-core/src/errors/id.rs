@@ -55,7 +55,7 @@ ids! {
         "Correct what is marked. `kubewright schema` prints every key and its allowed values.";
     InventoryInvalid = "inventory-invalid", User:
         "The Ansible inventory given to `kubewright init` cannot become a cluster file. Every reason is shown with a hint.";
-        "Correct the inventory, or give the addresses: `kubewright init --control-plane ADDR,… --worker ADDR,…`.";
+        "Correct the inventory, or give the addresses: `kubewright init --control-plane 192.0.2.11,192.0.2.12,192.0.2.13 --worker 192.0.2.21`.";
     FileExists = "file-exists", User:
         "The file to be written exists already. It was not changed.";
         "Write to another path, or move the file away.";

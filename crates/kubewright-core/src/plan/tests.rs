@@ -319,7 +319,8 @@ fn shows_what_overrides_a_unit_and_how_its_process_differs() {
     let (_, text) = text.split_once("  ~ unit:kubelet.service").unwrap();
     assert_eq!(
         text.split("\n\n").next().unwrap(),
-        ", restarts (overridden)
+        ", restarts (/etc/systemd/system/kubelet.service.d/a.conf overrides it; its process has other arguments; its process \
+         is not what is at /usr/local/bin/kubelet now)
     - /etc/systemd/system/kubelet.service.d/a.conf (removed; the node's journal keeps it)
       -[Service]
       -ExecStart=\\u{1b}[2J

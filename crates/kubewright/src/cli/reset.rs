@@ -60,12 +60,12 @@ fn what_is_lost(cluster: &Cluster, observed: &Observed) -> String {
         .map(|marker| marker.cluster_id.as_str())
         .find(|id| !id.is_empty());
     format!(
-        "cluster {} (id {}) is taken down: etcd's data, all Secrets, all pods and their local data are lost on {}. \
-         Volumes mounted from elsewhere are not entered.",
+        "This deletes cluster {} ({}): the etcd data with all Kubernetes objects and Secrets, and all pods with their local \
+         data on {}. It cannot be undone. Mounted volumes are not entered.",
         cluster.name,
         id.map_or_else(
-            || "none: no machine says that it belongs to one".to_owned(),
-            shown
+            || "no id: the machines are not part of a cluster".to_owned(),
+            |id| format!("id {}", shown(id))
         ),
         nodes.join(", "),
     )

@@ -136,7 +136,10 @@ fn the_first_signal_finishes_the_steps_at_hand_and_a_further_run_continues() {
         let first = stopped_by(signal, &machines, FIRST);
         assert!(first.contains("cp-1, cp-2, cp-3: done host"), "{first}");
         let second = stopped_by(signal, &machines, SECOND);
-        assert!(second.contains("cp-1, cp-2, cp-3: done etcd"), "{second}");
+        assert!(
+            second.contains("cp-1, cp-2, cp-3: done founders, etcd"),
+            "{second}"
+        );
     }
 }
 
@@ -162,7 +165,7 @@ fn the_second_signal_ends_it_at_once_and_a_further_run_continues() {
     wait_until("the locks to be free", || machines.are_free());
     // They had finished what was at hand, so the next run is a stage further.
     let next = stopped_by("TERM", &machines, SECOND);
-    assert!(next.contains("cp-1, cp-2, cp-3: done etcd"), "{next}");
+    assert!(next.contains("cp-1, cp-2, cp-3: done founders, etcd"), "{next}");
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn work_that_always_goes_on_ends() {
     let (error, told) = converge(timing, 1000, progress("/etc/x"), Duration::from_millis(20)).await;
     assert_eq!(
         error.to_string(),
-        "node n1: converge: no answer within 1 s; the last it was at is file:/etc/x; whether it was done is unknown"
+        "node n1: converge: no answer within 1 s; last reported: file:/etc/x; the result is unknown"
     );
     assert!(told > 1, "{told}");
 }
