@@ -9,6 +9,7 @@
 //!   operator knows; `--enable-admission-plugins` takes them.
 //! - 4.2.7 asks for no `--hostname-override`: names in cluster.yaml are the names in certificates.
 
+#![allow(clippy::disallowed_methods)] // goldens are files
 #![allow(clippy::unwrap_used)] // what a test stands on may fail it
 
 #[path = "golden/context.rs"]

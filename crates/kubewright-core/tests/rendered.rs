@@ -1,5 +1,6 @@
 //! What holds for everything rendered, whatever the cluster: references resolve, order is right, secrets stay secret.
 
+#![allow(clippy::disallowed_methods)] // goldens are files
 #![allow(clippy::unwrap_used)] // what a test stands on may fail it
 
 #[path = "golden/context.rs"]

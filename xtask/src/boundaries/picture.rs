@@ -74,11 +74,9 @@ fn short(krate: &str) -> &str {
 
 /// A line for each level.
 fn in_lines(graph: &Graph) -> String {
-    let lines = graph.levels();
-    lines
-        .iter()
-        .map(|line| format!("  │ {}\n", line.join("  ")))
-        .collect()
+    let levels = graph.levels().into_iter();
+    let lines: Vec<String> = levels.map(|line| format!("  │ {}\n", line.join("  "))).collect();
+    lines.concat()
 }
 
 /// A line for each room, with what it uses and does not reach through another one.

@@ -63,7 +63,7 @@ impl Reader {
                     at += 1;
                 }
                 (Token::Word(word), [Token::Word(name), rest @ ..]) if word == "mod" => {
-                    let inner = [module, &[name.clone()]].concat();
+                    let inner = [module, std::slice::from_ref(name)].concat();
                     if module.is_empty() {
                         self.rooms.push(name.clone());
                     }

@@ -25,9 +25,9 @@ pub(super) fn chapters() -> anyhow::Result<Vec<Chapter>> {
             let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
             let tokens = tokens(&text);
             let name = path.strip_prefix(crate::repository()).unwrap_or(&path);
-            add(&mut messages, name, of_errors(&tokens));
-            add(&mut hints, name, of_functions(&tokens, "hint"));
-            add(&mut titles, name, of_functions(&tokens, "title"));
+            add(&mut messages, name, &of_errors(&tokens));
+            add(&mut hints, name, &of_functions(&tokens, "hint"));
+            add(&mut titles, name, &of_functions(&tokens, "title"));
         }
     }
     Ok(vec![
@@ -47,7 +47,7 @@ pub(super) fn chapters() -> anyhow::Result<Vec<Chapter>> {
 }
 
 /// Adds a file's texts below its name.
-fn add(lines: &mut Vec<String>, file: &Path, texts: Vec<String>) {
+fn add(lines: &mut Vec<String>, file: &Path, texts: &[String]) {
     if !texts.is_empty() {
         lines.push(format!("{}:", file.display()));
         lines.extend(texts.iter().map(|text| format!("    {text}")));

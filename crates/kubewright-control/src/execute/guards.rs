@@ -112,9 +112,7 @@ impl Guards {
             return Ok(());
         };
         let observed = self.look().await;
-        let guards = planned.guard.iter();
-        guards
-            .map(|guard| guard.hold(node, &self.cluster, &observed))
-            .collect()
+        let mut guards = planned.guard.iter();
+        guards.try_for_each(|guard| guard.hold(node, &self.cluster, &observed))
     }
 }

@@ -47,26 +47,25 @@ impl RunContext {
             return self.act(step, reporter).await;
         }
         self.guards.hold(planned).await?;
-        let result = match step {
+        let result = if let Step::Converge { node, state, .. } = step {
             // What disturbs nothing may take its time; the guards are asked again right before what does.
-            Step::Converge { node, state, .. } => {
-                let (quiet, disturbing) = step.parts();
-                let mut changed = 0;
-                if !quiet.is_empty() {
-                    changed += self.converge(node, *state, quiet, reporter).await?;
-                    self.guards.hold(planned).await?;
-                }
-                if step.restarts_etcd() {
-                    leadership::move_off(self.guards.etcd(), node).await;
-                }
-                let disturbed = self.converge(node, *state, disturbing, reporter).await;
-                disturbed.map(|disturbed| changed + disturbed)
+            let (quiet, disturbing) = step.parts();
+            let mut changed = 0;
+            if !quiet.is_empty() {
+                changed += self.converge(node, *state, quiet, reporter).await?;
+                self.guards.hold(planned).await?;
             }
+            if step.restarts_etcd() {
+                leadership::move_off(self.guards.etcd(), node).await;
+            }
+            let disturbed = self.converge(node, *state, disturbing, reporter).await;
+            disturbed.map(|disturbed| changed + disturbed)
+        } else {
             // A turn lasts until what was disturbed is ready again.
-            _ => tokio::select! {
+            tokio::select! {
                 result = self.act(step, reporter) => result,
                 failed = self.guards.fail(planned) => return Err(failed),
-            },
+            }
         };
         match result {
             Ok(changed) => Ok(changed),

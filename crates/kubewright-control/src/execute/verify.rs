@@ -121,11 +121,10 @@ mod tests {
     use super::*;
 
     fn cluster() -> Cluster {
-        let nodes: String = (1..4)
-            .map(|number| {
-                format!("    - {{ name: cp-{number}, address: 192.0.2.{number}, roles: [control-plane] }}\n")
-            })
-            .collect();
+        let nodes = [1, 2, 3].map(|number| {
+            format!("    - {{ name: cp-{number}, address: 192.0.2.{number}, roles: [control-plane] }}\n")
+        });
+        let nodes = nodes.concat();
         let text = format!(
             "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata: {{ name: prod }}\nspec:\n  nodes:\n{nodes}"
         );

@@ -93,13 +93,12 @@ pub fn other_cluster(existing: &str, access: &Access<'_>) -> Result<Option<Strin
         return Ok(None);
     };
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
-    let is_same = match (id_in(entry), access.cluster_id) {
-        (Some(theirs), Some(ours)) => theirs == ours,
-        _ => {
-            let authority = text("/cluster/certificate-authority-data");
-            authority.and_then(|text| STANDARD.decode(text).ok()).as_deref()
-                == Some(access.authority_pem.as_bytes())
-        }
+    let is_same = if let (Some(theirs), Some(ours)) = (id_in(entry), access.cluster_id) {
+        theirs == ours
+    } else {
+        let authority = text("/cluster/certificate-authority-data");
+        authority.and_then(|text| STANDARD.decode(text).ok()).as_deref()
+            == Some(access.authority_pem.as_bytes())
     };
     Ok((!is_same).then(|| {
         text("/cluster/server")

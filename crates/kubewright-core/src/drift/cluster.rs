@@ -2,7 +2,7 @@
 
 use super::{Finding, Kind, Seen, is_built};
 use crate::check::text::list;
-use crate::observed::{EtcdStatus, Membership};
+use crate::observed::{EtcdStatus, Membership, ObservedEtcd};
 use crate::shown::{sentence, shown};
 use crate::spec::Node;
 
@@ -167,7 +167,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> Vec<Finding> {
             }
         }
     }
-    let clusters = seen.observed.etcd.iter().flat_map(|etcd| etcd.clusters());
+    let clusters = seen.observed.etcd.iter().flat_map(ObservedEtcd::clusters);
     let clusters: Vec<String> = clusters.map(|cluster| cluster.to_string()).collect();
     if clusters.len() > 1 {
         let message = format!("are {} clusters: {}", clusters.len(), clusters.join("; "));

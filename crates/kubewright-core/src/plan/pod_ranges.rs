@@ -86,14 +86,14 @@ fn present_ranges(cluster: &Cluster, observed: &Observed) -> (BTreeMap<String, C
         let part = claimed.parse().ok().filter(|range| is_part(cluster, range));
         let problem = match part {
             None => ClaimProblem::NoPartOfPodCidr(cluster.network.pod_cidr),
-            Some(range) => match holders.get(&range) {
-                Some(by) => ClaimProblem::Taken { by: by.clone() },
-                None => {
+            Some(range) => {
+                let Some(by) = holders.get(&range) else {
                     holders.insert(range, node.to_owned());
                     ranges.insert(node.to_owned(), range);
                     continue;
-                }
-            },
+                };
+                ClaimProblem::Taken { by: by.clone() }
+            }
         };
         refused.push(Refusal::PodRangeClaim {
             node: node.to_owned(),

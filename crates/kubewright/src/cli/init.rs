@@ -41,15 +41,12 @@ pub(crate) struct Arguments {
 
 /// Writes the file, unless there is one.
 pub(crate) fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let starter = match &arguments.from_inventory {
-        Some(path) => {
-            let name = name::choose(arguments.name.as_deref(), name::of_inventory(path), ui)?;
-            inventory::read(path, &name, ui)?
-        }
-        None => {
-            let name = name::choose(arguments.name.as_deref(), name::of_directory_of(&flags.file), ui)?;
-            Starter::from_addresses(&arguments.control_plane, &arguments.worker, &name)
-        }
+    let starter = if let Some(path) = &arguments.from_inventory {
+        let name = name::choose(arguments.name.as_deref(), name::of_inventory(path), ui)?;
+        inventory::read(path, &name, ui)?
+    } else {
+        let name = name::choose(arguments.name.as_deref(), name::of_directory_of(&flags.file), ui)?;
+        Starter::from_addresses(&arguments.control_plane, &arguments.worker, &name)
     };
     let text = starter.render();
     let warnings = read_back(&text, &flags.file.display().to_string())?;

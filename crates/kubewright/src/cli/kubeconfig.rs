@@ -291,6 +291,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 
 /// Reads a time of at least `shortest` (for people: `named`) and of at most a year.
 pub(super) fn duration_from(text: &str, shortest: Duration, named: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(365 * 86400);
     let problem = || format!("{text:?} is not a time such as 8h, 45m or 30d");
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))
@@ -302,7 +303,6 @@ pub(super) fn duration_from(text: &str, shortest: Duration, named: &str) -> Resu
         "d" => 86400,
         _ => return Err(problem()),
     };
-    const LONGEST: Duration = Duration::from_secs(365 * 86400);
     match number.checked_mul(seconds).map(Duration::from_secs) {
         Some(total) if (shortest..=LONGEST).contains(&total) => Ok(total),
         _ => Err(format!("choose between {named} and 365d")),

@@ -1,6 +1,6 @@
 //! One etcd, founded once: by whom, and where its members are.
 
-use crate::observed::{EtcdMember, Founders, Membership, Observed, peer_url};
+use crate::observed::{EtcdMember, Founders, Membership, Observed, ObservedEtcd, peer_url};
 use crate::plan::Refusal;
 use crate::spec::Cluster;
 
@@ -9,7 +9,7 @@ pub(super) fn refuse_two_clusters(observed: &Observed) -> Result<(), Refusal> {
     let clusters = observed
         .etcd
         .iter()
-        .flat_map(|etcd| etcd.clusters())
+        .flat_map(ObservedEtcd::clusters)
         .collect::<Vec<_>>();
     if clusters.len() > 1 {
         return Err(Refusal::TwoClusters { clusters });

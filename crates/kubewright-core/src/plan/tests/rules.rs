@@ -105,7 +105,7 @@ fn every_rule_refuses_by_its_name() {
                 .as_mut()
                 .unwrap()
                 .unknown_nodes
-                .push("w-9".to_owned())
+                .push("w-9".to_owned());
         }),
         with(&|observed| {
             let status = |cluster_id| EtcdStatus {
@@ -128,7 +128,7 @@ fn every_rule_refuses_by_its_name() {
             let elsewhere = ("cp-1".to_owned(), "https://192.0.2.99:2380".to_owned());
             let founders = Founders([elsewhere].into());
             seen(observed, "cp-1", &|node| {
-                node.facts.founders = Some(founders.clone())
+                node.facts.founders = Some(founders.clone());
             });
         }),
         with(&|observed| seen(observed, "cp-1", &|node| node.facts.has_etcd_data = false)),

@@ -25,7 +25,7 @@ struct Host<'a> {
     name: &'a str,
     variables: Variables,
     node: StarterNode,
-    ssh_host: String,
+    login: String,
 }
 
 pub(super) fn convert(
@@ -182,9 +182,9 @@ fn get<'v>(variables: &'v Variables, names: &[&str]) -> Option<&'v str> {
 fn read_host(name: &str, variables: Variables, roles: Vec<Role>) -> Result<Host<'_>, Vec<ValueError>> {
     let shown = shorten(name);
     let mut problems = Vec::new();
-    let ssh_host = get(&variables, &["ansible_host", "ansible_ssh_host"]).unwrap_or(name);
+    let login = get(&variables, &["ansible_host", "ansible_ssh_host"]).unwrap_or(name);
     // `ip` is what a node's services listen on; `access_ip` may be an address that a router translates.
-    let written = get(&variables, &["ip", "access_ip"]).unwrap_or(ssh_host);
+    let written = get(&variables, &["ip", "access_ip"]).unwrap_or(login);
     let address = written.parse::<IpAddr>().ok();
     let add = format!("add `ip=ADDRESS` to {shown}: the IPv4 address under which the other nodes reach it");
     match address {
@@ -238,7 +238,7 @@ fn read_host(name: &str, variables: Variables, roles: Vec<Role>) -> Result<Host<
                 user: get(&variables, &["ansible_user", "ansible_ssh_user"]).map(str::to_owned),
                 port: number,
             },
-            ssh_host: ssh_host.to_owned(),
+            login: login.to_owned(),
             variables,
         }),
         _ => Err(problems),
@@ -307,8 +307,8 @@ fn note_names_and_addresses(hosts: &[Host<'_>], notes: &mut Vec<String>) {
     }
     let moved: Vec<String> = hosts
         .iter()
-        .filter(|host| host.ssh_host != host.name && host.ssh_host != host.node.address.to_string())
-        .map(|host| format!("{} (was {})", host.node.address, shorten(&host.ssh_host)))
+        .filter(|host| host.login != host.name && host.login != host.node.address.to_string())
+        .map(|host| format!("{} (was {})", host.node.address, shorten(&host.login)))
         .collect();
     if !moved.is_empty() {
         notes.push(format!(

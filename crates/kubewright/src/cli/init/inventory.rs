@@ -1,6 +1,7 @@
 //! Reading an Ansible inventory: by `ansible-inventory` where that is installed, else by our own reader, with the files of
 //! `group_vars` and `host_vars` beside it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -172,11 +173,10 @@ fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
 /// Every reason against an inventory, in the form of the mistakes of a cluster file.
 fn refused(path: &Path, error: &InventoryError) -> Failure {
     let name = path.display();
-    let text = error
-        .problems
-        .iter()
-        .map(|problem| format!("error: {name}: {}\n  = {}\n", problem.problem, problem.hint))
-        .collect();
+    let text = error.problems.iter().fold(String::new(), |mut text, problem| {
+        let _ = writeln!(text, "error: {name}: {}\n  = {}", problem.problem, problem.hint);
+        text
+    });
     let count = count(error.problems.len(), "error");
     Failure::named(ErrorId::InventoryInvalid, format!("{name} has {count}"))
         .findings(text, &error.problems)
