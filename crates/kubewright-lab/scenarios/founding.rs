@@ -26,7 +26,7 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
         let mut run = stage.start_kubewright(&["--yes", "apply"])?;
         run.wait_until("etcd to be healthy", |lines| {
             let is_healthy =
-                |line: &String| line.starts_with("cp-1: waiting until http://127.0.0.1:2381/health");
+                |line: &String| line.starts_with("cp-1: wait until http://127.0.0.1:2381/health");
             lines
                 .iter()
                 .any(|line| is_healthy(line) && line.contains(": done in"))
@@ -59,10 +59,10 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
     })?;
     let name = stage.lab_name().to_string();
     step("reset wants the cluster's name", || {
-        stage.try_kubewright(&["--yes", "reset"])?.expect(2)?;
+        stage.try_kubewright(&["--yes", "reset"])?.expect(1)?;
         stage
             .try_kubewright(&["--yes", "reset", "--name", "another"])?
-            .expect(2)?;
+            .expect(1)?;
         stage.kubewright(&["--yes", "reset", "--name", &name])
     })
     .map(drop)

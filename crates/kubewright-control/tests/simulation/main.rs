@@ -56,11 +56,33 @@ const QUICK: [(Scenario, usize, usize); 4] = [
 
 /// `quick` tries every so many-th independent failure; no divisor of the number of ways to fail.
 const SOME_INDEPENDENT: usize = 83;
-/// Every so many-th point of a bootstrap at which `quick` and `all` change cluster.yaml.
-const SOME_EDITS: [usize; 2] = [211, 11];
+/// `quick` changes cluster.yaml at every so many-th point of a bootstrap.
+const SOME_EDITS: usize = 211;
 
-/// Every so many-th point of a bootstrap and of a reset of three control planes is tried by `all`.
-const SOME_OF_THREE: [usize; 2] = [23, 5];
+/// Which share of its points a scenario tries: every so many-th. No divisor of the number of ways to fail.
+#[derive(Clone, Copy)]
+struct Shares {
+    bootstrap_of_three: usize,
+    reset_of_three: usize,
+    independent: usize,
+    edits: usize,
+}
+
+/// What `all` tries, so that it can be run before every push.
+const SOME: Shares = Shares {
+    bootstrap_of_three: 23,
+    reset_of_three: 5,
+    independent: 19,
+    edits: 53,
+};
+
+/// What `full` tries.
+const EVERY: Shares = Shares {
+    bootstrap_of_three: 1,
+    reset_of_three: 1,
+    independent: 1,
+    edits: 1,
+};
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
@@ -91,8 +113,8 @@ fn main() -> ExitCode {
     let fixture = Fixture::new();
     let failures = match words.as_slice() {
         [] | ["quick"] => quick(&fixture),
-        ["all"] => all(&fixture, SOME_OF_THREE, SOME_EDITS[1]),
-        ["full"] => all(&fixture, [1, 1], 1),
+        ["all"] => all(&fixture, SOME),
+        ["full"] => all(&fixture, EVERY),
         ["edits", every] => edits::run_all(&fixture, every.parse().expect(USAGE)),
         ["points", scenario, control_planes, workers, every] => {
             let scenario = Scenario::ALL.into_iter().find(|known| known.name() == *scenario);
@@ -152,7 +174,7 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     if !failures.is_empty() {
         return failures;
     }
-    let failures = edits::run_all(fixture, SOME_EDITS[0]);
+    let failures = edits::run_all(fixture, SOME_EDITS);
     if !failures.is_empty() {
         return failures;
     }
@@ -162,15 +184,15 @@ fn quick(fixture: &Fixture) -> Vec<String> {
 /// Control planes do the same as each other, and workers as well: in a bootstrap of one of each every effect there is has
 /// its turn. What members are to each other shows where there are three of them; of their bootstrap and reset every so
 /// many-th point is enough for every day.
-fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2], edits: usize) -> Vec<String> {
+fn all(fixture: &Fixture, shares: Shares) -> Vec<String> {
     let mut failures = Vec::new();
     for (scenario, control_planes, every) in [
         (Scenario::Bootstrap, 1, 1),
-        (Scenario::Bootstrap, 3, bootstrap_of_three),
+        (Scenario::Bootstrap, 3, shares.bootstrap_of_three),
         (Scenario::Nothing, 3, 1),
         (Scenario::Change, 3, 1),
         (Scenario::Reset, 1, 1),
-        (Scenario::Reset, 3, reset_of_three),
+        (Scenario::Reset, 3, shares.reset_of_three),
     ] {
         let extent = Extent {
             control_planes,
@@ -180,9 +202,9 @@ fn all(fixture: &Fixture, [bootstrap_of_three, reset_of_three]: [usize; 2], edit
         failures.extend(exhaustive::run(fixture, scenario, &extent));
     }
     failures.extend(membership::run_all(fixture));
-    failures.extend(independent::run(fixture, 1));
+    failures.extend(independent::run(fixture, shares.independent));
     failures.extend(rollout::run_all(fixture));
-    failures.extend(edits::run_all(fixture, edits));
+    failures.extend(edits::run_all(fixture, shares.edits));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()
         .and_then(|text| text.parse().ok());
