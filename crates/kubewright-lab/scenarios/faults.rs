@@ -76,7 +76,7 @@ fn in_one_bootstrap(stage: &Stage) -> Result<()> {
         reset_connection(stage, "w-1")?;
         let said = finish_in_time(run)?.expect(STOPPED)?;
         free(stage, "w-2")?;
-        said.mentions(&["w-1", "w-2", "no space left on device", "continue with"])
+        said.mentions(&["w-1", "w-2", "no space left on device", "to continue, run"])
             .map(drop)
     })?;
     silent_cut_and_power(stage)?;
@@ -129,7 +129,7 @@ fn connection_reset(stage: &Stage) -> Result<()> {
         reset_connection(stage, "w-1")?;
         finish_in_time(run)?
             .expect(STOPPED)?
-            .mentions(&["w-1", "continue with"])
+            .mentions(&["w-1", "to continue, run"])
             .map(drop)
     })
 }
@@ -142,7 +142,7 @@ fn silent_cut(stage: &Stage) -> Result<()> {
         stage.lab(&["heal", "w-1"])?;
         said?
             .expect(STOPPED)?
-            .mentions(&["w-1", "continue with"])
+            .mentions(&["w-1", "to continue, run"])
             .map(drop)
     })
 }
@@ -154,7 +154,7 @@ fn power_cycle(stage: &Stage) -> Result<()> {
         stage.lab(&["start", "w-1"])?;
         finish_in_time(run)?
             .expect(STOPPED)?
-            .mentions(&["w-1", "continue with"])
+            .mentions(&["w-1", "to continue, run"])
             .map(drop)
     })
 }
@@ -172,7 +172,7 @@ fn silent_cut_and_power(stage: &Stage) -> Result<()> {
         stage.lab(&["heal", "w-1"])?;
         said?
             .expect(STOPPED)?
-            .mentions(&["w-1", "w-2", "continue with"])
+            .mentions(&["w-1", "w-2", "to continue, run"])
             .map(drop)
     })
 }
@@ -184,7 +184,7 @@ fn disk_full(stage: &Stage) -> Result<()> {
         shrink(stage, "w-2")?;
         let said = finish_in_time(run)?.expect(STOPPED)?;
         free(stage, "w-2")?;
-        said.mentions(&["w-2", "no space left on device", "continue with"])
+        said.mentions(&["w-2", "no space left on device", "to continue, run"])
             .map(drop)
     })
 }
