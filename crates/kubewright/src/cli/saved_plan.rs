@@ -138,7 +138,7 @@ mod tests {
           because: it has form 9 (written by kubewright 0.1.0), this kubewright reads form 1
           hint: apply it with kubewright 0.1.0, or create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
-          because: it is damaged: EOF while parsing a string at line 15 column 19
+          because: it is damaged: EOF while parsing an object at line 13 column 1
           hint: create it again: kubewright plan --out FILE
         error: read the plan in HOME/plan.json [plan-unreadable]
           because: it is damaged: its digest does not fit its content
