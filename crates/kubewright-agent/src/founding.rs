@@ -18,7 +18,7 @@ const LIMIT: u64 = 64 << 10;
 /// The founders the node keeps, if it keeps any.
 ///
 /// # Errors
-/// When that cannot be looked up or read: nobody may conclude that there were none.
+/// When that cannot be looked up or read: this must not be taken for none.
 pub fn founders(tree: &Tree) -> Result<Option<Founders>, NodeError> {
     let Some(content) = tree.read(PATH, LIMIT)? else {
         return Ok(None);

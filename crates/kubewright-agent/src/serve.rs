@@ -422,7 +422,7 @@ impl Connection {
         }
     }
 
-    /// Passes bytes to their stream; those of a stream nobody knows are dropped.
+    /// Passes bytes to their stream; those of an unknown stream are dropped.
     fn data(&mut self, stream: StreamId, bytes: Vec<u8>) {
         let Some(open) = self.streams.get(&stream) else {
             return;

@@ -3,7 +3,7 @@
 //! A certificate is good while it says exactly what is wanted, is signed by the authority, matches its key and has
 //! enough of its life left. Everything else is one reason to issue it again, with a new key. Key and certificate are
 //! written beside their places and made durable there, and only then renamed, key first and with nothing in between:
-//! whoever reads the pair again by itself almost never sees halves. A crash between the two is seen as a mismatch and
+//! a process that reads the pair again almost never sees halves. A crash between the two is seen as a mismatch and
 //! repaired by issuing.
 
 use std::io::Write as _;

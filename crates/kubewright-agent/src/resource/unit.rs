@@ -49,7 +49,7 @@ pub struct Status {
     pub needs_reload: bool,
     /// `MainPID`; 0 when there is none.
     pub main_pid: u32,
-    /// `NRestarts`: how often systemd has restarted it by itself since somebody started it.
+    /// `NRestarts`: how often systemd has restarted it since it was last started by a command.
     pub restarts: u32,
 }
 

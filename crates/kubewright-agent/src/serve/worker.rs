@@ -135,7 +135,7 @@ impl Worker {
         })
     }
 
-    /// Makes nothing so that was not shown: how the node differed from the state is what somebody agreed to.
+    /// Converges only a state that was shown: its differences are what the operator agreed to.
     fn converge(&mut self, state: Digest, resources: &[ResourceId]) -> Result<Reply, NodeError> {
         self.setting.may_change.clone()?;
         let Some(state) = self.inspected.get(&state).map(Arc::clone) else {

@@ -1,4 +1,4 @@
-//! Somebody who has a worker, and a place on the path, plays the API server for another node.
+//! An attacker with root on one worker and a place on the path plays the API server for another node.
 //!
 //! All that node's clients reach the API at the proxy's loopback address, and the proxy relays bytes: what keeps them from
 //! an impostor is what they verify. The impostor shows the certificate of a worker's kubelet, which is of the same

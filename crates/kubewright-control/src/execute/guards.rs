@@ -1,4 +1,4 @@
-//! Asks guards anew: right before a step that disturbs a control plane, and while its turn lasts.
+//! Asks guards again: right before a step that disturbs a control plane, and while its turn lasts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

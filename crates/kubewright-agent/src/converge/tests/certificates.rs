@@ -165,7 +165,7 @@ fn a_signature_for_something_else_is_refused_and_the_old_pair_stays() {
     assert_eq!(bench.system.get("/etc/demo/pki/demo.key"), before);
 }
 
-/// Whoever reads the pair again while it changes, or after the power was cut, finds two halves that do not belong together
+/// A process that reads the pair while it changes, or after a power cut, finds two halves that do not belong together
 /// at one instant only: there is no way to rename two files at once.
 #[test]
 fn nothing_comes_between_a_key_and_its_certificate() {
