@@ -9,11 +9,12 @@
 #[path = "golden/context.rs"]
 mod context;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 
 use context::{CASES, World, directory, world};
+use kubewright_core::catalogue::supported_minors;
 use kubewright_core::manifest::{NodeObject, manifests, node_objects};
 use kubewright_core::render::render;
 use kubewright_core::resource::{Access, NodeState, Resource, Stage, Unit};
@@ -27,6 +28,16 @@ fn every_file_of_every_node_is_as_it_was_read() {
         }
         compare(case, &rendered);
     }
+}
+
+#[test]
+fn every_minor_has_a_tree() {
+    let trees: BTreeSet<String> = CASES
+        .iter()
+        .map(|(case, _)| world(case).cluster.kubernetes)
+        .map(|version| format!("{}.{}", version.major, version.minor))
+        .collect();
+    assert_eq!(trees, supported_minors().into_iter().collect());
 }
 
 #[test]

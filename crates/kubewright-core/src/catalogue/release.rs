@@ -6,8 +6,47 @@ use std::sync::LazyLock;
 use super::artifact::{Artifact, ArtifactFile, Checksum, Format, Image, Platform};
 use crate::spec::Version;
 
-/// The Kubernetes minors on offer with their newest patch, newest first. All patches from 0 on are on offer.
-const MINORS: [(u32, u32); 3] = [(36, 4), (35, 8), (34, 11)];
+/// What holds for one minor of Kubernetes and not for the others.
+struct Minor {
+    /// The 36 of 1.36.
+    minor: u32,
+    /// Its newest patch; all from 0 on are on offer.
+    newest_patch: u32,
+    /// crictl, which is released with each minor.
+    crictl: Version,
+}
+
+/// The Kubernetes minors on offer, newest first. This is all that differs between them: arguments and configurations
+/// are the same for all three. A line comes with its minor and goes with it.
+const MINORS: [Minor; 3] = [
+    Minor {
+        minor: 37,
+        newest_patch: 2,
+        crictl: Version::new(1, 37, 0),
+    },
+    Minor {
+        minor: 36,
+        newest_patch: 4,
+        crictl: Version::new(1, 36, 0),
+    },
+    Minor {
+        minor: 35,
+        newest_patch: 8,
+        crictl: Version::new(1, 35, 0),
+    },
+];
+
+impl Minor {
+    /// Returns its newest version.
+    const fn newest(&self) -> Version {
+        Version::new(1, self.minor, self.newest_patch)
+    }
+
+    /// Returns whether a version is one of its own on offer.
+    fn has(&self, version: &Version) -> bool {
+        version.is_same_minor(self.newest()) && version.patch <= self.newest_patch
+    }
+}
 
 /// Upstream's sums by artifact, architecture and version: they are asked for with every file of every node.
 static DIGESTS: LazyLock<BTreeMap<[&str; 3], &str>> = LazyLock::new(|| {
@@ -50,44 +89,44 @@ pub struct Release {
 
 /// Returns the newest Kubernetes version on offer, the default of cluster.yaml.
 pub fn newest() -> Version {
-    let (minor, patch) = MINORS[0];
-    Version::new(1, minor, patch)
+    MINORS[0].newest()
 }
 
 /// Returns the supported minors as text, newest first, such as `1.36`.
 pub fn supported_minors() -> Vec<String> {
-    MINORS.iter().map(|(minor, _)| format!("1.{minor}")).collect()
+    MINORS.iter().map(|of| format!("1.{}", of.minor)).collect()
 }
 
 /// Returns every Kubernetes version on offer, newest first.
 pub fn versions() -> Vec<Version> {
     MINORS
         .iter()
-        .flat_map(|(minor, newest)| (0..=*newest).rev().map(|patch| Version::new(1, *minor, patch)))
+        .flat_map(|of| {
+            (0..=of.newest_patch)
+                .rev()
+                .map(|patch| Version::new(1, of.minor, patch))
+        })
         .collect()
 }
 
 /// Returns what goes with a Kubernetes version; `None` when it is not on offer.
 pub fn release(kubernetes: &Version) -> Option<Release> {
-    MINORS
-        .iter()
-        .any(|(minor, newest)| {
-            kubernetes.major == 1 && kubernetes.minor == *minor && kubernetes.patch <= *newest
-        })
-        .then_some(Release {
-            kubernetes: *kubernetes,
-            // Not below 3.6.12: older ones promote a learner on `member update` and refuse safe additions.
-            etcd: Version::new(3, 6, 16),
-            containerd: Version::new(2, 3, 7),
-            runc: Version::new(1, 5, 2),
-            cni_plugins: Version::new(1, 9, 1),
-            flannel: Version::new(0, 28, 4),
-            flannel_cni: Version::new(1, 9, 1),
-            crictl: Version::new(1, 36, 0),
-            pause: Version::new(3, 10, 1),
-            coredns: Version::new(1, 14, 7),
-            metrics_server: Version::new(0, 9, 0),
-        })
+    let minor = MINORS.iter().find(|minor| minor.has(kubernetes))?;
+    Some(Release {
+        kubernetes: *kubernetes,
+        // Not below 3.6.12: older ones promote a learner on `member update` and refuse safe additions. The same for all
+        // minors: an upgrade of Kubernetes is not one of etcd at the same time.
+        etcd: Version::new(3, 6, 16),
+        containerd: Version::new(2, 3, 7),
+        runc: Version::new(1, 5, 2),
+        cni_plugins: Version::new(1, 9, 1),
+        flannel: Version::new(0, 28, 4),
+        flannel_cni: Version::new(1, 9, 1),
+        crictl: minor.crictl,
+        pause: Version::new(3, 10, 1),
+        coredns: Version::new(1, 14, 7),
+        metrics_server: Version::new(0, 9, 0),
+    })
 }
 
 const KUBERNETES_BINARIES: [&str; 6] = [

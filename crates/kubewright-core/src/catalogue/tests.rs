@@ -7,33 +7,63 @@ use std::fmt::Write as _;
 fn the_newest_version_is_on_offer_and_so_is_every_patch_below_it() {
     assert_eq!(newest(), versions()[0]);
     assert!(release(&Version::new(1, 36, 3)).is_some());
-    assert!(release(&Version::new(1, 34, 11)).is_some());
+    assert!(release(&Version::new(1, 35, 8)).is_some());
     for absent in [
+        Version::new(1, 37, 3),
         Version::new(1, 36, 5),
-        Version::new(1, 33, 0),
-        Version::new(1, 37, 0),
+        Version::new(1, 34, 0),
+        Version::new(1, 38, 0),
         Version::new(2, 36, 0),
     ] {
         assert_eq!(release(&absent), None, "{absent}");
     }
-    assert_eq!(supported_minors(), ["1.36", "1.35", "1.34"]);
+    assert_eq!(supported_minors(), ["1.37", "1.36", "1.35"]);
 }
 
 #[test]
-fn every_version_has_known_sums_for_kubelet_and_kubectl_on_every_platform() {
+fn kubelet_and_kubectl_of_every_version_are_checked_by_a_sum() {
     for version in versions() {
         for platform in Platform::ALL {
             for name in ["kubelet", "kubectl"] {
                 let artifact = release(&version).unwrap().artifact(name, platform).unwrap();
-                let sum = artifact
-                    .sha256()
-                    .unwrap_or_else(|| panic!("{name} {version} {platform}"));
-                assert!(
-                    sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit()),
-                    "{sum}"
-                );
+                match &artifact.checksum {
+                    Checksum::Known(sum) => assert!(
+                        sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit()),
+                        "{sum}"
+                    ),
+                    Checksum::Published(url) => assert_eq!(*url, format!("{}.sha256", artifact.url)),
+                    Checksum::Unpublished => panic!("{name} {version} {platform}"),
+                }
             }
         }
+    }
+}
+
+#[test]
+fn every_sum_is_of_a_version_on_offer() {
+    let offered: Vec<Artifact> = versions()
+        .iter()
+        .flat_map(|version| Platform::ALL.map(|platform| (*version, platform)))
+        .flat_map(|(version, platform)| release(&version).unwrap().artifacts(platform))
+        .collect();
+    let lines = include_str!("digests.txt").lines();
+    for line in lines.filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert!(
+            offered.iter().any(|artifact| {
+                [artifact.name, artifact.platform.arch(), &artifact.version] == words[..3]
+                    && artifact.sha256() == Some(words[3])
+            }),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn each_minor_has_its_own_crictl() {
+    for version in versions() {
+        let crictl = release(&version).unwrap().crictl;
+        assert!(crictl.is_same_minor(version), "{version} has crictl {crictl}");
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Cluster {
     /// The cluster's name, `metadata.name` in the file.
     #[schemars(skip)]
     pub name: ClusterName,
-    /// The Kubernetes version, such as `1.36.3`. When absent, the newest in the catalogue.
+    /// The Kubernetes version, such as `1.37.2`. When absent, the newest in the catalogue.
     #[serde(default = "crate::catalogue::newest")]
     pub kubernetes: Version,
     /// How the control plane runs and how it is reached.

@@ -131,7 +131,7 @@ fn a_version_nobody_offers() {
     error: cluster.yaml:5:15: Kubernetes 1.29.4 is not in this kubewright's catalogue [unknown-version]
      5 |   kubernetes: 1.29.4
        |               ^^^^^^
-       = the supported minors are 1.36 (newest 1.36.4), 1.35 (newest 1.35.8), 1.34 (newest 1.34.11)
+       = the supported minors are 1.37 (newest 1.37.2), 1.36 (newest 1.36.4), 1.35 (newest 1.35.8)
     error: cluster.yaml has 1 error [file-invalid]
       hint: fix what is shown above; kubewright schema prints every key and its allowed values
     exit code 1

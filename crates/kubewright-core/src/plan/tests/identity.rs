@@ -105,15 +105,15 @@ fn a_cluster_that_was_renamed_is_told_from_a_foreign_one() {
 #[test]
 fn versions_go_forward_one_minor_at_a_time() {
     let mut wanted = cluster(&NODES);
-    wanted.kubernetes = "1.35.3".parse().unwrap();
+    wanted.kubernetes = "1.36.3".parse().unwrap();
     let mut observed = remembering(&wanted);
     for (present, allowed) in [
-        ("1.35.3", true),
-        ("1.35.0", true),
-        ("1.34.9", true),
-        ("1.35.4", false),
-        ("1.36.0", false),
-        ("1.33.1", false),
+        ("1.36.3", true),
+        ("1.36.0", true),
+        ("1.35.7", true),
+        ("1.36.4", false),
+        ("1.37.0", false),
+        ("1.34.1", false),
     ] {
         let marker = observed
             .nodes
@@ -139,10 +139,10 @@ fn versions_go_forward_one_minor_at_a_time() {
     versions.insert("cp-1".to_owned(), String::new());
     plan_of(&wanted, &observed).unwrap();
     let versions = &mut observed.api.as_mut().unwrap().kubelet_versions;
-    versions.insert("w-1".to_owned(), "v1.33.2".to_owned());
+    versions.insert("w-1".to_owned(), "v1.34.2".to_owned());
     insta::assert_snapshot!(refusal(&wanted, &observed).1, @r"
-    kubernetes cannot go from 1.33.2 to 1.35.3 in one step; go to 1.34 first (node w-1 has it)
-      hint: set spec.kubernetes to a version of 1.34 and apply, then go on from there; kubewright version lists the versions
+    kubernetes cannot go from 1.34.2 to 1.36.3 in one step; go to 1.35 first (node w-1 has it)
+      hint: set spec.kubernetes to a version of 1.35 and apply, then go on from there; kubewright version lists the versions
     ");
 }
 

@@ -10,7 +10,7 @@ fn a_version_outside_the_catalogue_names_those_inside() {
     error: cluster.yaml:6:15: Kubernetes 1.33.9 is not in this kubewright's catalogue [unknown-version]
      6 |   kubernetes: 1.33.9
        |               ^^^^^^
-       = the supported minors are 1.36 (newest 1.36.4), 1.35 (newest 1.35.8), 1.34 (newest 1.34.11)
+       = the supported minors are 1.37 (newest 1.37.2), 1.36 (newest 1.36.4), 1.35 (newest 1.35.8)
 
     1 error in cluster.yaml
     ");
@@ -18,7 +18,7 @@ fn a_version_outside_the_catalogue_names_those_inside() {
     error: cluster.yaml:6:15: Kubernetes 1.35.99 is not in this kubewright's catalogue [unknown-version]
      6 |   kubernetes: 1.35.99
        |               ^^^^^^^
-       = the newest patch of 1.35 here is 1.35.8, the newest version of all 1.36.4
+       = the newest patch of 1.35 here is 1.35.8, the newest version of all 1.37.2
 
     1 error in cluster.yaml
     ");
