@@ -21,12 +21,13 @@ use crate::cluster_api::ClusterApi;
 use crate::error::Error;
 use crate::execute::RunContext;
 use crate::report::{Event, Reporter};
-pub use crate::session::UnreachablePolicy;
 use crate::session::{Purpose, Session};
 use desired::{Wish, desired};
 use every_node::every_node;
 pub use look::{Seen, first_look, look_before_reset};
 use look::{by_name, look};
+use unreachable::Missing;
+pub use unreachable::UnreachablePolicy;
 
 /// Everything that was seen and is to be, and the open connections it was seen through.
 pub struct Observation {
@@ -71,17 +72,18 @@ impl<E: Into<Error>> From<E> for ObserveErrors {
 /// Looks at the whole cluster, and compares it with what cluster.yaml makes of it.
 ///
 /// # Errors
-/// One error for every node that could not be looked at.
+/// One error for every node that could not be looked at and is needed.
 pub async fn observe(
     session: &Session,
     purpose: Purpose,
+    policy: UnreachablePolicy,
     verify: bool,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Observation, ObserveErrors> {
-    let mut seen = look(session, purpose, reporter).await?;
+    let mut seen = look(session, purpose, policy, reporter).await?;
     let Wish { desired, lasting } = desired(session, &seen, reporter).await?;
     let desired = Arc::new(desired);
-    compare(session, &mut seen, &desired, verify, reporter).await?;
+    compare(session, policy, &mut seen, &desired, verify, reporter).await?;
     Ok(Observation {
         observed: seen.observed.clone(),
         api: Arc::clone(&seen.api),
@@ -95,6 +97,7 @@ pub async fn observe(
 /// Adds to what was seen how it differs from what is to be.
 async fn compare(
     session: &Session,
+    policy: UnreachablePolicy,
     seen: &mut Seen,
     desired: &Arc<Desired>,
     verify: bool,
@@ -123,8 +126,12 @@ async fn compare(
     };
     let (inspections, compared) = tokio::join!(inspections, compared);
     let observed = &mut seen.observed;
-    let policy = session.unreachable_policy;
-    let inspections = policy.accept(&session.cluster, inspections, &mut observed.unreachable)?;
+    let mut missing = Missing::default();
+    let inspections = missing.sort(policy, inspections)?;
+    let is_bootstrapped = observed.is_bootstrapped();
+    let is_seen = |name: &str| inspections.contains_key(name);
+    let unreachable = missing.judge(policy, &session.cluster, is_bootstrapped, is_seen)?;
+    observed.unreachable.extend(unreachable);
     for (name, inspection) in inspections {
         if let Some(node) = observed.nodes.get_mut(&name) {
             node.differences = inspection.differences;

@@ -32,18 +32,6 @@ pub enum Purpose {
     Change,
 }
 
-/// Which nodes a command can do without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnreachablePolicy {
-    /// None: what is not seen cannot be planned.
-    #[default]
-    Nobody,
-    /// Workers that do not answer, because the operator said so; a worker that answers wrongly is still an error.
-    UnreachableWorkers,
-    /// Anybody but one control plane: enough to look, and to speak with the API.
-    AllButOneControlPlane,
-}
-
 /// What one invocation works with.
 pub struct Session {
     /// What cluster.yaml says.
@@ -62,8 +50,6 @@ pub struct Session {
     pub operator: String,
     /// The connections to the nodes and to the API.
     pub connections: Arc<dyn Connections>,
-    /// Which nodes this invocation can do without.
-    pub unreachable_policy: UnreachablePolicy,
 }
 
 /// How the outside world is reached: over SSH in the program, inside this process in the simulated cluster.
@@ -173,7 +159,6 @@ impl Session {
             ),
             operator: operator(),
             connections,
-            unreachable_policy: UnreachablePolicy::default(),
         })
     }
 

@@ -282,6 +282,14 @@ impl Observed {
         Some(most.0)
     }
 
+    /// The control planes of cluster.yaml that were not seen.
+    pub fn unreachable_control_planes<'c>(&self, cluster: &'c Cluster) -> Vec<&'c str> {
+        let names = cluster.control_planes().map(|node| node.name.as_str());
+        names
+            .filter(|name| self.unreachable.contains_key(*name))
+            .collect()
+    }
+
     /// Whether etcd's bootstrap was finished once: any node that remembers it is enough.
     pub fn is_bootstrapped(&self) -> bool {
         self.nodes.values().any(|node| node.facts.is_bootstrapped)

@@ -355,6 +355,7 @@ mod tests {
         let codes = [
             Kind::User,
             Kind::Findings,
+            Kind::Incomplete,
             Kind::Stopped,
             Kind::Node,
             Kind::Etcd,
@@ -364,6 +365,6 @@ mod tests {
             Kind::Bug,
         ]
         .map(|kind| Failure::new(kind, "x").exit_code());
-        assert_eq!(codes, [1, 3, 10, 10, 11, 12, 13, 20, 70]);
+        assert_eq!(codes, [1, 3, 4, 10, 10, 11, 12, 13, 20, 70]);
     }
 }

@@ -36,7 +36,7 @@ pub async fn verify(plan: &Plan, run_context: &RunContext) -> Verification {
         .iter()
         .filter_map(|planned| converged(&planned.step))
         .collect();
-    let looks = changed.iter().map(|name| look_at(run_context, name));
+    let looks = changed.iter().map(|name| look_at(run_context, name, plan));
     let members = async {
         let touches_etcd = |step: &Step| {
             matches!(
@@ -61,14 +61,28 @@ pub async fn verify(plan: &Plan, run_context: &RunContext) -> Verification {
 }
 
 /// How a node differs from what it has when the run is done.
-async fn look_at(run_context: &RunContext, name: &str) -> Vec<String> {
+async fn look_at(run_context: &RunContext, name: &str, plan: &Plan) -> Vec<String> {
     let (Some(node), Some(state)) = (run_context.nodes.get(name), run_context.desired.lasting(name)) else {
         return vec![format!(
             "{name} was not looked at: there is no connection with it"
         )];
     };
     match node.inspect(state, false).await {
-        Ok(inspection) => told(name, &inspection.differences),
+        Ok(mut inspection) => {
+            let mut waiting = plan.deferred.iter().filter(|deferred| deferred.node == name);
+            let waits: Option<Vec<_>> = waiting.next().map(|one| {
+                one.differences
+                    .iter()
+                    .map(|difference| &difference.resource)
+                    .collect()
+            });
+            if let Some(waits) = waits {
+                inspection
+                    .differences
+                    .retain(|difference| !waits.contains(&&difference.resource));
+            }
+            told(name, &inspection.differences)
+        }
         Err(error) => vec![format!("{name} was not looked at: {error}")],
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::ObserveErrors;
 use super::every_node::every_node;
+use super::unreachable::{Missing, UnreachablePolicy};
 use crate::authority::{Authorities, kept_certificates, merge_certificates, merge_secrets};
 use crate::cluster_api::ClusterApi;
 use crate::etcd;
@@ -56,9 +57,10 @@ impl Seen {
 pub(super) async fn look(
     session: &Session,
     purpose: Purpose,
+    policy: UnreachablePolicy,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Seen, ObserveErrors> {
-    let mut seen = first_look(session, purpose, reporter).await?;
+    let mut seen = first_look(session, purpose, policy, reporter).await?;
     let cluster = &session.cluster;
     let members = session.connections.etcd(cluster, &seen.nodes, &seen.authorities);
     let api = async {
@@ -80,10 +82,12 @@ pub(super) async fn look(
 pub async fn first_look(
     session: &Session,
     purpose: Purpose,
+    policy: UnreachablePolicy,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Seen, ObserveErrors> {
     let mut observed = Observed::default();
-    let mut nodes = connect(session, purpose, reporter, &mut observed.unreachable).await?;
+    let mut missing = Missing::default();
+    let mut nodes = connect(session, purpose, policy, reporter, &mut missing).await?;
     let paths: BTreeMap<String, String> = pki::shared_secrets()
         .into_iter()
         .map(|(name, path)| (name.to_owned(), path.to_owned()))
@@ -107,13 +111,13 @@ pub async fn first_look(
         }
     })
     .await;
-    let looks = session
-        .unreachable_policy
-        .accept(&session.cluster, looks, &mut observed.unreachable)?;
+    let looks = missing.sort(policy, looks)?;
     nodes.retain(|name, _| looks.contains_key(name));
+    let is_bootstrapped = looks.values().any(|(facts, _)| facts.is_bootstrapped);
+    let is_seen = |name: &str| looks.contains_key(name);
+    observed.unreachable = missing.judge(policy, &session.cluster, is_bootstrapped, is_seen)?;
     let mut held: BTreeMap<NodeName, BTreeMap<String, Secret>> = BTreeMap::new();
     let mut certificates = BTreeMap::new();
-    let is_bootstrapped = looks.values().any(|(facts, _)| facts.is_bootstrapped);
     for (name, (facts, secrets)) in looks {
         if let Some(node) = session.cluster.node(&name).filter(|node| node.is_control_plane()) {
             let own = if is_bootstrapped {
@@ -153,13 +157,13 @@ pub async fn look_before_reset(
     purpose: Purpose,
     reporter: &Arc<dyn Reporter>,
 ) -> Result<Seen, ObserveErrors> {
+    let policy = UnreachablePolicy::EveryNode;
     let mut observed = Observed::default();
-    let mut nodes = connect(session, purpose, reporter, &mut observed.unreachable).await?;
+    let mut missing = Missing::default();
+    let mut nodes = connect(session, purpose, policy, reporter, &mut missing).await?;
     let open = by_name(&session.cluster, &nodes);
     let looks = every_node(&open, |_, node| async move { node.facts().await }).await;
-    let looks = session
-        .unreachable_policy
-        .accept(&session.cluster, looks, &mut observed.unreachable)?;
+    let looks = missing.sort(policy, looks)?;
     nodes.retain(|name, _| looks.contains_key(name));
     observed.nodes = looks
         .into_iter()
@@ -189,12 +193,13 @@ pub(super) fn by_name(cluster: &Cluster, nodes: &BTreeMap<String, Node>) -> BTre
     cluster.nodes.iter().filter_map(open).collect()
 }
 
-/// Opens a connection with every node at once; whoever cannot be reached and may be lacked is added to `absent`.
+/// Opens a connection with every node at once.
 async fn connect(
     session: &Session,
     purpose: Purpose,
+    policy: UnreachablePolicy,
     reporter: &Arc<dyn Reporter>,
-    absent: &mut BTreeMap<String, String>,
+    missing: &mut Missing,
 ) -> Result<BTreeMap<String, Node>, ObserveErrors> {
     let connections: BTreeMap<NodeName, _> = session
         .cluster
@@ -221,7 +226,5 @@ async fn connect(
         }
     })
     .await;
-    session
-        .unreachable_policy
-        .accept(&session.cluster, answers, absent)
+    missing.sort(policy, answers)
 }

@@ -176,6 +176,7 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
         operation,
         steps: steps.into_iter().map(planned).collect(),
         left_out: std::collections::BTreeMap::new(),
+        deferred: Vec::new(),
         notes: Vec::new(),
     }
 }

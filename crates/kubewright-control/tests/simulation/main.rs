@@ -8,6 +8,7 @@
     clippy::print_stderr
 )]
 
+mod absent;
 mod agent;
 mod api;
 mod crew;
@@ -86,12 +87,13 @@ const EVERY: Shares = Shares {
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | membership | independent EVERY | rollout | edits EVERY | seed NUMBER [COUNT] | size NODES...]
+           | absent | membership | independent EVERY | rollout | edits EVERY | seed NUMBER [COUNT] | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
           as KUBEWRIGHT_SCHEDULES says, or 10,000
   full    the same with every fault point
   points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
+  absent  cluster.yaml changes while a control plane has no power
   membership  what the plan makes of etcd's members
   independent  every so many-th failure of a control plane while another has its turn
   rollout  a mistake in an argument of 23 kubelets
@@ -125,6 +127,7 @@ fn main() -> ExitCode {
             };
             exhaustive::run(&fixture, scenario.expect(USAGE), &extent)
         }
+        ["absent"] => absent::run_all(&fixture),
         ["membership"] => membership::run_all(&fixture),
         ["rollout"] => rollout::run_all(&fixture),
         ["independent", every] => independent::run(&fixture, every.parse().expect(USAGE)),
@@ -161,6 +164,10 @@ fn quick(fixture: &Fixture) -> Vec<String> {
         if !failures.is_empty() {
             return failures;
         }
+    }
+    let failures = absent::run_all(fixture);
+    if !failures.is_empty() {
+        return failures;
     }
     let failures = membership::run_all(fixture);
     if !failures.is_empty() {
@@ -201,6 +208,7 @@ fn all(fixture: &Fixture, shares: Shares) -> Vec<String> {
         };
         failures.extend(exhaustive::run(fixture, scenario, &extent));
     }
+    failures.extend(absent::run_all(fixture));
     failures.extend(membership::run_all(fixture));
     failures.extend(independent::run(fixture, shares.independent));
     failures.extend(rollout::run_all(fixture));

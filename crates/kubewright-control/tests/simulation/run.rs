@@ -11,7 +11,7 @@ use kubewright_control::error::Kind;
 use kubewright_control::etcd::EtcdConnections;
 use kubewright_control::execute::{Guards, execute, verify};
 use kubewright_control::node::Node;
-use kubewright_control::observe::{ObserveErrors, look_before_reset, observe};
+use kubewright_control::observe::{ObserveErrors, UnreachablePolicy, look_before_reset, observe};
 use kubewright_control::report::{Reporter, Silent};
 use kubewright_control::session::{Connections, Purpose, Session};
 use kubewright_control::transport::Transport;
@@ -34,6 +34,9 @@ pub(crate) enum Operation {
     Apply,
     Reset,
 }
+
+/// What an apply does about machines without power.
+const CHANGE: UnreachablePolicy = UnreachablePolicy::Change { skip_workers: false };
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -156,7 +159,7 @@ async fn perform(
     let reporter: Arc<dyn Reporter> = Arc::new(Silent);
     let (plan, run_context) = match operation {
         Operation::Apply => {
-            let observation = match observe(&session, Purpose::Change, false, &reporter).await {
+            let observation = match observe(&session, Purpose::Change, CHANGE, false, &reporter).await {
                 Ok(observation) => observation,
                 Err(errors) => {
                     ended.errors = told(errors);

@@ -107,6 +107,9 @@ ids! {
     Found = "found", Findings:
         "A problem was found.";
         "The report names it.";
+    Incomplete = "incomplete", Incomplete:
+        "Everything that could be done is done. Nodes that cannot be reached were left out, and what restarts a part of a control plane waits while another control plane is away. The output lists both.";
+        "Bring the nodes back, then run the same command again. A worker that is gone for longer: `--skip-unreachable-workers`.";
     Stopped = "stopped", Stopped:
         "The run was interrupted. Finished steps are kept, no further step was started, all locks are released.";
         "Run the same command again: it continues where it stopped.";
@@ -289,6 +292,7 @@ impl ErrorId {
         match kind {
             Kind::User => Self::InvalidRequest,
             Kind::Findings => Self::Found,
+            Kind::Incomplete => Self::Incomplete,
             Kind::Stopped => Self::StoppedPartWay,
             Kind::Node => Self::NodeFailed,
             Kind::Etcd => Self::EtcdFailed,

@@ -7,6 +7,8 @@ pub enum Kind {
     User,
     /// Something differs or was found.
     Findings,
+    /// A run did what it could, and something waits for nodes that cannot be reached.
+    Incomplete,
     /// A run stopped part-way and can be continued.
     Stopped,
     /// Something on a node.
@@ -29,6 +31,7 @@ impl Kind {
         match self {
             Self::User => 1,
             Self::Findings => 3,
+            Self::Incomplete => 4,
             Self::Stopped | Self::Node => 10,
             Self::Etcd => 11,
             Self::Api => 12,

@@ -1,7 +1,7 @@
 //! Making the cluster what cluster.yaml says.
 //!
 //! Promises: nothing is planned that a safety rule forbids; what serves goes on serving; a run that was interrupted is
-//! continued by the next. Machines that serve nobody yet become a cluster all at once (see [`super::bootstrap`]); a
+//! continued by the next; nodes that cannot be reached keep nobody from what can be done without them. Machines that serve nobody yet become a cluster all at once (see [`super::bootstrap`]); a
 //! cluster that serves is changed step by step (see [`super::change`]).
 
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ pub fn plan_apply(
     Ok(Plan {
         operation: Operation::Apply,
         notes: recipe.notes(),
+        deferred: recipe.deferred(),
         steps: recipe.into_steps(),
         left_out: observed.unreachable.clone(),
     })

@@ -3,6 +3,7 @@
 mod apply;
 mod bootstrap;
 mod change;
+mod deferred;
 mod disruption;
 mod explain;
 mod graph;
@@ -28,6 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use apply::plan_apply;
+pub use deferred::{Deferred, told as deferred_text};
 pub use explain::explain;
 pub use only::restrict;
 pub use origin::{MadeFrom, NodeOrigin, Sources};
@@ -66,6 +68,9 @@ pub struct Plan {
     /// Nodes nothing is planned for because they cannot be reached, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, String>,
+    /// Changes of other control planes that wait until an unreachable one is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deferred: Vec<Deferred>,
     /// What whoever reads the plan should know of etcd: members cluster.yaml does not name, learners, alarms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

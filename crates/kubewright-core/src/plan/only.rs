@@ -59,8 +59,12 @@ pub fn restrict(plan: &Plan, nodes: &BTreeSet<String>) -> Result<Plan, Refusal> 
     for planned in &mut kept {
         inherit(planned, plan, &ids);
     }
+    let mut left_out = plan.left_out.clone();
+    left_out.retain(|node, _| nodes.contains(node));
+    let deferred = plan.deferred.iter().filter(|one| nodes.contains(&one.node));
     Ok(Plan {
-        left_out: plan.left_out.clone(),
+        left_out,
+        deferred: deferred.cloned().collect(),
         notes: plan.notes.clone(),
         operation: plan.operation.clone(),
         steps: kept,

@@ -7,7 +7,7 @@ use crate::catalogue::SkewError;
 use crate::errors::ErrorId;
 use crate::observed::{EtcdCluster, Founders, Health, Marker};
 use crate::shown::{sentence, shown};
-use crate::spec::{Cidr, NODE_POD_PREFIX};
+use crate::spec::{Cidr, NODE_POD_PREFIX, Version};
 
 /// What to do about two members.
 const TWO_MEMBERS: &str = "etcd with two members tolerates no failure; use one or three control planes";
@@ -82,6 +82,34 @@ pub enum Refusal {
         members: Founders,
         /// The control planes of cluster.yaml.
         wanted: Founders,
+    },
+    /// Members that found a cluster have to find each other.
+    #[error("control plane {node} cannot be reached, and etcd's bootstrap is not finished")]
+    FounderUnreachable {
+        /// The control plane.
+        node: String,
+    },
+    /// So many control planes are away that those left are no quorum, and no API server answers.
+    #[error(
+        "{} of {of} control planes cannot be reached ({}), and no API server answers: the others have no quorum",
+        unreachable.len(),
+        unreachable.join(", ")
+    )]
+    NoQuorumReachable {
+        /// Which are away.
+        unreachable: Vec<String>,
+        /// How many there are.
+        of: usize,
+    },
+    /// Another minor version while a control plane is away.
+    #[error(
+        "Kubernetes cannot become {version} while control plane {node} cannot be reached: its API server would stay behind"
+    )]
+    VersionWithout {
+        /// The control plane.
+        node: String,
+        /// The version cluster.yaml asks for.
+        version: Version,
     },
     /// A control plane is at another address than its member.
     #[error(
@@ -407,16 +435,18 @@ impl Refusal {
             | Self::OtherNode { .. }
             | Self::SameMachine { .. } => ErrorId::NodeIdentity,
             Self::MemberWithoutData { .. } => ErrorId::RemoveBeforeAdd,
-            Self::OtherFounders { .. } | Self::OtherMembers { .. } => ErrorId::Founders,
+            Self::OtherFounders { .. } | Self::OtherMembers { .. } | Self::FounderUnreachable { .. } => {
+                ErrorId::Founders
+            }
             Self::MemberAddress { .. } => ErrorId::MemberAddress,
             Self::TwoClusters { .. } => ErrorId::TwoEtcdClusters,
             Self::Blocked { .. } => ErrorId::NothingLost,
             Self::FixedSetting { .. } => ErrorId::FixedSetting,
-            Self::VersionStep { .. } => ErrorId::VersionStep,
+            Self::VersionStep { .. } | Self::VersionWithout { .. } => ErrorId::VersionStep,
             Self::NodeForgotten { .. } | Self::MemberLeftOver { .. } | Self::MemberForgotten { .. } => {
                 ErrorId::NodeRemoval
             }
-            Self::Quorum { .. } => ErrorId::Quorum,
+            Self::Quorum { .. } | Self::NoQuorumReachable { .. } => ErrorId::Quorum,
             Self::StalePlan { .. } => ErrorId::StalePlan,
             Self::LeftOut { .. } => ErrorId::LeftOutStep,
             Self::NoPodRange { .. } => ErrorId::PodRanges,
@@ -466,6 +496,16 @@ impl Refusal {
             } => format!(
                 "put the control planes back into cluster.yaml as they were ({founders}) and run the same command again; \
                  or, with that file, take all of it down (kubewright reset) and begin with the new one"
+            ),
+            Self::FounderUnreachable { node } => {
+                format!("bring back {node} and run the same command again; kubewright check shows why it does not answer")
+            }
+            Self::NoQuorumReachable { unreachable, .. } => format!(
+                "bring back one of {} first; kubewright check shows why they do not answer",
+                unreachable.join(", ")
+            ),
+            Self::VersionWithout { node, .. } => format!(
+                "bring back {node} first, or put the version that runs back into cluster.yaml to change something else"
             ),
             Self::MemberAddress { node, .. } => format!(
                 "put the old address of {node} back into cluster.yaml; moving a member to another address cannot be done yet"

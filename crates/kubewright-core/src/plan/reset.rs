@@ -47,6 +47,7 @@ pub fn plan_reset(cluster: &Cluster, observed: &Observed) -> Result<Plan, Refusa
         operation: Operation::Reset,
         steps: graph.into_steps(),
         left_out: BTreeMap::new(),
+        deferred: Vec::new(),
         notes: Vec::new(),
     })
 }

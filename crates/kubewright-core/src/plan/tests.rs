@@ -12,6 +12,7 @@ mod quorum;
 mod rules;
 mod saved;
 mod told;
+mod unreachable;
 mod windows;
 
 use super::*;

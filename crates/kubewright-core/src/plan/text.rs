@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::waits::{self, NAMED_NODES, names_of};
-use super::{Disruption, Plan, PlannedStep, Step, Totals, disruption, guards};
+use super::{Disruption, Plan, PlannedStep, Step, Totals, deferred, disruption, guards};
 use crate::observed::{Change, Difference, UnitAction, UnitFinding, unit_reasons};
 use crate::resource::{NodeState, Resource};
 pub use crate::shown::count;
@@ -23,6 +23,7 @@ pub fn render(
     for (node, why) in &plan.left_out {
         let _ = writeln!(text, "{node} is skipped: {}", shown(why));
     }
+    text.push_str(&deferred::told(&plan.deferred));
     for note in &plan.notes {
         let _ = writeln!(text, "note: {}", sentence(note));
     }

@@ -1,5 +1,6 @@
 //! `kubewright apply`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -8,7 +9,9 @@ use kubewright_control::observe::Observation;
 use kubewright_control::session::Purpose;
 use kubewright_core::check::{Finding, Severity};
 use kubewright_core::observed::{Counters, Observed};
-use kubewright_core::plan::{Plan, Refusal, SavedPlan, explain, text};
+use kubewright_core::plan::{Deferred, Plan, Refusal, SavedPlan, deferred_text, explain, text};
+use kubewright_core::shown::sentence;
+use kubewright_core::spec::Cluster;
 
 use super::run::perform;
 use super::run::question::Question;
@@ -36,26 +39,39 @@ const SLOWEST: usize = 5;
 /// Looks, plans, asks, does.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let begun = Instant::now();
-    let opened = session::open("apply", flags, ui)?.lacking(arguments.skipping.into());
+    let opened = session::open("apply", flags, ui)?.with_policy(arguments.skipping.into());
     let saved = arguments.plan.as_deref().map(saved_plan::read).transpose()?;
     let observation = opened.observe(Purpose::Change).await?;
     let (all, mut made) = choose(arguments, saved.as_ref(), &opened, &observation)?;
     if flags.yes || made.steps.is_empty() {
         session::tell_absent(&observation.observed, ui);
+        deferred_text(&made.deferred)
+            .lines()
+            .for_each(|line| ui.say(line));
     }
+    // A saved plan does not hold any more once part of it is done: the rest is planned again, for the same nodes.
+    let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
+    let again = stopped::command("apply", &opened.file.path, only, arguments.skipping);
     if made.steps.is_empty() {
-        ui.say(&if all.steps.is_empty() {
+        ui.say(&if !all.steps.is_empty() {
+            format!("no changes on {}", arguments.only.join(", "))
+        } else if made.left_out.is_empty() {
             format!(
                 "cluster {} matches {}",
                 opened.file.cluster.name,
                 flags.file.display()
             )
         } else {
-            format!("no changes on {}", arguments.only.join(", "))
+            "no changes that can be made now".to_owned()
         });
-        return ui.result(
-            &Summary::of(&Outcome::default(), &observation.run_context),
-            || text::summary(&made),
+        let summary = Summary::of(&made, &Outcome::default(), &observation.run_context);
+        ui.result(&summary, || text::summary(&made))?;
+        return refuse_incomplete(
+            &made,
+            &observation.observed,
+            &opened.file.cluster,
+            arguments.skipping,
+            &again,
         );
     }
     for line in operations::unfinished(&observation.run_context, &observation.observed, &opened).await {
@@ -72,9 +88,6 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         };
         made = question.ask(&all, made, ui)?;
     }
-    // A saved plan does not hold any more once part of it is done: the rest is planned again, for the same nodes.
-    let only = saved.as_ref().map_or(&arguments.only, |saved| &saved.only);
-    let again = stopped::command("apply", &opened.file.path, only, arguments.skipping);
     let (outcome, verification) = perform(
         &made,
         &observation.run_context,
@@ -91,9 +104,55 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         &made,
         begun.elapsed().as_secs_f64(),
     ));
-    ui.result(&Summary::of(&outcome, &observation.run_context), || {
-        text::count(outcome.changed, "change")
-    })
+    let summary = Summary::of(&made, &outcome, &observation.run_context);
+    ui.result(&summary, || text::count(outcome.changed, "change"))?;
+    refuse_incomplete(
+        &made,
+        &observation.observed,
+        &opened.file.cluster,
+        arguments.skipping,
+        &again,
+    )
+}
+
+/// What was left out because a node cannot be reached makes the run no full success, unless the operator said that these
+/// nodes may be skipped.
+fn refuse_incomplete(
+    plan: &Plan,
+    observed: &Observed,
+    cluster: &Cluster,
+    skipping: session::Skipping,
+    again: &str,
+) -> Result<(), Failure> {
+    let is_worker = |name: &str| cluster.node(name).is_some_and(|node| !node.is_control_plane());
+    let is_expected = |name: &str| skipping.skip_unreachable_workers && is_worker(name);
+    let mut missing: Vec<&str> = plan.left_out.keys().map(String::as_str).collect();
+    missing.extend(
+        plan.deferred
+            .iter()
+            .flat_map(|deferred| &deferred.waits_for)
+            .map(String::as_str),
+    );
+    missing.retain(|name| !is_expected(name));
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    let what = format!("not everything could be done: {names} cannot be reached");
+    let mut failure = Failure::named(ErrorId::Incomplete, what);
+    for name in &missing {
+        if let Some(why) = observed.unreachable.get(*name) {
+            failure = failure.detail(format!("{name}: {}", sentence(why)));
+        }
+    }
+    for line in deferred_text(&plan.deferred).lines() {
+        failure = failure.detail(line);
+    }
+    Err(failure.hint(format!(
+        "bring back {names} (kubewright check shows more), then run: {again}"
+    )))
 }
 
 /// The whole plan, and the part of it that was asked for: the saved one, if it still holds.
@@ -185,13 +244,19 @@ fn verified(verification: &Verification) -> String {
 #[serde(rename_all = "camelCase")]
 struct Summary {
     changed: usize,
-    steps: std::collections::BTreeMap<String, f64>,
+    steps: BTreeMap<String, f64>,
+    /// Nodes that were left out because they cannot be reached, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    left_out: BTreeMap<String, String>,
+    /// What waits until an unreachable control plane is back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    deferred: Vec<Deferred>,
     /// What the nodes' agents did, all together.
     work: Counters,
 }
 
 impl Summary {
-    fn of(outcome: &Outcome, run_context: &RunContext) -> Self {
+    fn of(plan: &Plan, outcome: &Outcome, run_context: &RunContext) -> Self {
         let steps = outcome
             .finished
             .iter()
@@ -200,7 +265,83 @@ impl Summary {
         Self {
             changed: outcome.changed,
             steps,
+            left_out: plan.left_out.clone(),
+            deferred: plan.deferred.clone(),
             work: run_context.counters(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kubewright_core::observed::{Change, Difference};
+    use kubewright_core::plan::Operation;
+    use kubewright_core::resource::ResourceId;
+    use kubewright_core::spec::parse;
+
+    use super::*;
+
+    /// What is said of a plan without these nodes, on which two changes of cp-1 wait where cp-3 is one of them.
+    fn said(missing: &[&str], skip_unreachable_workers: bool) -> Result<(), Failure> {
+        let nodes = [
+            ("cp-1", "control-plane"),
+            ("cp-2", "control-plane"),
+            ("cp-3", "control-plane"),
+            ("w-1", "worker"),
+        ];
+        let nodes = (1..).zip(nodes).map(|(number, (name, role))| {
+            format!("    - {{ name: {name}, address: 192.0.2.{number}, roles: [{role}] }}\n")
+        });
+        let text = format!(
+            "apiVersion: kubewright/v1alpha1\nkind: Cluster\nmetadata: {{ name: prod }}\nspec:\n  nodes:\n{}",
+            nodes.collect::<String>()
+        );
+        let cluster = parse(&text, "cluster.yaml").unwrap().spec;
+        let missing = missing
+            .iter()
+            .map(|name| ((*name).to_owned(), "no route to host".to_owned()));
+        let observed = Observed {
+            unreachable: missing.collect(),
+            ..Observed::default()
+        };
+        let difference = |what: &str| Difference {
+            resource: ResourceId::new("file", what),
+            change: Change::Content { before: None },
+        };
+        let deferred = observed.unreachable.contains_key("cp-3").then(|| Deferred {
+            node: "cp-1".to_owned(),
+            waits_for: vec!["cp-3".to_owned()],
+            differences: vec![difference("/a"), difference("/b")],
+        });
+        let plan = Plan {
+            operation: Operation::Apply,
+            steps: Vec::new(),
+            left_out: observed.unreachable.clone(),
+            deferred: deferred.into_iter().collect(),
+            notes: Vec::new(),
+        };
+        let skipping = session::Skipping {
+            skip_unreachable_workers,
+        };
+        refuse_incomplete(&plan, &observed, &cluster, skipping, "kubewright apply")
+    }
+
+    #[test]
+    fn what_waits_for_a_control_plane_is_said_with_an_exit_code_of_its_own() {
+        let failure = said(&["cp-3"], true).unwrap_err();
+        assert_eq!(failure.exit_code(), 4);
+        insta::assert_snapshot!(failure.render(), @r"
+        error: not everything could be done: cp-3 cannot be reached [incomplete]
+          cp-3: no route to host
+          cp-1: 2 changes that restart a part of the control plane wait for cp-3
+          hint: bring back cp-3 (kubewright check shows more), then run: kubewright apply
+        ");
+    }
+
+    #[test]
+    fn workers_that_may_be_skipped_are_no_failure() {
+        assert!(said(&["w-1"], true).is_ok());
+        assert_eq!(said(&["w-1"], false).unwrap_err().exit_code(), 4);
+        assert!(said(&[], false).is_ok());
     }
 }

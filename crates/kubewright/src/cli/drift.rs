@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 
 /// Looks and tells.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("drift", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
+    let opened = session::open("drift", flags, ui)?.with_policy(UnreachablePolicy::OneControlPlane);
     let observation = opened.observe_with(Purpose::Read, arguments.verify).await?;
     let report = look(&opened.session, &observation);
     ui.result(&report, || report.text())?;

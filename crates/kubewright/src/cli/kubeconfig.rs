@@ -60,7 +60,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         arguments.ttl,
         arguments.break_glass,
     )?;
-    let opened = session::open("kubeconfig", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
+    let opened = session::open("kubeconfig", flags, ui)?.with_policy(UnreachablePolicy::OneControlPlane);
     let cluster = &opened.file.cluster;
     let purpose = if identity.is_irrevocable {
         // Only who holds a node's lock may write its operation log.
@@ -69,6 +69,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
         Purpose::Read
     };
     let look = opened.first_look(purpose).await?;
+    session::tell_absent(&look.observed, ui);
     if !look.observed.is_bootstrapped() {
         return Err(Failure::named(
             ErrorId::NoClusterYet,

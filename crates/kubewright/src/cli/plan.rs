@@ -52,7 +52,7 @@ pub(crate) fn run_offline(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -
 
 /// Plans for the machines as they are.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("plan", flags, ui)?.lacking(arguments.skipping.into());
+    let opened = session::open("plan", flags, ui)?.with_policy(arguments.skipping.into());
     let cluster = &opened.file.cluster;
     let observation = opened.observe(Purpose::Read).await?;
     let plan = only(make(cluster, &observation)?, &arguments.only, cluster)?;

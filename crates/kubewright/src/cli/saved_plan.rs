@@ -79,6 +79,7 @@ mod tests {
     fn plan() -> SavedPlan {
         let plan = Plan {
             left_out: std::collections::BTreeMap::new(),
+            deferred: Vec::new(),
             notes: Vec::new(),
             operation: Operation::Apply,
             steps: Vec::new(),

@@ -30,22 +30,22 @@ pub(crate) struct Opened {
     pub(crate) log: Option<PathBuf>,
     /// Live lines.
     pub(crate) progress: Arc<Progress>,
+    /// What the command does about nodes that cannot be reached.
+    policy: UnreachablePolicy,
 }
 
 /// What a planning command does about nodes that do not answer.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Skipping {
-    /// Skip workers that do not answer; control planes cannot be skipped
+    /// Skip workers that do not answer: also in a bootstrap, and without exit code 4
     #[arg(long)]
     pub(crate) skip_unreachable_workers: bool,
 }
 
 impl From<Skipping> for UnreachablePolicy {
     fn from(skipping: Skipping) -> Self {
-        if skipping.skip_unreachable_workers {
-            Self::UnreachableWorkers
-        } else {
-            Self::Nobody
+        Self::Change {
+            skip_workers: skipping.skip_unreachable_workers,
         }
     }
 }
@@ -68,13 +68,14 @@ pub(crate) fn open(command: &str, flags: &GlobalFlags, ui: &Ui) -> Result<Opened
         file,
         log,
         progress: Arc::new(ui.progress()),
+        policy: UnreachablePolicy::EveryNode,
     })
 }
 
 impl Opened {
-    /// Says which nodes the command can do without.
-    pub(crate) fn lacking(mut self, unreachable_policy: UnreachablePolicy) -> Self {
-        self.session.unreachable_policy = unreachable_policy;
+    /// Says what the command does about nodes that cannot be reached.
+    pub(crate) fn with_policy(mut self, policy: UnreachablePolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -90,14 +91,14 @@ impl Opened {
 
     /// Looks at the whole cluster; `verify` reads every file on the nodes.
     pub(crate) async fn observe_with(&self, purpose: Purpose, verify: bool) -> Result<Observation, Failure> {
-        let observation = observe(&self.session, purpose, verify, &self.reporter()).await;
+        let observation = observe(&self.session, purpose, self.policy, verify, &self.reporter()).await;
         self.progress.finish();
         observation.map_err(|errors| self.failures(errors))
     }
 
     /// Looks at who the nodes are and whose authority they live under, no further.
     pub(crate) async fn first_look(&self, purpose: Purpose) -> Result<Seen, Failure> {
-        let look = first_look(&self.session, purpose, &self.reporter()).await;
+        let look = first_look(&self.session, purpose, self.policy, &self.reporter()).await;
         self.progress.finish();
         look.map_err(|errors| self.failures(errors))
     }

@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 
 /// Runs the checks and tells of each.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("smoke", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
+    let opened = session::open("smoke", flags, ui)?.with_policy(UnreachablePolicy::OneControlPlane);
     let look = opened.first_look(Purpose::Read).await?;
     let client = look
         .api

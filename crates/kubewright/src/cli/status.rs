@@ -27,7 +27,7 @@ const PERIOD: Duration = Duration::from_secs(3);
 
 /// Looks and tells.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("status", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
+    let opened = session::open("status", flags, ui)?.with_policy(UnreachablePolicy::OneControlPlane);
     loop {
         let observation = opened.observe(Purpose::Read).await?;
         let status = look(&opened.session, &observation).await;
@@ -48,23 +48,17 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     }
 }
 
-/// What to do about an unhealthy cluster: `plan` and `apply` need every control plane.
+/// What to do about an unhealthy cluster. Without unreachable nodes `apply` goes on, but for what waits for them.
 fn next_command(nodes: &[NodeStatus]) -> String {
     let unreachable: Vec<&NodeStatus> = nodes.iter().filter(|node| node.unreachable.is_some()).collect();
     let names: Vec<&str> = unreachable.iter().map(|node| node.name.as_str()).collect();
     let names = names.join(", ");
     if unreachable.is_empty() {
         "kubewright plan shows what differs from cluster.yaml, kubewright apply fixes it".to_owned()
-    } else if unreachable
-        .iter()
-        .any(|node| node.roles.iter().any(|role| role == "control-plane"))
-    {
-        format!(
-            "first bring back {names} (kubewright check shows more): plan and apply need every control plane"
-        )
     } else {
         format!(
-            "bring back {names} (kubewright check shows more), or go on with kubewright apply --skip-unreachable-workers"
+            "bring back {names} (kubewright check shows more); kubewright apply goes on without what cannot be reached, and says \
+             what waits for it"
         )
     }
 }
@@ -206,11 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn apply_is_advised_only_where_it_can_run() {
-        let (control_plane, worker) = (node("cp-1", "control-plane", true), node("w-1", "worker", true));
-        assert!(next_command(&[node("cp-1", "control-plane", false)]).contains("kubewright apply fixes it"));
-        assert!(next_command(std::slice::from_ref(&worker)).contains("apply --skip-unreachable-workers"));
-        let hint = next_command(&[worker, control_plane]);
-        assert!(hint.starts_with("first bring back w-1, cp-1"), "{hint}");
+    fn says_whom_to_bring_back_before_it_advises_an_apply() {
+        let control_plane = |is_away| node("cp-1", "control-plane", is_away);
+        assert!(next_command(&[control_plane(false)]).contains("kubewright apply fixes it"));
+        let hint = next_command(&[node("w-1", "worker", true), control_plane(true)]);
+        assert!(
+            hint.starts_with("bring back w-1, cp-1 (kubewright check"),
+            "{hint}"
+        );
     }
 }

@@ -132,6 +132,7 @@ mod tests {
         };
         Plan {
             left_out: std::collections::BTreeMap::new(),
+            deferred: Vec::new(),
             notes: Vec::new(),
             operation,
             steps: steps.iter().map(step).collect(),

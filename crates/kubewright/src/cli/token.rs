@@ -35,8 +35,9 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 
 /// Issues and prints the token.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
-    let opened = session::open("token", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
+    let opened = session::open("token", flags, ui)?.with_policy(UnreachablePolicy::OneControlPlane);
     let look = opened.first_look(Purpose::Read).await?;
+    session::tell_absent(&look.observed, ui);
     let client = look
         .api
         .client()

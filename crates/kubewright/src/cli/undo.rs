@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 /// Shows what the node's journal can put back, asks, has it put back.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     // Who else is there is asked for a control plane only, and is judged by the rule.
-    let opened = session::open("undo", flags, ui)?.lacking(UnreachablePolicy::AllButOneControlPlane);
+    let opened = session::open("undo", flags, ui)?.with_policy(UnreachablePolicy::OneControlPlane);
     let name = arguments.node.as_str();
     let Some(of_file) = opened.file.cluster.node(name) else {
         return Err(Failure::new(

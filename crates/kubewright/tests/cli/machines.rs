@@ -121,7 +121,7 @@ fn sudo_that_wants_a_password() {
     insta::assert_snapshot!(apply(&machines), @r"
     error: node w-1: connect to ada@192.0.2.21 [sudo-password]
       because: sudo asks for a password
-      hint: kubewright never types passwords; on w-1, allow sudo without one, as root: `echo 'ada ALL=(ALL) NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`; to continue without unreachable workers, add --skip-unreachable-workers
+      hint: kubewright never types passwords; on w-1, allow sudo without one, as root: `echo 'ada ALL=(ALL) NOPASSWD: ALL' >> /etc/sudoers.d/kubewright`
       hint: the full log is LOG
     exit code 13
     ");
@@ -134,10 +134,29 @@ fn a_login_that_runs_something_else() {
     insta::assert_snapshot!(apply(&machines), @r"
     error: node w-1: connect to ada@192.0.2.21 [ssh-other-program]
       because: the login shell ran another program instead of the command; output: This account is currently not available.
-      hint: `ssh ada@192.0.2.21 echo works` must print `works`: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1; to continue without unreachable workers, add --skip-unreachable-workers
+      hint: `ssh ada@192.0.2.21 echo works` must print `works`: log in as another user (`ssh.user`), give the user an ordinary shell (chsh -s /bin/sh), or remove the forced command (`command=` in authorized_keys, ForceCommand in sshd_config) on w-1
       hint: the full log is LOG
     exit code 13
     ");
+}
+
+#[test]
+fn a_worker_or_a_control_plane_of_a_new_cluster_that_does_not_answer() {
+    let silent = "ssh: connect to host 192.0.2.1 port 22: No route to host\n";
+    let machines = Machines::new();
+    machines.says("192.0.2.21", silent, 255);
+    let said = apply(&machines);
+    assert!(said.contains("add --skip-unreachable-workers\n"), "{said}");
+    assert!(said.ends_with("exit code 13"), "{said}");
+    // Skipping workers gives nobody leave to found a cluster without a control plane.
+    machines.says("192.0.2.12", silent, 255);
+    let (code, _, said) = machines.run(&["apply", "--yes", "--skip-unreachable-workers"]);
+    assert_eq!(code, 13, "{said}");
+    assert!(
+        said.contains("node cp-2: ") && !said.contains("node w-1: "),
+        "{said}"
+    );
+    assert_eq!(machines.heard(), ["connect", "facts"]);
 }
 
 #[test]

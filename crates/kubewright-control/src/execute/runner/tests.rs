@@ -123,6 +123,7 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
     };
     let plan = Plan {
         left_out: BTreeMap::new(),
+        deferred: Vec::new(),
         notes: Vec::new(),
         operation: Operation::Apply,
         steps: ["n1", "n2", "n3"].iter().flat_map(|node| stages(node)).collect(),

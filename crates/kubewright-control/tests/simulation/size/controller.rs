@@ -10,7 +10,7 @@ use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::etcd::EtcdConnections;
 use kubewright_control::node::Node;
-use kubewright_control::observe::{ObserveErrors, observe};
+use kubewright_control::observe::{ObserveErrors, UnreachablePolicy, observe};
 use kubewright_control::report::{Reporter, Silent};
 use kubewright_control::session::{Connections, Purpose, Session};
 use kubewright_control::transport::{Ssh, SshSettings, Transport, allow_many_channels};
@@ -64,7 +64,8 @@ async fn perform(fixture: &Fixture, cluster: Cluster, connections: &Path) -> Res
         let errors: Vec<String> = errors.iter().take(5).map(ToString::to_string).collect();
         errors.join("; ")
     };
-    let observation = observe(&session, Purpose::Change, false, &reporter)
+    let policy = UnreachablePolicy::EveryNode;
+    let observation = observe(&session, Purpose::Change, policy, false, &reporter)
         .await
         .map_err(told)?;
     let plan = plan_apply(

@@ -8,8 +8,9 @@ use super::wait::{api_ready_id, etcd_ready_id};
 use crate::carrier::{Disturbance, disturbance};
 use crate::component::etcd;
 use crate::observed::Founders;
+use crate::plan::deferred::disturbing;
 use crate::plan::rules::quorum::{ControlPlane, Turns, turns};
-use crate::plan::{Guard, Refusal, Step, StepId, StepKind};
+use crate::plan::{Deferred, Guard, Refusal, Step, StepId, StepKind};
 use crate::resource::Stage;
 
 /// What a turn depends on.
@@ -28,6 +29,51 @@ impl Recipe<'_> {
     pub(in crate::plan) fn found_control_planes(&mut self) {
         let names = self.control_planes();
         self.together(&names, &Before::default());
+    }
+
+    /// Sets aside what would disturb a control plane while another one cannot be reached.
+    pub(in crate::plan) fn defer_disturbing(&mut self) {
+        let away = self.observed.unreachable_control_planes(self.cluster);
+        if away.is_empty() {
+            return;
+        }
+        let names = self.control_planes();
+        let seen = self.seen();
+        for _ in &names {
+            let all: Vec<ControlPlane> = names.iter().map(|name| self.control_plane(name)).collect();
+            let Err(not_now) = turns(&all, seen.elsewhere()) else {
+                return;
+            };
+            let in_the_way = not_now.unwell.iter().map(|index| names[*index]);
+            let waits_for: Vec<String> = in_the_way
+                .filter(|name| away.contains(name))
+                .map(str::to_owned)
+                .collect();
+            if waits_for.is_empty() || !self.defer(names[not_now.control_plane], waits_for) {
+                // Something else is in the way, which refuses the plan.
+                return;
+            }
+        }
+    }
+
+    /// Sets aside what disturbs one control plane; false when nothing does.
+    fn defer(&mut self, name: &str, waits_for: Vec<String>) -> bool {
+        let (Some(state), Some(observed)) = (self.states.get(name), self.observed.nodes.get(name)) else {
+            return false;
+        };
+        let disturbing = disturbing(state, &observed.differences);
+        let is_new = !self.deferred.iter().any(|deferred| deferred.node == name);
+        if disturbing.is_empty() || !is_new {
+            return false;
+        }
+        let differences = observed.differences.iter();
+        let waits = differences.filter(|difference| disturbing.contains(&difference.resource));
+        self.deferred.push(Deferred {
+            node: name.to_owned(),
+            waits_for,
+            differences: waits.cloned().collect(),
+        });
+        true
     }
 
     /// Changes etcd members and API servers in turns.
@@ -167,7 +213,9 @@ impl Recipe<'_> {
             let seen = observed.nodes.get(name);
             seen.is_some_and(|seen| seen.facts.is_bootstrapped)
         };
-        let names = self.control_planes();
+        // That one is marked says that all were healthy once: those that cannot be reached are not waited for.
+        let mut names = self.control_planes();
+        names.retain(|name| !observed.unreachable.contains_key(*name));
         if names.iter().all(|name| is_bootstrapped(name)) {
             return;
         }

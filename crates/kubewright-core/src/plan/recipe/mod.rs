@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub(super) use self::objects::OBJECTS;
 use super::graph::Graph;
 use super::rules::control_planes::ControlPlanes;
-use super::{PlannedStep, Step, StepId};
+use super::{Deferred, PlannedStep, Step, StepId};
 use crate::observed::{Change, Difference, Observed};
 use crate::resource::{NodeState, Stage};
 use crate::spec::Cluster;
@@ -25,6 +25,7 @@ pub(super) struct Recipe<'a> {
     objects: &'a [String],
     observed: &'a Observed,
     graph: Graph,
+    deferred: Vec<Deferred>,
 }
 
 impl<'a> Recipe<'a> {
@@ -41,6 +42,7 @@ impl<'a> Recipe<'a> {
             objects,
             observed,
             graph: Graph::of(cluster.control_planes().count()),
+            deferred: Vec::new(),
         }
     }
 
@@ -59,12 +61,20 @@ impl<'a> Recipe<'a> {
         let stages = state.stages();
         let stage_of =
             |difference: &Difference| stages.get(&difference.resource).copied().unwrap_or(Stage::Host);
+        let deferred = self.deferred.iter().find(|deferred| deferred.node == node);
+        let waits =
+            |difference: &Difference| deferred.is_some_and(|one| one.differences.contains(difference));
         observed
             .differences
             .iter()
-            .filter(|difference| stage_of(difference) == stage)
+            .filter(|difference| stage_of(difference) == stage && !waits(difference))
             .cloned()
             .collect()
+    }
+
+    /// What waits for control planes that cannot be reached.
+    pub(super) fn deferred(&self) -> Vec<Deferred> {
+        self.deferred.clone()
     }
 
     /// Adds the step that converges one stage of one node, unless nothing differs.

@@ -101,10 +101,12 @@ impl Recipe<'_> {
 
     /// Waits until the cluster's DNS is available, if it is new, changes or is not available now.
     pub(in crate::plan) fn wait_for_dns(&mut self) {
+        // What ran on a node that is gone is moved by the cluster itself, some minutes later.
+        let is_anyone_away = !self.observed.unreachable.is_empty();
         let is_awaited = self.observed.api.as_ref().is_none_or(|api| {
             let mut unavailable = api.deployments_unavailable.iter();
             api.objects.contains_key("Deployment kube-system/coredns")
-                || unavailable.any(|name| name == "kube-system/coredns")
+                || (!is_anyone_away && unavailable.any(|name| name == "kube-system/coredns"))
         });
         if !is_awaited || self.cluster.network.cni == Cni::None {
             return;

@@ -79,6 +79,17 @@ pub(super) fn refuse_version_jumps(cluster: &Cluster, observed: &Observed) -> Re
     Ok(())
 }
 
+/// No kubelet gets ahead of an API server that is away and comes back as it was.
+pub(super) fn refuse_version_without_all(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
+    match observed.unreachable_control_planes(cluster).first() {
+        Some(node) if changes_minor(cluster, observed) => Err(Refusal::VersionWithout {
+            node: (*node).to_owned(),
+            version: cluster.kubernetes,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether any node comes from another minor: then kubelets wait for every API server.
 pub(in crate::plan) fn changes_minor(cluster: &Cluster, observed: &Observed) -> bool {
     is_alive(observed) && versions(observed).any(|(_, version)| !version.is_same_minor(cluster.kubernetes))

@@ -17,6 +17,32 @@ pub(super) fn refuse_two_clusters(observed: &Observed) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// While the bootstrap is not finished, every control plane takes part: nobody founds a cluster for one that is away.
+pub(super) fn refuse_absent_founders(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
+    if observed.is_bootstrapped() {
+        return Ok(());
+    }
+    match observed.unreachable_control_planes(cluster).first() {
+        Some(node) => Err(Refusal::FounderUnreachable {
+            node: (*node).to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Without a quorum of control planes nothing can be changed in the API, and nothing that was changed can be seen to hold.
+pub(super) fn refuse_without_quorum(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
+    let unreachable = observed.unreachable_control_planes(cluster);
+    let of = cluster.control_planes().count();
+    if observed.api.is_some() || (of - unreachable.len()) > of / 2 {
+        return Ok(());
+    }
+    Err(Refusal::NoQuorumReachable {
+        unreachable: unreachable.into_iter().map(str::to_owned).collect(),
+        of,
+    })
+}
+
 /// While the bootstrap is not finished, the control planes of cluster.yaml are those that began it.
 pub(super) fn refuse_other_founders(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
     if observed.is_bootstrapped() {

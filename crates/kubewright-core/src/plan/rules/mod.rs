@@ -56,7 +56,7 @@ pub const RULES: [Rule; 14] = [
     },
     Rule {
         id: ErrorId::VersionStep,
-        sentence: "Kubernetes goes forward, one minor version at a time.",
+        sentence: "Kubernetes goes forward, one minor version at a time, and only while every control plane can be reached.",
         asked: PLANNING,
     },
     Rule {
@@ -76,8 +76,8 @@ pub const RULES: [Rule; 14] = [
     },
     Rule {
         id: ErrorId::Founders,
-        sentence: "An interrupted bootstrap is finished by the control planes that began it, under the same names and \
-                   addresses.",
+        sentence: "A bootstrap is done by all control planes, and an interrupted one is finished by those that began it, \
+                   under the same names and addresses.",
         asked: PLANNING,
     },
     Rule {
@@ -99,7 +99,7 @@ pub const RULES: [Rule; 14] = [
     Rule {
         id: ErrorId::Quorum,
         sentence: "A control plane is disturbed only while all others are healthy, and etcd's member only while healthy \
-                   voting members are a quorum without it; unknown counts as unhealthy.",
+                   voting members are a quorum without it; unknown and unreachable count as unhealthy.",
         asked: "when `apply` is planned; again right before each step that disturbs a control plane, and until the step's \
                 control plane is ready again; before `undo` changes a control plane",
     },
@@ -140,6 +140,9 @@ pub(super) fn refuse_unsafe(situation: &Situation<'_>) -> Result<(), Refusal> {
     cluster::refuse_version_jumps(cluster, observed)?;
     cluster::refuse_pod_range_claims(cluster, observed)?;
     cluster::refuse_forgotten_nodes(cluster, observed)?;
+    founding::refuse_absent_founders(cluster, observed)?;
+    founding::refuse_without_quorum(cluster, observed)?;
+    cluster::refuse_version_without_all(cluster, observed)?;
     founding::refuse_two_clusters(observed)?;
     founding::refuse_other_founders(cluster, observed)?;
     founding::refuse_other_addresses(cluster, observed)?;
