@@ -32,4 +32,5 @@ pub mod resource;
 pub mod secret;
 pub mod shown;
 pub mod spec;
+mod value;
 pub mod wire;

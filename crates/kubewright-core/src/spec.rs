@@ -14,9 +14,12 @@ mod rule;
 mod schema;
 mod starter;
 mod validate;
-mod value;
 mod yaml;
 
+pub use crate::value::{
+    Cidr, ClusterName, DomainName, Endpoint, Interval, NodeCount, NodeName, SubjectAltName, Taint,
+    TaintEffect, ValueError, Version, check_label_key, check_label_value,
+};
 pub use cluster::{
     Addon, ArtifactSource, Artifacts, Audit, Cluster, Cni, ComponentName, ComponentOverrides, ControlPlane,
     ControlPlaneMode, Dns, Encryption, Etcd, ExtraVolume, HttpProxy, ManifestSource, NODE_POD_PREFIX,
@@ -28,10 +31,6 @@ pub use parse::parse;
 pub use rule::RULES;
 pub use schema::schema;
 pub use starter::{Starter, StarterNetwork, StarterNode, StarterSsh};
-pub use value::{
-    Cidr, ClusterName, DomainName, Endpoint, Interval, NodeCount, NodeName, SubjectAltName, Taint,
-    TaintEffect, ValueError, Version, check_label_key, check_label_value,
-};
 
 #[cfg(test)]
 mod tests;

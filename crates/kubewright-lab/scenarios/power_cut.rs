@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::{Stage, step};
-use crate::machine::wait::{Limit, wait_until};
+use crate::wait::{Limit, wait_until};
 
 /// Within this, the API must answer on every surviving node.
 const FAILOVER: Limit = Limit::Seconds(3);

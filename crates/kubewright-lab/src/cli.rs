@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::command::{down, exec, fault, list, up};
-use crate::lab::{MachineName, Place};
+use crate::lab::MachineName;
+use crate::place::Place;
 use crate::{bench, cluster_file, component, machine, scenario, ui};
 
 /// Throw-away machines on this computer for trying kubewright and testing it.

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::lab::{Lab, Place};
+use crate::lab::Lab;
 use crate::machine::cgroup;
+use crate::place::Place;
 use crate::{ssh, ui};
 
 /// Arguments of `cluster-file`.

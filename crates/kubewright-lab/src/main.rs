@@ -11,11 +11,14 @@ mod command;
 mod component;
 mod lab;
 mod machine;
+mod place;
+mod registry;
 mod root_image;
 mod scenario;
 mod ssh;
 mod tool;
 mod ui;
+mod wait;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use crate::lab::lock::LabLock;
 use crate::lab::state::write_atomically;
 use crate::lab::{Lab, MachineRecord};
-use crate::machine::Machine;
 use crate::tool;
 
 /// The client's private key.
@@ -45,17 +44,17 @@ pub(crate) fn write_client(lab: &Lab, lock: &LabLock) -> Result<()> {
 }
 
 /// Gives a machine its host key.
-pub(crate) fn write_host_key(machine: &Machine<'_>, lock: &LabLock) -> Result<()> {
-    generate_key(lock, &host_key_path(&machine.root()), machine.name())
+pub(crate) fn write_host_key(lab: &Lab, machine: &MachineRecord, lock: &LabLock) -> Result<()> {
+    generate_key(lock, &host_key_path(&lab.root_of(machine)), machine.name.as_str())
 }
 
 /// Writes the host keys of all machines, which must have them, for strict clients.
 pub(crate) fn write_known_hosts(lab: &Lab) -> Result<()> {
     let mut text = String::new();
-    for machine in Machine::all(lab) {
-        let path = host_key_path(&machine.root()).with_extension("pub");
+    for machine in &lab.machines {
+        let path = host_key_path(&lab.root_of(machine)).with_extension("pub");
         let key = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        text.push_str(&known_hosts_line(machine.record, &key));
+        text.push_str(&known_hosts_line(machine, &key));
     }
     write_atomically(&known_hosts_path(&lab.directory), &text)
 }

@@ -79,15 +79,17 @@ fn in_lines(graph: &Graph) -> String {
     lines.concat()
 }
 
-/// A line for each room, with what it uses and does not reach through another one.
+/// A line for each room, with what it uses and does not reach through another one; the last line has those that use none.
 fn with_arrows(graph: &Graph) -> String {
     let mut text = String::new();
+    let mut lowest = Vec::new();
     for room in graph.levels().into_iter().flatten() {
         let arrows = graph.arrows(room);
-        let arrow = if arrows.is_empty() { "" } else { "─► " };
-        let line = format!("  │ {room:<14}{arrow}{}", arrows.join(", "));
-        text.push_str(line.trim_end());
-        text.push('\n');
+        if arrows.is_empty() {
+            lowest.push(room);
+        } else {
+            text.push_str(&format!("  │ {room:<14}─► {}\n", arrows.join(", ")));
+        }
     }
-    text
+    text + &format!("  │ {}\n", lowest.join("  "))
 }

@@ -21,16 +21,8 @@ const CORE: &[&[&str]] = &[
     &["resource", "errors"],
     &["spec"],
     &["catalogue"],
+    &["value"],
     &["http", "kinds", "secret", "shown"],
-];
-
-/// Uses in core that go upwards all the same. This list only ever gets shorter.
-const KNOWN_UPWARD: &[(&str, &str)] = &[("catalogue", "spec")];
-
-/// Circles that are there all the same. This list only ever gets shorter.
-const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
-    ("kubewright-core", &["catalogue", "spec"]),
-    ("kubewright-lab", &["lab", "machine", "ssh"]),
 ];
 
 /// Returns what crosses a boundary between rooms, a line each.
@@ -38,48 +30,30 @@ pub(super) fn violations() -> anyhow::Result<Vec<String>> {
     let mut violations = Vec::new();
     for krate in own_dependencies()?.keys() {
         let graph = of_crate(&crate::directory_of(krate))?;
-        let known: Vec<&[&str]> = KNOWN_CIRCLES
-            .iter()
-            .filter(|(name, _)| name == krate)
-            .map(|(_, circle)| *circle)
-            .collect();
-        violations.extend(circles(krate, &graph, &known));
+        violations.extend(circles(krate, &graph));
         if krate == "kubewright-core" {
-            violations.extend(upward(&graph, CORE, KNOWN_UPWARD));
+            violations.extend(upward(&graph, CORE));
         }
     }
     Ok(violations)
 }
 
-/// Circles that are not known, and known ones that are gone or smaller.
-fn circles(krate: &str, graph: &Graph, known: &[&[&str]]) -> Vec<String> {
-    let known: BTreeSet<BTreeSet<&str>> = known
-        .iter()
-        .map(|circle| circle.iter().copied().collect())
-        .collect();
-    let found = graph.circles();
-    let mut violations = Vec::new();
-    for circle in found.difference(&known) {
+/// Circles of rooms, each with every use in it.
+fn circles(krate: &str, graph: &Graph) -> Vec<String> {
+    let told = |circle: &BTreeSet<&str>| {
         let inside = |room: &str| circle.contains(room);
         let uses: Vec<String> = graph
             .all()
             .filter(|(from, to, _)| inside(from) && inside(to))
             .map(|(from, to, place)| format!("{from} uses {to} in {}", place.display()))
             .collect();
-        violations.push(format!("{krate} has a circle of rooms: {}", uses.join(", ")));
-    }
-    for circle in known.difference(&found) {
-        let names: Vec<&str> = circle.iter().copied().collect();
-        violations.push(format!(
-            "{krate} has no circle of {} any more: take it off the list in xtask/src/boundaries/rooms.rs",
-            names.join(" and ")
-        ));
-    }
-    violations
+        format!("{krate} has a circle of rooms: {}", uses.join(", "))
+    };
+    graph.circles().iter().map(told).collect()
 }
 
-/// Uses that do not go down the lines, rooms in no line, and known upward uses that are gone.
-fn upward(graph: &Graph, lines: &[&[&str]], known: &[(&str, &str)]) -> Vec<String> {
+/// Uses that do not go down the lines, and rooms in no line.
+fn upward(graph: &Graph, lines: &[&[&str]]) -> Vec<String> {
     let line_of = |room: &str| lines.iter().position(|line| line.contains(&room));
     let mut violations = Vec::new();
     for room in graph.rooms().filter(|room| line_of(room).is_none()) {
@@ -97,19 +71,10 @@ fn upward(graph: &Graph, lines: &[&[&str]], known: &[(&str, &str)]) -> Vec<Strin
         from.is_some() && to.is_some() && to <= from
     };
     for (from, to, place) in graph.all().filter(|(from, to, _)| goes_up(from, to)) {
-        if !known.contains(&(from, to)) {
-            violations.push(format!(
-                "{from} must not use {to}, which is not below it: {}",
-                place.display()
-            ));
-        }
-    }
-    for (from, to) in known {
-        if !graph.all().any(|(a, b, _)| (a, b) == (*from, *to)) {
-            violations.push(format!(
-                "{from} does not use {to} any more: take it off the list in xtask/src/boundaries/rooms.rs"
-            ));
-        }
+        violations.push(format!(
+            "{from} must not use {to}, which is not below it: {}",
+            place.display()
+        ));
     }
     violations
 }
@@ -132,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_circle_is_told_with_every_use_in_it() {
-        let told = circles("core", &graph(&[("plan", "spec"), ("spec", "plan")]), &[]);
+        let told = circles("core", &graph(&[("plan", "spec"), ("spec", "plan")]));
         assert_eq!(
             told,
             ["core has a circle of rooms: plan uses spec in a.rs, spec uses plan in a.rs"]
@@ -140,28 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn a_known_circle_is_passed_over_and_told_when_it_is_gone() {
-        let known: &[&[&str]] = &[&["plan", "spec"]];
-        assert!(circles("core", &graph(&[("plan", "spec"), ("spec", "plan")]), known).is_empty());
-        assert!(circles("core", &graph(&[]), known)[0].contains("no circle of plan and spec any more"));
-    }
-
-    #[test]
     fn a_use_upwards_is_told_and_one_downwards_is_not() {
-        let told = upward(&graph(&[("plan", "spec"), ("spec", "render")]), LINES, &[]);
+        let told = upward(&graph(&[("plan", "spec"), ("spec", "render")]), LINES);
         assert_eq!(told, ["spec must not use render, which is not below it: a.rs"]);
     }
 
     #[test]
     fn the_lines_name_every_room_and_no_other() {
-        let told = upward(&graph(&[]), &[&["plan"], &["render", "gone"]], &[]);
+        let told = upward(&graph(&[]), &[&["plan"], &["render", "gone"]]);
         assert!(told[0].starts_with("spec is in no line"), "{told:?}");
         assert!(told[1].starts_with("there is no gone any more"), "{told:?}");
-    }
-
-    #[test]
-    fn a_known_upward_use_that_is_gone_is_told() {
-        let told = upward(&graph(&[]), LINES, &[("spec", "plan")]);
-        assert!(told[0].starts_with("spec does not use plan any more"), "{told:?}");
     }
 }

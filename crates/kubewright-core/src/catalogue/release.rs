@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::artifact::{Artifact, ArtifactFile, Checksum, Format, Image, Platform};
-use crate::spec::Version;
+use crate::value::Version;
 
 /// What holds for one minor of Kubernetes and not for the others.
 struct Minor {

@@ -3,7 +3,7 @@
 //! The rules are Kubernetes' version skew policy (https://kubernetes.io/releases/version-skew-policy/) and etcd's
 //! upgrade guides: one minor at a time.
 
-use crate::spec::Version;
+use crate::value::Version;
 
 /// A combination or an order of versions that upstream does not support.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

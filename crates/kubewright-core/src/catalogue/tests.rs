@@ -1,6 +1,6 @@
 use super::*;
 use crate::component;
-use crate::spec::Version;
+use crate::value::Version;
 use std::fmt::Write as _;
 
 #[test]

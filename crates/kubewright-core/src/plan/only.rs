@@ -154,5 +154,5 @@ fn is_idle(planned: &PlannedStep, kept: &BTreeSet<StepId>) -> bool {
             ..
         }
     );
-    waits_for_pods && !kept.contains(&super::recipe::OBJECTS)
+    waits_for_pods && !kept.contains(&StepId::OBJECTS)
 }

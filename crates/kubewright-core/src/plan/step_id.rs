@@ -127,6 +127,13 @@ impl StepKind {
 }
 
 impl StepId {
+    /// The step that registers Node objects.
+    pub const NODES: Self = Self::of_cluster(StepKind::Nodes);
+    /// The step that applies the cluster's objects.
+    pub const OBJECTS: Self = Self::of_cluster(StepKind::Objects);
+    /// The step that waits until nodes are Ready.
+    pub const NODES_READY: Self = Self::of_cluster(StepKind::NodesReady);
+
     /// A step on a node.
     pub fn on(node: &str, kind: StepKind) -> Self {
         Self {
@@ -146,6 +153,16 @@ impl StepId {
     /// The step that converges a stage of a node.
     pub fn converge(node: &str, stage: Stage) -> Self {
         Self::on(node, StepKind::Converge(stage))
+    }
+
+    /// The step that waits for a node's etcd member.
+    pub fn etcd_ready(node: &str) -> Self {
+        Self::on(node, StepKind::EtcdReady)
+    }
+
+    /// The step that waits for a node's API server.
+    pub fn api_ready(node: &str) -> Self {
+        Self::on(node, StepKind::ApiReady)
     }
 }
 

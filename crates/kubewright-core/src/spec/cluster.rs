@@ -16,7 +16,7 @@ pub use outside::{Dns, HttpProxy, Oidc, Registry};
 pub use queries::NODE_POD_PREFIX;
 pub use ssh::{NodeSsh, Ssh};
 
-use super::value::{Cidr, ClusterName, DomainName, Endpoint, Interval, NodeCount, SubjectAltName, Version};
+use crate::value::{Cidr, ClusterName, DomainName, Endpoint, Interval, NodeCount, SubjectAltName, Version};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -11,8 +11,8 @@ mod words;
 
 use super::cluster::Cluster;
 use super::report::{Report, Target, child};
-use super::value::{ValueError, shorten};
 use super::yaml::{Tree, Value};
+use crate::value::{ValueError, shorten};
 pub(super) use parts::decode_file;
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -14,8 +14,8 @@ mod nested;
 mod settings;
 
 use super::starter::Starter;
-use super::value::{ClusterName, ValueError};
 use super::yaml::LONGEST_TEXT;
+use crate::value::{ClusterName, ValueError};
 use model::Inventory;
 use std::fmt;
 

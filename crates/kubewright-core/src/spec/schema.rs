@@ -3,7 +3,7 @@
 //! Made from the same types that hold a parsed file; a test keeps its keys equal to those the decoder knows.
 
 use super::Cluster;
-use super::value::ClusterName;
+use crate::value::ClusterName;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;

@@ -3,9 +3,9 @@
 //! Only what must be said is said; what may be changed stands beside it as a comment with its default.
 
 use super::cluster::{NODE_POD_PREFIX, Network, ProxyMode, Role};
-use super::value::{Cidr, ClusterName, DomainName, NodeName};
 use super::{API_VERSION, KIND};
 use crate::catalogue;
+use crate::value::{Cidr, ClusterName, DomainName, NodeName};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 

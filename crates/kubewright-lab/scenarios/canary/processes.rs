@@ -92,14 +92,10 @@ mod tests {
             .unwrap();
         let (mut known, mut seen) = (BTreeSet::new(), BTreeSet::new());
         // The child may still be this program when it is first looked at.
-        crate::machine::wait::wait_until(
-            "the child to be seen",
-            crate::machine::wait::Limit::Seconds(20),
-            || {
-                look(&mut known, &mut seen);
-                Ok(seen.iter().any(|text| text.contains("31.25")))
-            },
-        )
+        crate::wait::wait_until("the child to be seen", crate::wait::Limit::Seconds(20), || {
+            look(&mut known, &mut seen);
+            Ok(seen.iter().any(|text| text.contains("31.25")))
+        })
         .unwrap();
         let environment = seen.iter().any(|text| text.contains("seen-in-environment"));
         child.kill().unwrap();

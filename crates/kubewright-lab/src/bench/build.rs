@@ -12,11 +12,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 
 use super::{harvest, load, median, say_where};
-use crate::machine::wait::{Limit, wait_until};
 use crate::scenario::{Stage, step};
 use crate::ssh;
 use crate::tool;
 use crate::ui;
+use crate::wait::{Limit, wait_until};
 
 /// How many times as long as the floor kubewright may take.
 const GOAL_RATIO: f64 = 2.0;

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::lab::registry::Registry;
 use crate::lab::state::temporary_files;
-use crate::lab::{Lab, LabName, Place};
+use crate::lab::{Lab, LabName};
 use crate::machine::{cgroup, mounts, network};
+use crate::place::Place;
+use crate::registry::Registry;
 use crate::root_image::remove_tree;
 use crate::{tool, ui};
 

@@ -5,8 +5,9 @@ use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::lab::{MachineName, Place};
+use crate::lab::MachineName;
 use crate::machine::Machine;
+use crate::place::Place;
 use crate::{ssh, tool, ui};
 
 /// Arguments of `exec`.

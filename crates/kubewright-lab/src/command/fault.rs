@@ -4,9 +4,10 @@ use anyhow::{Context, Result, bail};
 
 use super::{on_all, up};
 use crate::lab::lock::LabLock;
-use crate::lab::registry::Registry;
-use crate::lab::{Lab, MachineName, Place};
+use crate::lab::{Lab, MachineName};
 use crate::machine::{Machine, State, boot, network};
+use crate::place::Place;
+use crate::registry::Registry;
 use crate::{tool, ui};
 
 /// Which machines are meant.

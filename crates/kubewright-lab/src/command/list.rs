@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::lab::Place;
 use crate::lab::state::to_json;
 use crate::machine::{Machine, State};
+use crate::place::Place;
 use crate::ui;
 
 /// Form of a command's output.

@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::{down, on_all};
 use crate::lab::lock::LabLock;
-use crate::lab::registry::Registry;
 use crate::lab::state::{to_json, write_atomically};
-use crate::lab::{Lab, MachineName, Phase, Place, Role};
-use crate::machine::wait::{Limit, wait_until};
+use crate::lab::{Lab, MachineName, Phase, Role};
 use crate::machine::{Machine, boot, cgroup::Cgroup, disk, network};
+use crate::place::Place;
+use crate::registry::Registry;
+use crate::wait::{Limit, wait_until};
 use crate::{root_image, ssh, tool, ui};
 
 /// How many inotify instances the machines of a few labs need together; kernels start at 128.

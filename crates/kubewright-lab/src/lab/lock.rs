@@ -17,7 +17,7 @@ pub(crate) struct LabLock {
 
 impl LabLock {
     /// The right that a locked file is.
-    pub(super) fn of(file: File) -> Self {
+    pub(crate) fn of(file: File) -> Self {
         Self { file }
     }
 

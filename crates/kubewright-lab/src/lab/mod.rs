@@ -2,12 +2,9 @@
 
 pub(crate) mod lock;
 pub(crate) mod name;
-mod place;
-pub(crate) mod registry;
 pub(crate) mod state;
 pub(crate) mod subnet;
 
 pub(crate) use name::{LabName, MachineName};
-pub(crate) use place::Place;
 pub(crate) use state::{Lab, MachineRecord, Phase, Role};
 pub(crate) use subnet::Subnet;

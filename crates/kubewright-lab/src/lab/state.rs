@@ -136,6 +136,16 @@ impl Lab {
         write_atomically(&self.directory.join("lab.json"), &to_json(self)?)
     }
 
+    /// Where a machine's disk and console log are.
+    pub(crate) fn directory_of(&self, machine: &MachineRecord) -> PathBuf {
+        self.directory.join("machines").join(machine.name.as_str())
+    }
+
+    /// A machine's root file system as it is mounted on this computer.
+    pub(crate) fn root_of(&self, machine: &MachineRecord) -> PathBuf {
+        self.directory_of(machine).join("root")
+    }
+
     /// The machine with this name.
     pub(crate) fn machine(&self, name: &MachineName) -> Result<&MachineRecord> {
         self.machines

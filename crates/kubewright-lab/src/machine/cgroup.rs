@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::process::Process;
-use super::wait::{Limit, wait_until};
 use crate::lab::{LabName, MachineName};
+use crate::wait::{Limit, wait_until};
 
 /// The folder that holds all labs.
 const FOLDER: &str = "kubewright-lab";

@@ -69,7 +69,7 @@ fn write_identity(machine: &Machine<'_>, lock: &LabLock) -> Result<()> {
         subnet.gateway()
     );
     fs::write(root.join("etc/kubewright-lab/network.env"), network)?;
-    ssh::write_host_key(machine, lock)?;
+    ssh::write_host_key(machine.lab, machine.record, lock)?;
     let client = fs::read_to_string(ssh::public_key_path(&machine.lab.directory))?;
     authorize(&root.join("root"), &client)?;
     authorize(&root.join("home/ops"), &client)

@@ -9,16 +9,15 @@ pub(crate) mod disk;
 pub(crate) mod mounts;
 pub(crate) mod network;
 pub(crate) mod process;
-pub(crate) mod wait;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
 use crate::lab::{Lab, MachineRecord};
+use crate::wait::{Limit, wait_until};
 use cgroup::Cgroup;
 use process::ProcessId;
-use wait::{Limit, wait_until};
 
 /// A machine of a lab, seen from this computer.
 #[derive(Debug, Clone)]
@@ -73,12 +72,12 @@ impl<'a> Machine<'a> {
 
     /// Where the machine's disk and console log are.
     pub(crate) fn directory(&self) -> PathBuf {
-        self.lab.directory.join("machines").join(self.name())
+        self.lab.directory_of(self.record)
     }
 
     /// The root file system as it is mounted on this computer.
     pub(crate) fn root(&self) -> PathBuf {
-        self.directory().join("root")
+        self.lab.root_of(self.record)
     }
 
     /// What the machine printed on its console since its last start.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::wait::{Limit, wait_until};
+use crate::wait::{Limit, wait_until};
 
 /// All mount points at or below a directory, deepest first.
 pub(crate) fn below(directory: &Path) -> Result<Vec<PathBuf>> {

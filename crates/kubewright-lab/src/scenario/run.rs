@@ -13,8 +13,8 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, ensure};
 
 use super::Stage;
-use crate::machine::wait::{Limit, wait_until};
 use crate::tool;
+use crate::wait::{Limit, wait_until};
 
 /// The longest any run may take before it counts as hanging.
 const RUN: Limit = Limit::Seconds(600);

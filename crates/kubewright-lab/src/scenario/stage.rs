@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use super::{Place, dns};
 use crate::cluster_file;
-use crate::lab::registry::Registry;
 use crate::lab::{Lab, LabName, Role};
 use crate::machine::process::Process;
-use crate::machine::wait::{Limit, wait_until};
+use crate::registry::Registry;
 use crate::root_image::remove_tree;
+use crate::wait::{Limit, wait_until};
 use crate::{tool, ui};
 
 /// The API's own name in the cluster's DNS.

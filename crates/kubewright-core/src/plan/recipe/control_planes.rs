@@ -4,7 +4,6 @@
 //! and not touched is waited for, or nothing is done (see [`crate::plan::rules::quorum`]).
 
 use super::Recipe;
-use super::wait::{api_ready_id, etcd_ready_id};
 use crate::carrier::{Disturbance, disturbance};
 use crate::component::etcd;
 use crate::observed::Founders;
@@ -175,7 +174,7 @@ impl Recipe<'_> {
             let mut after = vec![
                 StepId::converge(name, Stage::Host),
                 StepId::converge(name, Stage::Etcd),
-                etcd_ready_id(name),
+                StepId::etcd_ready(name),
             ];
             after.extend(before.repaired.iter().cloned());
             if self.converge(name, Stage::ControlPlane, after).is_some() {
@@ -183,7 +182,10 @@ impl Recipe<'_> {
                 self.guard(name, Stage::ControlPlane, before);
             }
             if self.control_plane(name).is_touched {
-                let after = vec![StepId::converge(name, Stage::ControlPlane), etcd_ready_id(name)];
+                let after = vec![
+                    StepId::converge(name, Stage::ControlPlane),
+                    StepId::etcd_ready(name),
+                ];
                 ready.push(self.wait_for_api(name, after));
                 self.guard(name, Stage::ControlPlane, before);
             }
@@ -224,7 +226,7 @@ impl Recipe<'_> {
             if !self.control_plane(name).is_well() {
                 self.wait_until_ready(name, &[StepId::converge(name, Stage::ControlPlane)]);
             }
-            after.extend([etcd_ready_id(name), api_ready_id(name)]);
+            after.extend([StepId::etcd_ready(name), StepId::api_ready(name)]);
         }
         for name in names.into_iter().filter(|name| !is_bootstrapped(name)) {
             self.graph.add(

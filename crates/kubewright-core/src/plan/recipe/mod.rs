@@ -10,7 +10,6 @@ mod windows;
 
 use std::collections::BTreeMap;
 
-pub(super) use self::objects::OBJECTS;
 use super::graph::Graph;
 use super::rules::control_planes::ControlPlanes;
 use super::{Deferred, PlannedStep, Step, StepId};

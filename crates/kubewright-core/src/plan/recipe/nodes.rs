@@ -1,8 +1,6 @@
 //! What every node has: a host that knows whom it belongs to, a runtime, a kubelet.
 
 use super::Recipe;
-use super::objects::{OBJECTS, REGISTER};
-use super::wait::api_ready_id;
 use crate::plan::StepId;
 use crate::plan::rules::changes_minor;
 use crate::resource::Stage;
@@ -46,7 +44,7 @@ impl Recipe<'_> {
         for node in &self.cluster.nodes {
             let name = node.name.as_str();
             let mut after = Stage::ALL.map(|stage| StepId::converge(name, stage)).to_vec();
-            after.extend([REGISTER, OBJECTS]);
+            after.extend([StepId::NODES, StepId::OBJECTS]);
             after.extend(servers.iter().cloned());
             self.converge(name, Stage::Node, after);
         }
@@ -57,6 +55,6 @@ impl Recipe<'_> {
         if !changes_minor(self.cluster, self.observed) {
             return Vec::new();
         }
-        self.control_planes().into_iter().map(api_ready_id).collect()
+        self.control_planes().into_iter().map(StepId::api_ready).collect()
     }
 }

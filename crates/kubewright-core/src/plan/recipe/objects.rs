@@ -1,12 +1,8 @@
 //! What is written to the API: node objects, objects, and the end of those that are no longer wanted.
 
 use super::Recipe;
-use super::wait::{NODES_READY, api_ready_id};
 use crate::plan::{Step, StepId, StepKind};
 use crate::resource::Stage;
-
-pub(in crate::plan) const REGISTER: StepId = StepId::of_cluster(StepKind::Nodes);
-pub(in crate::plan) const OBJECTS: StepId = StepId::of_cluster(StepKind::Objects);
 
 impl Recipe<'_> {
     /// Node objects, as soon as the API can take them.
@@ -25,7 +21,7 @@ impl Recipe<'_> {
         };
         if !nodes.is_empty() {
             let why = "kubelets find their node, its labels, taints and pod range";
-            self.write(REGISTER, Step::RegisterNodes { nodes, present }, why);
+            self.write(StepId::NODES, Step::RegisterNodes { nodes, present }, why);
         }
     }
 
@@ -41,14 +37,14 @@ impl Recipe<'_> {
         };
         if !objects.is_empty() {
             let why = "permissions, DNS and metrics, as cluster.yaml asks for";
-            self.write(OBJECTS, Step::ApplyManifests { objects, present }, why);
+            self.write(StepId::OBJECTS, Step::ApplyManifests { objects, present }, why);
         }
     }
 
     /// Adds a step that writes to the API.
     fn write(&mut self, id: StepId, step: Step, why: &str) {
         let servers = self.control_planes().into_iter();
-        let servers: Vec<StepId> = servers.map(api_ready_id).collect();
+        let servers: Vec<StepId> = servers.map(StepId::api_ready).collect();
         // Where an API answers already, its servers are only left in peace while they change.
         let needed = if self.observed.api.is_some() {
             Vec::new()
@@ -70,7 +66,7 @@ impl Recipe<'_> {
             Stage::ALL.map(|stage| StepId::converge(name, stage))
         });
         let mut after: Vec<StepId> = converged.collect();
-        after.extend([REGISTER, OBJECTS, NODES_READY]);
+        after.extend([StepId::NODES, StepId::OBJECTS, StepId::NODES_READY]);
         let why = "cluster.yaml no longer asks for them";
         let id = StepId::of_cluster(StepKind::Prune);
         self.graph.add(id, Step::PruneObjects { objects }, why, after);

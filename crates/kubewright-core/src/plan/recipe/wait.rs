@@ -1,7 +1,6 @@
 //! What is waited for: members, API servers, nodes, the cluster's DNS.
 
 use super::Recipe;
-use super::objects::{OBJECTS, REGISTER};
 use crate::component::{apiserver, etcd, kubelet};
 use crate::plan::{Condition, Step, StepId, StepKind};
 use crate::resource::Stage;
@@ -17,22 +16,10 @@ const API_TIMEOUT_SECONDS: u32 = 300;
 /// Images may have to be pulled before a node or a deployment is up.
 const CLUSTER_TIMEOUT_SECONDS: u32 = 600;
 
-pub(super) const NODES_READY: StepId = StepId::of_cluster(StepKind::NodesReady);
-
-/// The step that waits for a node's etcd member.
-pub(super) fn etcd_ready_id(node: &str) -> StepId {
-    StepId::on(node, StepKind::EtcdReady)
-}
-
-/// The step that waits for a node's API server.
-pub(super) fn api_ready_id(node: &str) -> StepId {
-    StepId::on(node, StepKind::ApiReady)
-}
-
 impl Recipe<'_> {
     /// Waits for a node's member and API server, unless the plan does already.
     pub(super) fn wait_until_ready(&mut self, name: &str, after: &[StepId]) -> Vec<StepId> {
-        let ready = [etcd_ready_id(name), api_ready_id(name)];
+        let ready = [StepId::etcd_ready(name), StepId::api_ready(name)];
         if !self.graph.has(&ready[0]) {
             self.wait_for_etcd(name, after.to_vec());
         }
@@ -48,7 +35,7 @@ impl Recipe<'_> {
         let condition = NodeCondition::serves(&etcd::DESCRIPTION);
         let why = "a member serves only when it sees a leader";
         let step = wait_on(node, condition, ETCD_TIMEOUT_SECONDS);
-        self.graph.add(etcd_ready_id(node), step, why, after)
+        self.graph.add(StepId::etcd_ready(node), step, why, after)
     }
 
     pub(super) fn wait_for_api(&mut self, node: &str, after: Vec<StepId>) -> StepId {
@@ -59,7 +46,7 @@ impl Recipe<'_> {
             "objects can be written"
         };
         let step = wait_on(node, condition, API_TIMEOUT_SECONDS);
-        self.graph.add(api_ready_id(node), step, why, after)
+        self.graph.add(StepId::api_ready(node), step, why, after)
     }
 
     /// Waits until a node's kubelet answers and reports Ready: what it said before it was restarted does not count.
@@ -95,7 +82,8 @@ impl Recipe<'_> {
         if !nodes.is_empty() {
             let step = wait(Condition::NodesReady { nodes });
             let after = self.all_in_place();
-            self.graph.add(NODES_READY, step, "pods can be placed", after);
+            self.graph
+                .add(StepId::NODES_READY, step, "pods can be placed", after);
         }
     }
 
@@ -116,7 +104,7 @@ impl Recipe<'_> {
             name: "coredns".to_owned(),
         });
         let mut after = self.all_in_place();
-        after.push(NODES_READY);
+        after.push(StepId::NODES_READY);
         let id = StepId::of_cluster(StepKind::DnsReady);
         self.graph.add(id, step, "names resolve in pods", after);
     }
@@ -125,7 +113,7 @@ impl Recipe<'_> {
     fn all_in_place(&self) -> Vec<StepId> {
         let nodes = self.cluster.nodes.iter();
         let nodes = nodes.map(|node| StepId::converge(node.name.as_str(), Stage::Node));
-        nodes.chain([REGISTER, OBJECTS]).collect()
+        nodes.chain([StepId::NODES, StepId::OBJECTS]).collect()
     }
 }
 

@@ -4,7 +4,6 @@
 //! which nothing restarts are changed at once.
 
 use super::Recipe;
-use super::objects::{OBJECTS, REGISTER};
 use crate::carrier::{Disturbance, disturbance};
 use crate::plan::StepId;
 use crate::resource::Stage;
@@ -43,7 +42,7 @@ impl<'a> Recipe<'a> {
         after.extend(servers.iter().cloned());
         self.converge(name, Stage::Runtime, after.clone());
         after.push(StepId::converge(name, Stage::Runtime));
-        after.extend([REGISTER, OBJECTS]);
+        after.extend([StepId::NODES, StepId::OBJECTS]);
         self.converge(name, Stage::Node, after);
     }
 

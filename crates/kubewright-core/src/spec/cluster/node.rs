@@ -1,7 +1,7 @@
 //! One machine of the cluster.
 
-use super::super::value::{NodeName, Taint, TaintEffect};
 use super::written_as_word;
+use crate::value::{NodeName, Taint, TaintEffect};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The questions the rest of kubewright asks a cluster, so that each is answered in one place.
 
 use super::{Addon, Cluster, ComponentName, ComponentOverrides, Node};
-use crate::spec::value::Cidr;
+use crate::value::Cidr;
 use std::net::IpAddr;
 
 /// The prefix length of each node's pod subnet with IPv4.

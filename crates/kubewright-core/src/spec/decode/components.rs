@@ -4,8 +4,8 @@ use super::words::{self, keys};
 use super::{Decoder, Fields};
 use crate::spec::cluster::{ComponentName, ComponentOverrides, ExtraVolume};
 use crate::spec::report::{Target, child, item};
-use crate::spec::value::shorten;
 use crate::spec::yaml::{Tree, Value};
+use crate::value::shorten;
 use serde_json::{Map, Number, Value as Json};
 use std::collections::BTreeMap;
 

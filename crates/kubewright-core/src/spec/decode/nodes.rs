@@ -5,8 +5,8 @@ use super::words::keys;
 use super::{Decoder, Fields};
 use crate::spec::cluster::{Node, Role};
 use crate::spec::report::{Target, child, item};
-use crate::spec::value::{NodeName, Taint, check_label_key, check_label_value, shorten};
 use crate::spec::yaml::{Tree, Value};
+use crate::value::{NodeName, Taint, check_label_key, check_label_value, shorten};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -11,9 +11,9 @@ use crate::spec::cluster::{
     ManifestSource, Network, PodSecurity, Profile, ProxyMode, Rollout, Security, Snapshots, Ssh,
 };
 use crate::spec::report::{Target, item};
-use crate::spec::value::ClusterName;
 use crate::spec::yaml::{Tree, Value};
 use crate::spec::{API_VERSION, KIND};
+use crate::value::ClusterName;
 
 /// Decodes a whole file. `None` when the cluster's name is missing, so that there is nothing to hold the rest.
 pub(in crate::spec) fn decode_file(d: &mut Decoder<'_>, tree: &Tree) -> Option<Cluster> {
@@ -86,7 +86,7 @@ fn constant(d: &mut Decoder<'_>, top: &Fields<'_>, key: &str, only: &str) {
     if text != only {
         let message = format!(
             "`{key}: {}` is not known to this kubewright",
-            crate::spec::value::shorten(text)
+            crate::value::shorten(text)
         );
         d.report
             .error("unknown-word", key, Target::Value, message, example);

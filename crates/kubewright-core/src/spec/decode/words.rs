@@ -269,10 +269,7 @@ pub(super) fn unknown_word(path: &str, word: &str, all: &[&str]) -> (String, Str
         None => format!("write {}", one_of(all)),
     };
     (
-        format!(
-            "`{}` is not a value of `{path}`",
-            crate::spec::value::shorten(word)
-        ),
+        format!("`{}` is not a value of `{path}`", crate::value::shorten(word)),
         hint,
     )
 }

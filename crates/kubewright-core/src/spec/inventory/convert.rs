@@ -2,10 +2,10 @@
 
 use super::super::cluster::Role;
 use super::super::starter::{Starter, StarterNode, StarterSsh};
-use super::super::value::{ClusterName, NodeName, ValueError, shorten};
 use super::model::{Inventory, Variables, is_template};
 use super::settings;
 use crate::shown::count;
+use crate::value::{ClusterName, NodeName, ValueError, shorten};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! What stands where an inventory names hosts: a name or address, a range of them, and a port.
 
-use super::super::value::{ValueError, shorten};
 use super::model::MOST_HOSTS;
+use crate::value::{ValueError, shorten};
 use std::net::IpAddr;
 
 /// Returns the hosts of `node[01:03].example:2222` and their port.

@@ -1,8 +1,8 @@
 //! Inventories in the INI form.
 
-use super::super::value::{ValueError, shorten};
 use super::hosts::hosts;
 use super::model::{Inventory, Variable, Variables};
+use crate::value::{ValueError, shorten};
 
 /// What the lines of a section are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Inventories in the JSON form of `ansible-inventory --list`: variables are merged already, host by host.
 
-use super::super::value::ValueError;
 use super::model::{Inventory, Variable, Variables};
+use crate::value::ValueError;
 use serde_json::{Map, Value};
 
 /// Reads what `ansible-inventory --list` printed. `None` when the text is of another form.

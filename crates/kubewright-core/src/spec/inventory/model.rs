@@ -4,7 +4,7 @@
 //! loses to the groups below it, of one depth the later name wins, variable files win over the inventory's own sections,
 //! and a host wins over its groups.
 
-use super::super::value::ValueError;
+use crate::value::ValueError;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most hosts that are read.

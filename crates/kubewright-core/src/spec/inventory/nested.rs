@@ -1,9 +1,9 @@
 //! Inventories and variable files in the YAML form.
 
-use super::super::value::{ValueError, shorten};
 use super::super::yaml::{self, Entry, Tree, Value, YamlError};
 use super::hosts::hosts;
 use super::model::{Inventory, Variable, Variables};
+use crate::value::{ValueError, shorten};
 
 /// Reads an inventory in the YAML form. `None` when the text is not of that form, so that it may be INI.
 pub(super) fn read(text: &str) -> Result<Option<Inventory>, ValueError> {

@@ -4,8 +4,8 @@
 
 use super::super::cluster::ProxyMode;
 use super::super::starter::StarterNetwork;
-use super::super::value::shorten;
 use super::model::{Variable, Variables, is_template};
+use crate::value::shorten;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Hosts<'a> = [(&'a str, &'a Variables)];

@@ -4,8 +4,8 @@ use super::super::cluster::{
     Cluster, ComponentName, ComponentOverrides, ControlPlaneMode, NODE_POD_PREFIX, ProxyMode,
 };
 use super::super::report::{Report, Target, child};
-use super::super::value::shorten;
 use super::owned::{OWNED_ARGUMENTS, OWNED_CONFIG, Owned};
+use crate::value::shorten;
 use serde_json::{Map, Value};
 
 pub(super) fn check(cluster: &Cluster, report: &mut Report) {

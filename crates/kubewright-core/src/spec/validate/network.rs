@@ -2,7 +2,7 @@
 
 use super::super::cluster::{Cluster, Cni, NODE_POD_PREFIX, ProxyMode};
 use super::super::report::{Report, Target, item};
-use super::super::value::{Cidr, SubjectAltName};
+use crate::value::{Cidr, SubjectAltName};
 
 const POD: &str = "spec.network.podCidr";
 const SERVICE: &str = "spec.network.serviceCidr";

@@ -2,8 +2,8 @@
 
 use super::super::cluster::{Cluster, Node, Role};
 use super::super::report::{Report, Target, child, item};
-use super::super::value::{SubjectAltName, shorten};
 use super::settings::check_ssh_word;
+use crate::value::{SubjectAltName, shorten};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::IpAddr;

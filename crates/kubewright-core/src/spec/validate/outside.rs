@@ -2,8 +2,8 @@
 
 use super::super::cluster::{Cluster, Cni, HttpProxy, Oidc, Registry};
 use super::super::report::{Report, Target, child, item};
-use super::super::value::shorten;
 use super::settings::{is_loopback, url_problem};
+use crate::value::shorten;
 
 pub(super) fn check(cluster: &Cluster, report: &mut Report) {
     proxy(&cluster.proxy, report);

@@ -4,8 +4,8 @@ use super::super::cluster::{
     Addon, ArtifactSource, Cluster, Cni, ControlPlaneMode, ManifestSource, Profile, Snapshots,
 };
 use super::super::report::{Report, Target, item};
-use super::super::value::{Version, shorten};
 use crate::catalogue;
+use crate::value::{Version, shorten};
 use std::collections::BTreeSet;
 
 pub(super) fn check(cluster: &Cluster, report: &mut Report) {

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::lock::LabLock;
-use super::state::{temporary_files, to_json, write_atomically};
-use super::subnet::{self, Subnet};
-use super::{Lab, LabName};
+use crate::lab::lock::LabLock;
+use crate::lab::state::{temporary_files, to_json, write_atomically};
+use crate::lab::subnet::{self, Subnet};
+use crate::lab::{Lab, LabName};
 use crate::machine::network;
-use crate::machine::wait::{Limit, wait_until};
+use crate::wait::{Limit, wait_until};
 
 /// The labs of this computer.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::registry::Registry;
-use super::{Lab, LabName, name};
+use crate::lab::{Lab, LabName, name};
+use crate::registry::Registry;
 
 /// Which lab is meant.
 #[derive(Debug, Clone, clap::Args)]
