@@ -10,21 +10,42 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use kubewright_core::resource::Digest;
 
+/// For whom the programs are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// For users: optimised.
+    Release,
+    /// For tests and `./demo`: of the same compilation as the tests, so that nothing is compiled twice.
+    Development,
+}
+
 /// What was built.
 pub(crate) struct Built {
     /// The kubewright program.
     pub(crate) program: PathBuf,
+    /// The lab's program.
+    pub(crate) lab: PathBuf,
     /// The agent program, compressed.
     pub(crate) agent: PathBuf,
     /// The agent's size, compressed.
     pub(crate) agent_bytes: u64,
 }
 
-/// Builds both, for this computer's architecture.
+impl Build {
+    /// The profile's directory below cargo's.
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Development => "debug",
+        }
+    }
+}
+
+/// Builds both, for this computer's architecture, and the lab beside them. The agent is the same in every build.
 ///
 /// The musl target is used where the toolchain has it; otherwise the gnu target links its libc statically, which is
 /// enough for a program that never asks the name service.
-pub(crate) fn build() -> anyhow::Result<Built> {
+pub(crate) fn build(build: Build) -> anyhow::Result<Built> {
     let target_directory = target_directory()?;
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -65,14 +86,24 @@ pub(crate) fn build() -> anyhow::Result<Built> {
         .to_str()
         .context("the target directory is not UTF-8")?
         .to_owned();
+    // The whole workspace says which features dependencies have, as it does for the tests.
+    let mut arguments = vec!["build", "--workspace", "--locked"];
+    arguments.extend(["--bin", "kubewright", "--bin", "kubewright-lab"]);
+    if build == Build::Release {
+        arguments.push("--release");
+    }
     cargo(
-        &["build", "--package", "kubewright", "--release"],
-        &[("KUBEWRIGHT_AGENTS", &agents_path)],
+        &arguments,
+        &[
+            ("KUBEWRIGHT_AGENTS", &agents_path),
+            ("CARGO_PROFILE_DEV_OPT_LEVEL", "1"),
+        ],
     )?;
     let agent = agents.join(format!("{name}.gz"));
     let agent_bytes = fs::metadata(&agent)?.len();
     Ok(Built {
-        program: target_directory.join("release/kubewright"),
+        program: target_directory.join(build.directory()).join("kubewright"),
+        lab: target_directory.join(build.directory()).join("kubewright-lab"),
         agent,
         agent_bytes,
     })

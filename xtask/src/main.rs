@@ -27,8 +27,12 @@ enum Command {
     Bench(bench::Bench),
     /// Check that crates and their rooms use each other only as ARCHITECTURE.md allows
     Boundaries,
-    /// Build the static agent and the kubewright that carries it; prints where they are
-    Dist,
+    /// Build the static agent, the kubewright that carries it, and the lab; prints where they are
+    Dist {
+        /// Build what tests and `./demo` use: less optimised, in half the time
+        #[arg(long)]
+        dev: bool,
+    },
     /// Give the code inputs that a fuzzer invents, for a bounded time; needs cargo-fuzz
     Fuzz {
         /// Which targets (default: all, one after the other)
@@ -59,8 +63,14 @@ fn main() -> anyhow::Result<()> {
         Command::Mutants { names } => mutants::run(&names),
         Command::Texts => texts::print(),
         Command::Picture => boundaries::draw(),
-        Command::Dist => dist::build().map(|built| {
+        Command::Dist { dev } => dist::build(if dev {
+            dist::Build::Development
+        } else {
+            dist::Build::Release
+        })
+        .map(|built| {
             say(&format!("kubewright {}", built.program.display()));
+            say(&format!("lab        {}", built.lab.display()));
             say(&format!(
                 "agent      {} ({} KiB)",
                 built.agent.display(),

@@ -38,13 +38,9 @@ pub(crate) fn noop(arguments: &Noop) -> anyhow::Result<()> {
 }
 
 fn on_machines(arguments: &[&str]) -> anyhow::Result<()> {
-    let built = dist::build()?;
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "kubewright-lab", "--release", "--locked"]);
-    finish(&mut cargo)?;
-    let lab = dist::target_directory()?.join("release/kubewright-lab");
-    let components = components(&lab)?;
-    let mut bench = Command::new(&lab);
+    let built = dist::build(dist::Build::Release)?;
+    let components = components(&built.lab)?;
+    let mut bench = Command::new(&built.lab);
     bench
         .arg("bench")
         .args(arguments)
