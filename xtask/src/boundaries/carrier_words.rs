@@ -46,7 +46,6 @@ const ALLOWED: &[(&str, &str)] = &[
         "crates/kubewright-core/src/check/packages.rs",
         "which package brings a program",
     ),
-    ("crates/kubewright-core/src/plan/refusal.rs", "hints of refusals"),
     // Reference pages and their texts are written by hand.
     ("crates/kubewright-core/src/check/kind.rs", "text of a page"),
     ("crates/kubewright-core/src/drift/kind.rs", "text of a page"),

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::rules::quorum::MemberHealth;
+use crate::carrier::log_command;
 use crate::catalogue::SkewError;
+use crate::component::{apiserver, etcd};
 use crate::errors::ErrorId;
 use crate::observed::{EtcdCluster, Founders, Health, Marker};
 use crate::shown::{sentence, shown};
@@ -361,8 +363,8 @@ impl Obstacle {
                  kubewright drift shows the members"
             ),
             Self::ControlPlane { node, .. } => format!(
-                "repair {node} first: journalctl -u etcd -u kube-apiserver on it tells why it does not serve, kubewright \
-                 status when it does"
+                "repair {node} first: {} on it tells why it does not serve, kubewright status when it does",
+                log_command(&[etcd::NAME, apiserver::NAME])
             ),
             Self::UnknownMember { id, .. } => format!(
                 "find out what it is; if it is gone for good, on a control plane: etcdctl member remove {id:x}; kubewright \
@@ -375,14 +377,15 @@ impl Obstacle {
             }
             Self::Alarm { member, .. } => format!(
                 "the data of {} differs from the others' or is damaged: stop its etcd, keep its /var/lib/etcd aside and \
-                 look at journalctl -u etcd; etcdctl alarm list shows it",
-                shown(member)
+                 look at {}; etcdctl alarm list shows it",
+                shown(member),
+                log_command(&[etcd::NAME])
             ),
             Self::TwoMembers => TWO_MEMBERS.to_owned(),
-            Self::Untold { .. } => {
-                "run the same command again; journalctl -u etcd on the control planes shows why they do not answer"
-                    .to_owned()
-            }
+            Self::Untold { .. } => format!(
+                "run the same command again; {} on the control planes shows why they do not answer",
+                log_command(&[etcd::NAME])
+            ),
         }
     }
 }
