@@ -29,6 +29,7 @@ use crate::founding;
 use crate::journal;
 use crate::ledger::Ledger;
 use crate::mounts::{self, Mount};
+use crate::resolvers;
 use crate::resource::swap;
 use crate::system::{Command, System, ask};
 use crate::tree::Tree;
@@ -114,6 +115,7 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         addresses: parse_addresses(&interfaces),
         links: parse_links(&interfaces),
         has_default_route: has_default_route(system),
+        resolvers: resolvers::read(system),
         listening: listening::listening(system),
         selinux: selinux(system),
         missing_commands: missing_commands(system),

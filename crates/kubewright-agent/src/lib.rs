@@ -27,6 +27,7 @@ pub mod peer;
 pub mod pipe;
 pub mod probe;
 pub mod reset;
+pub mod resolvers;
 pub mod resource;
 pub mod secrets;
 pub mod serve;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kubewright_agent::resolvers;
 use kubewright_agent::serve::serve;
 use kubewright_agent::system::{RealSystem, System};
 use kubewright_agent::undo::undo;
@@ -13,7 +14,8 @@ use kubewright_agent::wait::wait;
 use kubewright_core::wire::NodeCondition;
 
 const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | \
-                     wait-url URL --ca FILE --server-name NAME --timeout-seconds N | undo [RUN] | version";
+                     wait-url URL --ca FILE --server-name NAME --timeout-seconds N | \
+                     choose-resolvers FILE ADDRESS | undo [RUN] | version";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -39,15 +41,23 @@ fn main() -> ExitCode {
             Some("--timeout-seconds"),
             Some(seconds),
         ] => wait_url(url, ca, server_name, seconds),
+        [Some("choose-resolvers"), Some(file), Some(address)] => {
+            let Ok(address) = address.parse() else {
+                return misused();
+            };
+            finish(resolvers::choose(&RealSystem, file, address))
+        }
         [Some("version")] => {
             let _ = writeln!(std::io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        _ => {
-            let _ = writeln!(std::io::stderr(), "{USAGE}");
-            ExitCode::from(2)
-        }
+        _ => misused(),
     }
+}
+
+fn misused() -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{USAGE}");
+    ExitCode::from(2)
 }
 
 /// Puts back what a run changed, the last unfinished one if none is named, and tells what and what not.
@@ -77,8 +87,7 @@ fn undo_here(run: Option<&str>) -> ExitCode {
 /// Waits until a URL answers 200: units use it to start only when the API can answer them.
 fn wait_url(url: &str, ca: &str, server_name: &str, seconds: &str) -> ExitCode {
     let Ok(seconds) = seconds.parse() else {
-        let _ = writeln!(std::io::stderr(), "{USAGE}");
-        return ExitCode::from(2);
+        return misused();
     };
     let condition = NodeCondition::HttpOk {
         url: url.to_owned(),

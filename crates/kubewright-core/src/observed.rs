@@ -8,6 +8,7 @@ mod change;
 mod etcd;
 mod founders;
 mod machine;
+mod resolvers;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ pub use self::change::{Change, Difference, UnitAction, UnitFileProblem, UnitFind
 pub use self::etcd::{EtcdAlarm, EtcdCluster, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
 pub use self::founders::{Founders, PEER_PORT, peer_url};
 pub use self::machine::{LaterSetting, Link, ModuleState, PathObstacle, PathObstacleKind, Setting};
+pub use self::resolvers::{RESOLVER_FILES, ResolverFile, Resolvers, choose_resolvers};
 
 use crate::spec::Cluster;
 
@@ -75,6 +77,8 @@ pub struct Facts {
     pub links: BTreeMap<String, Link>,
     /// Whether there is a default route (ClusterIP connections of the node itself need one).
     pub has_default_route: bool,
+    /// The files that may have its name servers, those that are there, in the order they count.
+    pub resolvers: Vec<ResolverFile>,
     /// TCP ports something listens on, and who.
     pub listening: Vec<Listener>,
     /// SELinux mode, when there is SELinux.

@@ -192,6 +192,23 @@ kinds! {
         "Error. The node has no default route. Connections from the node to service addresses (API server to webhooks and \
          metrics) are routed before kube-proxy translates them, and fail at once.";
         "Add one. On an isolated network it need not lead anywhere: `ip route add default dev INTERFACE metric 9999`.";
+    /// No name server for pods.
+    NoNameServer = "no-name-server":
+        "Warning. No file of the node names a name server that pods can reach, and `dns.upstream` is empty: neither \
+         /etc/resolv.conf nor the lists of systemd-resolved and NetworkManager has an address other than loopback. Where \
+         the cluster's DNS runs on such a node, it answers the cluster's own names, and others at once with SERVFAIL.";
+        "Give the node a name server, or name one under `dns.upstream`. An isolated network may have none.";
+    /// A name server that is in a range of the cluster.
+    NameServerInRange = "name-server-in-range":
+        "Error. The name server that the kubelet would pass on to pods is inside `network.podCidr` or \
+         `network.serviceCidr`: questions to it stay in the cluster.";
+        "Choose another range before the first apply, or another name server.";
+    /// More name servers or search domains than pods can have.
+    ResolverLimits = "resolver-limits":
+        "Warning. The file that the kubelet passes on has more than 3 name servers, more than 29 search domains, or more \
+         than 1289 characters of them; the kubelet leaves out the rest (`MaxDNSNameservers`, `MaxDNSSearchPaths` and \
+         `MaxDNSSearchListChars` of Kubernetes, less the cluster's own three domains).";
+        "Remove some of them from the node's resolv.conf.";
     /// Clocks differ.
     ClockOffset = "clock-offset":
         "Error. Clocks of control planes are more than 1 s apart (etcd and leader leases), or a clock differs by more than 4 min \

@@ -24,6 +24,7 @@ mod ports;
 mod quantity;
 mod reference;
 mod report;
+mod resolvers;
 mod right;
 pub(crate) mod text;
 mod twins;
@@ -94,6 +95,7 @@ pub fn findings(cluster: &Cluster, observed: &Observed, measured: &Measured) -> 
     disk::judge(&look, &mut found);
     ports::judge(&look, &mut found);
     network::judge(&look, &mut found);
+    resolvers::judge(&look, &mut found);
     clock::judge(&look, &mut found);
     found.sorted(cluster)
 }

@@ -44,7 +44,8 @@ yet, the agent listens on its port during the check. UDP is not tested, because 
 | cgroups, an old kernel or nft, missing programs | `cgroup-v1`, `cgroup-controllers`, `kernel`, `nft-version`, `missing-command` |
 | a needed kernel module is missing or cannot be loaded | `kernel-module` |
 | forwarding off, other sysctls | `apply` sets them; `kernel-setting` where it cannot, `kernel-setting-undone` where a file would undo it at boot |
-| the stub of systemd-resolved in /etc/resolv.conf | no effect: the kubelet gets the list of real servers |
+| a stub resolver in /etc/resolv.conf (systemd-resolved, NetworkManager) | no effect: the kubelet gets the list of real servers |
+| no name server, or only one on the loopback address; one inside a range of the cluster; too many of them | `no-name-server`, `name-server-in-range`, `resolver-limits` |
 | traces of another installer, its rules and interfaces, a port in use | `leftovers`, `port-in-use` with the process and its unit |
 | a firewall | `unreachable-port` for TCP between nodes; UDP and pod traffic: `kubewright smoke` |
 | a link or a file where a directory belongs | `blocked`; where a file belongs: rule `nothing-lost` of `plan` |

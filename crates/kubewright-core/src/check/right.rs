@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::needs::{MODULES, setting_keys};
-use crate::observed::{Disk, Facts, Link, ModuleState, Setting};
+use crate::observed::{Disk, Facts, Link, ModuleState, ResolverFile, Setting};
 
 const GIB: u64 = 1 << 30;
 
@@ -62,6 +62,10 @@ pub fn right_machine(index: u8, address: IpAddr) -> Facts {
         addresses: [("eth0".to_owned(), vec![address])].into(),
         links: [("eth0".to_owned(), link)].into(),
         has_default_route: true,
+        resolvers: vec![ResolverFile::parse(
+            "/etc/resolv.conf",
+            "nameserver 198.51.100.53\n",
+        )],
         nft_version: "1.0.6".to_owned(),
         ..Facts::default()
     }

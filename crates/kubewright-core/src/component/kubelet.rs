@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::description::everywhere;
 use super::trust::authority_id;
-use super::view::{View, directory, private_file};
+use super::view::{AGENT_PATH, View, directory, private_file};
 use super::{
     Arguments, CIPHER_SUITES, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program,
     Reach, Rival, Traces, UnitTrace, api_proxy, client_certificate, containerd, merge, network,
@@ -130,33 +130,15 @@ fn process(view: &View) -> Process {
         network::flannel::NAME,
         network::bridge::NAME,
     ];
-    process.systemd.before_start = choose_resolvers();
+    process.systemd.before_start = vec![choose_resolvers(view)];
     process.limits.parent_of_containers = true;
     process
 }
 
-/// Where systemd-resolved runs, `/etc/resolv.conf` names only its own stub on the loopback address, which no pod can
-/// reach and on which the cluster's DNS would ask itself: then resolved's list of real servers is taken.
-fn choose_resolvers() -> Vec<Command> {
-    vec![
-        Command::new(["mkdir", "-p", RUN_DIRECTORY]),
-        Command::new(["ln", "-sfn", "/etc/resolv.conf", RESOLVERS]),
-        Command::new([
-            "find",
-            "/run/systemd/resolve",
-            "-maxdepth",
-            "1",
-            "-name",
-            "resolv.conf",
-            "-exec",
-            "ln",
-            "-sfn",
-            "{}",
-            RESOLVERS,
-            ";",
-        ])
-        .may_fail(),
-    ]
+/// Chooses the file with name servers that pods can ask, by what is in it at that moment.
+fn choose_resolvers(view: &View) -> Command {
+    let own = view.node.address.to_string();
+    Command::new([AGENT_PATH, "choose-resolvers", RESOLVERS, &own])
 }
 
 fn configuration(view: &View, serving: &Certificate) -> Value {

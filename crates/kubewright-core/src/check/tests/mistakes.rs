@@ -350,6 +350,44 @@ const MISTAKES: &[Mistake] = &[
         &["error no-default-route w-1"],
     ),
     (
+        "no name server",
+        |s| name_servers(s, "# No DNS servers known.\n"),
+        &["warning no-name-server w-1"],
+    ),
+    (
+        "a name server on the loopback address",
+        |s| name_servers(s, "nameserver 127.0.0.1\n"),
+        &["warning no-name-server w-1"],
+    ),
+    (
+        "no name server, and one for the cluster",
+        |s| {
+            s.cluster.dns.upstream = vec!["192.0.2.53".parse().unwrap()];
+            s.facts("w-1").resolvers.clear();
+        },
+        &[],
+    ),
+    (
+        "the cluster's own DNS as a name server",
+        |s| name_servers(s, "nameserver 10.96.0.10\n"),
+        &["error name-server-in-range w-1"],
+    ),
+    (
+        "four name servers",
+        |s| name_servers(s, &"nameserver 192.0.2.1\n".repeat(4)),
+        &["warning resolver-limits w-1"],
+    ),
+    (
+        "thirty search domains",
+        |s| {
+            name_servers(
+                s,
+                &format!("nameserver 192.0.2.1\nsearch{}\n", " a.example".repeat(30)),
+            )
+        },
+        &["warning resolver-limits w-1"],
+    ),
+    (
         "worker two seconds ahead",
         |s| clock(s, "w-1", 2020),
         &["warning clock-offset w-1"],

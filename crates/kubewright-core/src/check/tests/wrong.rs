@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::super::{Clock, Silent};
 use super::Scene;
 use crate::observed::{
-    CertificateFact, Disk, LaterSetting, Link, Listener, ModuleState, PathObstacle, PathObstacleKind, Setting,
+    CertificateFact, Disk, LaterSetting, Link, Listener, ModuleState, PathObstacle, PathObstacleKind,
+    ResolverFile, Setting,
 };
 
 pub(super) fn listen(scene: &mut Scene, node: &str, port: u16, process: &str, unit: &str) {
@@ -57,6 +58,11 @@ pub(super) fn later(scene: &mut Scene, key: &str, value: &str) {
         path: "/etc/sysctl.d/99-sysctl.conf".to_owned(),
         value: value.to_owned(),
     });
+}
+
+/// What w-1's /etc/resolv.conf says.
+pub(super) fn name_servers(scene: &mut Scene, text: &str) {
+    scene.facts("w-1").resolvers = vec![ResolverFile::parse("/etc/resolv.conf", text)];
 }
 
 pub(super) fn obstacle(scene: &mut Scene, path: &str, what: PathObstacleKind) {
