@@ -81,14 +81,12 @@ mod tests {
         // What an earlier start left is replaced.
         system.put(TARGET, "old");
         choose(&*system, TARGET, "192.0.2.11".parse().unwrap()).unwrap();
-        match fs::read_link(system.path(TARGET)) {
-            Ok(link) => format!("-> {}", link.display()),
-            Err(_) => {
-                let text = system.get(TARGET);
-                let lines = text.lines().filter(|line| !line.starts_with('#'));
-                lines.collect::<Vec<_>>().join("; ")
-            }
+        if let Ok(link) = fs::read_link(system.path(TARGET)) {
+            return format!("-> {}", link.display());
         }
+        let text = system.get(TARGET);
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.collect::<Vec<_>>().join("; ")
     }
 
     #[test]

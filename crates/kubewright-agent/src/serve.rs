@@ -342,6 +342,10 @@ impl Connection {
                 wait::wait(system.as_ref(), &condition, timeout, &|| link.is_gone())?;
                 Ok(Reply::Done {})
             }),
+            Request::Explain { condition } => self.beside(id, move |system, _| {
+                let explanation = wait::explain(system.as_ref(), &condition)?;
+                Ok(Reply::Explained { explanation })
+            }),
             Request::Probe { targets, timeout_ms } => self.beside(id, move |_, _| {
                 let targets = probe::probe(&targets, Duration::from_millis(timeout_ms))?;
                 Ok(Reply::Probed { targets })

@@ -425,7 +425,10 @@ impl System for TestSystem {
                 );
                 said("")
             }
-            "journalctl" => said("it broke\nbecause of this\n"),
+            "journalctl" => match simulated.says.get("journalctl") {
+                Some(text) => said(text),
+                None => said("it broke\nbecause of this\n"),
+            },
             "ctr" => {
                 if arguments.iter().any(|argument| argument == "rm") {
                     simulated.images.remove(arguments.last().unwrap());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kubewright_core::errors::ErrorId;
 use kubewright_core::http::{Afterwards, ResponseReader, get as get_request};
-use kubewright_core::wire::{NodeCondition, NodeError};
+use kubewright_core::wire::{Explanation, NodeCondition, NodeError, UnitReport, last_word};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -18,8 +18,12 @@ use crate::system::System;
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long one look may take.
-const LOOK: Duration = Duration::from_secs(3);
+/// How long one look may take at first; one that brought no answer in time gives the next twice as long.
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000 });
+/// No look takes longer: a server that needs more to say that it is ready is not.
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
+/// Even when the time is over there is one look.
+const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 /// As much of an answer is read as tells why a server is not ready.
 const LONGEST_BODY: usize = 8 << 10;
 
@@ -34,33 +38,56 @@ pub fn wait(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), NodeError> {
     let deadline = system.uptime() + timeout;
+    let mut patience = LOOK;
     loop {
-        let seen = match look(system, condition, deadline) {
+        let begun = std::time::Instant::now();
+        let left = deadline.saturating_sub(system.uptime());
+        let seen = match look(system, condition, left.clamp(SHORTEST_LOOK, patience)) {
             Ok(()) => return Ok(()),
             Err(seen) => seen,
         };
+        if begun.elapsed() >= patience {
+            patience = (patience * 2).min(LONGEST_LOOK);
+        }
         let left = deadline.saturating_sub(system.uptime());
         if left.is_zero() || stop() {
             let cause = format!("not so after {} s: {seen}", timeout.as_secs_f32().round());
             let mut error = fault(format!("wait until {condition}"), cause);
             error.id = ErrorId::WaitTimedOut;
-            let (NodeCondition::UnitActive { unit: concerned }
-            | NodeCondition::HttpOk {
-                unit: Some(concerned),
-                ..
-            }) = condition
-            else {
-                return Err(error);
-            };
-            error.log = unit::log(system, concerned, unit::LOG_LINES).unwrap_or_default();
-            error.unit = Some(concerned.clone());
+            if let Some(concerned) = condition.unit() {
+                error.log = unit::log(system, concerned, unit::LOG_LINES).unwrap_or_default();
+                error.unit = Some(concerned.to_owned());
+            }
             return Err(error);
         }
         system.pause(PAUSE.min(left));
     }
 }
 
-fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> Result<(), String> {
+/// Looks once why a condition does not hold yet, and how the unit is that it depends on.
+///
+/// # Errors
+/// When systemd cannot be asked.
+pub fn explain(system: &dyn System, condition: &NodeCondition) -> Result<Explanation, NodeError> {
+    let seen = look(system, condition, LONGEST_LOOK / 3).err();
+    let report = |name: &str| {
+        let status = unit::statuses(system, &[name])?.remove(name).unwrap_or_default();
+        let said = unit::own_log(system, name, unit::LOG_LINES).unwrap_or_default();
+        Ok(UnitReport {
+            unit: name.to_owned(),
+            active: status.active,
+            sub: status.sub,
+            restarts: status.restarts,
+            last_line: last_word(said.iter().map(String::as_str)).map(str::to_owned),
+        })
+    };
+    Ok(Explanation {
+        seen,
+        unit: condition.unit().map(report).transpose()?,
+    })
+}
+
+fn look(system: &dyn System, condition: &NodeCondition, timeout: Duration) -> Result<(), String> {
     match condition {
         NodeCondition::UnitActive { unit } => {
             let mut statuses = unit::statuses(system, &[unit]).map_err(|error| error.to_string())?;
@@ -80,8 +107,6 @@ fn look(system: &dyn System, condition: &NodeCondition, deadline: Duration) -> R
                 ca_file,
                 server_name: server_name.as_deref(),
             });
-            let left = deadline.saturating_sub(system.uptime());
-            let timeout = left.clamp(Duration::from_millis(50), LOOK);
             let answer = ask(system, url, trust, timeout)?;
             match (answer.status, answer.reason()) {
                 (200, _) => Ok(()),
@@ -271,7 +296,7 @@ fn exchange(mut stream: impl Read + Write, target: &Url<'_>) -> std::io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TestSystem;
+    use crate::testing::{SimulatedUnit, TestSystem};
     use std::net::TcpListener;
 
     fn server(answers: Vec<&'static str>) -> String {
@@ -300,6 +325,32 @@ mod tests {
         };
         let system = TestSystem::new();
         wait(&*system, &condition, Duration::from_secs(20), &|| false).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_needs_longer_than_a_look_is_given_longer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/readyz", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                // Each connection is answered after a while, whoever has given up meanwhile.
+                std::thread::spawn(move || {
+                    std::thread::sleep(LOOK * 3 / 2);
+                    let _ = socket.write_all(b"HTTP/1.1 200 OK\r\n\r\nok");
+                });
+            }
+        });
+        let condition = NodeCondition::HttpOk {
+            url,
+            ca_file: None,
+            server_name: None,
+            unit: None,
+        };
+        wait(&*TestSystem::new(), &condition, Duration::from_secs(60), &|| {
+            false
+        })
+        .unwrap();
     }
 
     #[test]
@@ -345,6 +396,40 @@ mod tests {
             said("HTTP/1.1 401 no\r\n\r\nUnauthorized\n"),
             "it answers 401: Unauthorized"
         );
+    }
+
+    #[test]
+    fn explains_a_unit_that_ends_again_and_again_by_its_own_last_line() {
+        let system = TestSystem::new();
+        {
+            let mut simulated = system.simulated();
+            let kubelet = SimulatedUnit {
+                active: "activating".to_owned(),
+                sub: "auto-restart".to_owned(),
+                restarts: 46,
+                ..SimulatedUnit::default()
+            };
+            simulated.units.insert("kubelet.service".to_owned(), kubelet);
+            let said = "E1129 06:03:35.1 run.go:72] no clock speed\nexiting\n";
+            simulated.says.insert("journalctl".to_owned(), said.to_owned());
+        }
+        let condition = NodeCondition::UnitActive {
+            unit: "kubelet.service".to_owned(),
+        };
+        let explanation = explain(&*system, &condition).unwrap();
+        assert_eq!(
+            explanation.seen.as_deref(),
+            Some("it is activating (auto-restart)")
+        );
+        let unit = explanation.unit.unwrap();
+        assert_eq!((unit.restarts, unit.sub.as_str()), (46, "auto-restart"));
+        assert_eq!(
+            unit.last_line.as_deref(),
+            Some("E1129 06:03:35.1 run.go:72] no clock speed")
+        );
+        // What systemd says of the unit is in its journal as well, and is not asked for.
+        let asked = system.simulated().commands.join("\n");
+        assert!(asked.contains("_SYSTEMD_UNIT=kubelet.service"), "{asked}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod connection;
 mod kubernetes;
+mod late;
 mod leases;
 
 use std::time::Duration;
@@ -15,7 +16,9 @@ use kubewright_core::spec::Cluster;
 use serde_json::Value;
 
 pub use self::kubernetes::KubernetesApi;
+pub use self::late::Late;
 use crate::error::Error;
+use crate::kube::client::ApiClient;
 use crate::run_lease::LeaseHolder;
 
 /// The Kubernetes API as looking and steps use it.
@@ -31,7 +34,7 @@ pub trait ClusterApi: Send + Sync {
         desired: &'a Desired,
     ) -> BoxFuture<'a, Result<ObservedApi, Error>>;
     /// A client of an API server that is ready, for what is no step.
-    fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>>;
+    fn client(&self) -> BoxFuture<'_, Result<ApiClient, Error>>;
     /// Creates or completes Node objects.
     fn register_nodes<'a>(&'a self, nodes: &'a [NodeObject]) -> BoxFuture<'a, Result<usize, Error>>;
     /// Applies objects, in this order.
@@ -44,6 +47,8 @@ pub trait ClusterApi: Send + Sync {
     ) -> BoxFuture<'a, Result<usize, Error>>;
     /// Waits until the condition holds.
     fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> BoxFuture<'a, Result<(), Error>>;
+    /// Looks once why a condition does not hold yet.
+    fn explain<'a>(&'a self, condition: &'a Condition) -> BoxFuture<'a, Result<Late, Error>>;
     /// Leases the cluster for a run that is about to change it: now if an API server answers, otherwise before the API is
     /// changed for the first time.
     fn begin_changes(&self, holder: LeaseHolder, api_answers: bool) -> BoxFuture<'_, Result<(), Error>> {

@@ -17,6 +17,7 @@ pub mod kube;
 pub mod node;
 pub mod observe;
 pub mod operation_log;
+pub mod pace;
 pub mod random;
 pub mod report;
 pub mod run_lease;

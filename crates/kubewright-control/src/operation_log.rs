@@ -192,7 +192,10 @@ impl Reporter for OperationLog {
             report::Event::StepFailed { step, id, error, .. } => {
                 self.write(self.ended(step, StepOutcome::failed(error, Some(id.as_str().to_owned()))));
             }
-            report::Event::Node { .. } | report::Event::Waiting { .. } | report::Event::Resource { .. } => {}
+            report::Event::Node { .. }
+            | report::Event::Waiting { .. }
+            | report::Event::StepWaits { .. }
+            | report::Event::Resource { .. } => {}
         }
         self.reporter.event(event);
     }

@@ -39,6 +39,19 @@ pub enum Event {
         /// It is so now.
         done: bool,
     },
+    /// A step has waited for long.
+    StepWaits {
+        /// The step.
+        step: StepId,
+        /// Its node, if it has one.
+        node: Option<String>,
+        /// What it waits for, for people.
+        title: String,
+        /// How long it has waited.
+        seconds: u64,
+        /// What is missing and why, line by line.
+        why: Vec<String>,
+    },
     /// A step succeeded.
     StepFinished {
         /// The step.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, ErrorId, Kind};
 use crate::node::boot_time;
+use crate::pace::Pace;
 
 /// The run that takes the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,18 @@ impl Default for LeaseTiming {
             renews: Duration::from_secs(5),
             looks: Duration::from_secs(1),
             timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl LeaseTiming {
+    /// The same for an API that is as slow as this: a renewal may take as long as several at usual ones.
+    #[must_use]
+    pub fn at(self, pace: &Pace) -> Self {
+        Self {
+            lasts: pace.bound(self.lasts),
+            timeout: pace.bound(self.timeout),
+            ..self
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::check::{Watch, check};
 use crate::cluster_api::{ClusterApi, KubernetesApi};
 use crate::error::{Error, Kind};
 use crate::etcd::{EtcdConnections, ThroughNodes};
-use crate::execute::Guards;
+use crate::execute::{Guards, WaitReports};
 use crate::node::{Blobs, Introduction, LockWait, Node, Services, waiting_for};
 use crate::random;
 use crate::report::{Event, Reporter};
@@ -72,6 +72,11 @@ pub trait Connections: Send + Sync {
         nodes: &BTreeMap<String, Node>,
         authorities: &Arc<Authorities>,
     ) -> Arc<dyn EtcdConnections>;
+
+    /// When waits say why they last.
+    fn wait_reports(&self) -> WaitReports {
+        WaitReports::default()
+    }
 
     /// Gives guards the times of the world they are asked about.
     fn pace(&self, guards: Guards) -> Guards {

@@ -24,9 +24,10 @@ use std::time::Duration;
 use control_plane::ControlPlane;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, ServiceAccount};
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
-use kube::{Api, Client};
 use kubewright_control::etcd::EtcdClient;
+use kubewright_control::kube::client::ApiClient;
 use kubewright_control::kube::nodes::{NodeChange, diff_nodes, list_nodes, register_nodes};
 use kubewright_control::kube::objects::{ObjectChange, apply_objects, diff_objects};
 use kubewright_control::kube::token::{TokenOptions, issue_token};
@@ -37,7 +38,7 @@ use serde_json::{Value, json};
 
 /// Everything here is run on tasks that move between threads.
 #[expect(dead_code, reason = "it only has to compile")]
-fn futures_can_be_sent(client: &Client, smoke: &SmokeOptions, access: &dyn NodeAccess) {
+fn futures_can_be_sent(client: &ApiClient, smoke: &SmokeOptions, access: &dyn NodeAccess) {
     fn is_send(_: impl Send) {}
     is_send(apply_objects(client, &[]));
     is_send(diff_objects(client, &[]));
@@ -71,7 +72,7 @@ fn deployment(namespace: &str, image: &str) -> Value {
     })
 }
 
-async fn ids(client: &Client, objects: &[Value]) -> Vec<String> {
+async fn ids(client: &ApiClient, objects: &[Value]) -> Vec<String> {
     diff_objects(client, objects)
         .await
         .unwrap()
@@ -137,7 +138,7 @@ async fn a_field_no_longer_wanted_differs_and_is_taken_away() {
     apply_objects(&client, &[with(json!({"a": "1", "b": "2"}))])
         .await
         .unwrap();
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let api: Api<ConfigMap> = Api::namespaced(client.raw(), "default");
     let theirs = Patch::Merge(json!({"data": {"theirs": "3"}}));
     api.patch("fields", &PatchParams::default(), &theirs)
         .await
@@ -270,7 +271,7 @@ async fn nodes_are_created_completed_and_cleaned_of_what_was_ours() {
         return;
     };
     let client = plane.client();
-    let api: Api<Node> = Api::all(client.clone());
+    let api: Api<Node> = Api::all(client.raw());
     let role = "node-role.kubernetes.io/control-plane";
     let first = [node(
         "n-1",
@@ -327,8 +328,8 @@ async fn nodes_are_created_completed_and_cleaned_of_what_was_ours() {
 }
 
 /// Pods can be made in a namespace when it has its `default` service account.
-async fn service_account(client: &kube::Client, namespace: &str) {
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+async fn service_account(client: &ApiClient, namespace: &str) {
+    let api: Api<ServiceAccount> = Api::namespaced(client.raw(), namespace);
     let asking = async {
         while api.get_opt("default").await.unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -458,7 +459,7 @@ async fn a_smoke_test_tries_everything_says_what_failed_and_leaves_nothing() {
     );
     assert_eq!(results[2].detail, "k8s:enc:secretbox:v1:k1");
     assert_eq!(results[3].detail, "nobody: no proxy");
-    let namespaces: Api<Namespace> = Api::all(client);
+    let namespaces: Api<Namespace> = Api::all(client.raw());
     assert!(namespaces.get_opt(&results[0].detail).await.unwrap().is_none());
 }
 

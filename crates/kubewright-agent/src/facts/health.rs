@@ -4,7 +4,7 @@
 //! when its unit is, or was until a moment ago: an API server tells systemd that it is up seconds before it is ready.
 //! One that ends again and again is down, whatever its unit is at this moment: waiting for it is in vain.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kubewright_core::carrier::unit_name;
 use kubewright_core::component::{Probe, apiserver, etcd};
@@ -15,8 +15,8 @@ use crate::system::{Command, System, ask};
 use crate::tree::{Look, Tree};
 use crate::wait::{self, Trust};
 
-/// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long an answer may take at first, and once more where nothing came: a busy server of a slow machine is not down.
+const ANSWERS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// A process younger than this may still be on its way.
 const YOUTH: Duration = Duration::from_secs(60);
 /// How long systemd may take to tell.
@@ -41,8 +41,14 @@ fn health(system: &dyn System, tree: &Tree, component: &str, probe: Probe) -> He
         ca_file,
         server_name: probe.server_name,
     });
-    if wait::status(system, &probe.url(), trust, ANSWER) == Ok(200) {
-        return Health::Ready;
+    for limit in ANSWERS {
+        let asked = Instant::now();
+        if wait::status(system, &probe.url(), trust, limit) == Ok(200) {
+            return Health::Ready;
+        }
+        if asked.elapsed() < limit {
+            break;
+        }
     }
     let status = unit::statuses(system, &[unit])
         .ok()

@@ -423,10 +423,21 @@ pub fn crash(node: &mut Node, name: &str) -> Result<(), NodeError> {
 /// # Errors
 /// When the journal cannot be read.
 pub fn log(system: &dyn System, name: &str, lines: u32) -> Result<Vec<String>, NodeError> {
-    let lines = lines.min(2000).to_string();
-    let unit = format!("--unit={name}");
-    let count = format!("--lines={lines}");
-    let arguments = [unit.as_str(), &count, "--output=cat", "--no-pager", "--quiet"];
+    journal(system, &format!("--unit={name}"), lines)
+}
+
+/// The same of what the unit's processes wrote, without what systemd says of it: after each end of a process that is
+/// the last line.
+///
+/// # Errors
+/// As [`log`].
+pub fn own_log(system: &dyn System, name: &str, lines: u32) -> Result<Vec<String>, NodeError> {
+    journal(system, &format!("_SYSTEMD_UNIT={name}"), lines)
+}
+
+fn journal(system: &dyn System, selection: &str, lines: u32) -> Result<Vec<String>, NodeError> {
+    let count = format!("--lines={}", lines.min(2000));
+    let arguments = [&count, "--output=cat", "--no-pager", "--quiet", selection];
     let output = ask(system, &Command::new("journalctl", &arguments))?;
     Ok(output.stdout.lines().map(str::to_owned).collect())
 }

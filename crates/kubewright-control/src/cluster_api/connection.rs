@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use kube::Client;
 use kubewright_core::carrier::log_command;
 use kubewright_core::component::apiserver;
 use kubewright_core::resource::AuthorityName;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::authority::Authorities;
 use crate::error::{Error, ErrorId, Kind};
+use crate::kube::client::ApiClient;
 use crate::kube::{connect, wait};
 use crate::node::{Forward, Node};
+use crate::pace::Measure;
 
-/// How long a control plane has to answer before the next one is asked.
+/// How long a usual control plane has to answer before the next one is asked.
 const FIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// The identity of an invocation: it exists in memory only and ends by itself.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(4 * 3600);
@@ -33,7 +35,7 @@ pub(super) struct ApiConnection {
 
 /// A client and the way it takes.
 struct Connection {
-    client: Client,
+    client: ApiClient,
     node: Node,
     _forward: Forward,
 }
@@ -57,7 +59,7 @@ impl ApiConnection {
     }
 
     /// The client in use, or one through the first of the candidates that is ready.
-    pub(super) async fn first(&self, candidates: &[String]) -> Result<(Client, Node), Error> {
+    pub(super) async fn first(&self, candidates: &[String]) -> Result<(ApiClient, Node), Error> {
         let mut connection = self.connection.lock().await;
         if let Some(open) = &*connection
             && !open.node.is_lost()
@@ -67,14 +69,18 @@ impl ApiConnection {
         *connection = None;
         let mut refusals = Vec::new();
         for name in candidates {
-            match tokio::time::timeout(FIND_TIMEOUT, self.connect(name)).await {
+            let limit = self
+                .nodes
+                .get(name)
+                .map_or(FIND_TIMEOUT, |node| node.pace().bound(FIND_TIMEOUT));
+            match tokio::time::timeout(limit, self.connect(name)).await {
                 Ok(Ok(open)) => {
                     let found = (open.client.clone(), open.node.clone());
                     *connection = Some(open);
                     return Ok(found);
                 }
                 Ok(Err(error)) => refusals.push(format!("{name}: {error}")),
-                Err(_) => refusals.push(format!("{name}: no answer within {} s", FIND_TIMEOUT.as_secs())),
+                Err(_) => refusals.push(format!("{name}: no answer within {} s", limit.as_secs())),
             }
         }
         let error = Error::named(ErrorId::ApiUnreachable, "no API server answers");
@@ -86,7 +92,7 @@ impl ApiConnection {
 
     /// Does something with the API that can be done twice: when the connection that carries it is lost, or it fails and
     /// the server is not ready any more, again through another control plane.
-    pub(super) async fn with<T, F>(&self, work: impl Fn(Client) -> F) -> Result<T, Error>
+    pub(super) async fn with<T, F>(&self, work: impl Fn(ApiClient) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -135,11 +141,13 @@ impl ApiConnection {
             .map(String::as_str)
             .unwrap_or_default();
         let url = format!("https://{}", forward.address());
-        let client = connect::client(&url, ca, &credentials.certificate, &credentials.key)
+        let client = connect::client(&url, ca, &credentials.certificate, &credentials.key, node.pace())
             .map_err(|error| Error::caused(Kind::Api, "prepare the API client", &error).on(name))?;
+        let asked = Instant::now();
         wait::readyz(&client)
             .await
             .map_err(|error| Error::caused(Kind::Api, "ask the API server", &error).on(name))?;
+        node.pace().note(Measure::ApiRequest, asked.elapsed());
         Ok(Connection {
             client,
             node: node.clone(),
@@ -149,9 +157,9 @@ impl ApiConnection {
 }
 
 /// Whether the server still says that it is ready.
-async fn is_ready(client: &Client) -> bool {
+async fn is_ready(client: &ApiClient) -> bool {
     matches!(
-        tokio::time::timeout(FIND_TIMEOUT, wait::readyz(client)).await,
+        tokio::time::timeout(client.pace().bound(FIND_TIMEOUT), wait::readyz(client)).await,
         Ok(Ok(()))
     )
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kube::Client;
 use kubewright_core::component::apiserver;
 use kubewright_core::desired::Desired;
 use kubewright_core::errors::ErrorId;
@@ -17,11 +16,12 @@ use kubewright_core::spec::Cluster;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::ClusterApi;
 use super::connection::ApiConnection;
 use super::leases::ApiLeases;
+use super::{ClusterApi, Late};
 use crate::authority::Authorities;
 use crate::error::{Error, Kind};
+use crate::kube::client::ApiClient;
 use crate::kube::nodes;
 use crate::kube::objects::{self, ObjectChange};
 use crate::kube::{prune, wait};
@@ -58,8 +58,10 @@ impl KubernetesApi {
         if let Some(lease) = &*lease {
             return lease.confirm().await;
         }
+        let (_, node) = self.way.first(&self.way.control_planes).await?;
+        let timing = LeaseTiming::default().at(node.pace());
         let leases = Arc::new(ApiLeases(Arc::clone(&self.way)));
-        *lease = Some(RunLease::take(leases, holder, LeaseTiming::default()).await?);
+        *lease = Some(RunLease::take(leases, holder, timing).await?);
         Ok(())
     }
 }
@@ -136,14 +138,14 @@ impl ClusterApi for KubernetesApi {
         })
     }
 
-    fn client(&self) -> BoxFuture<'_, Result<Client, Error>> {
+    fn client(&self) -> BoxFuture<'_, Result<ApiClient, Error>> {
         Box::pin(async move { Ok(self.way.first(&self.way.control_planes).await?.0) })
     }
 
     fn register_nodes<'a>(&'a self, nodes: &'a [NodeObject]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             self.lease().await?;
-            let register = |client: Client| async move {
+            let register = |client: ApiClient| async move {
                 let changed = nodes::register_nodes(&client, nodes).await;
                 changed.map_err(|error| Error::caused(Kind::Api, "register the nodes", &error))
             };
@@ -171,7 +173,7 @@ impl ClusterApi for KubernetesApi {
     fn apply_objects<'a>(&'a self, objects: &'a [Value]) -> BoxFuture<'a, Result<usize, Error>> {
         Box::pin(async move {
             self.lease().await?;
-            let apply = |client: Client| async move {
+            let apply = |client: ApiClient| async move {
                 let applied = objects::apply_objects(&client, objects).await;
                 applied.map_err(|error| Error::caused(Kind::Api, "apply the objects", &error))
             };
@@ -183,7 +185,7 @@ impl ClusterApi for KubernetesApi {
     fn wait<'a>(&'a self, condition: &'a Condition, timeout: Duration) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let deadline = Instant::now() + timeout;
-            let wait = |client: Client| async move {
+            let wait = |client: ApiClient| async move {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let waited = match condition {
                     Condition::NodeReady { node } => {
@@ -204,6 +206,31 @@ impl ClusterApi for KubernetesApi {
                 })
             };
             self.way.with(wait).await
+        })
+    }
+
+    fn explain<'a>(&'a self, condition: &'a Condition) -> BoxFuture<'a, Result<Late, Error>> {
+        Box::pin(async move {
+            let client = self.client().await?;
+            let late = match condition {
+                Condition::NodeReady { node } => wait::unready_nodes(&client, std::slice::from_ref(node))
+                    .await
+                    .map(Late::of_nodes),
+                Condition::NodesReady { nodes } => {
+                    wait::unready_nodes(&client, nodes).await.map(Late::of_nodes)
+                }
+                Condition::DeploymentAvailable { namespace, name } => {
+                    let lines = wait::late_deployment(&client, namespace, name).await;
+                    lines.map(|lines| Late {
+                        lines,
+                        ..Late::default()
+                    })
+                }
+                Condition::OnNode { .. } => {
+                    return Err(Error::bug("a node's condition was asked of the API"));
+                }
+            };
+            late.map_err(|error| Error::caused(Kind::Api, format!("look why not: {condition}"), &error))
         })
     }
 

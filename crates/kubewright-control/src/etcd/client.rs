@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::pace::Pace;
 use crate::tls::{self, TlsError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,12 +105,14 @@ pub struct EtcdClient {
 }
 
 impl EtcdClient {
-    /// Makes a client; nothing is sent yet. `url` is the member's client address, as in `https://127.0.0.1:2379`.
+    /// Makes a client; nothing is sent yet. `url` is the member's client address, as in `https://127.0.0.1:2379`, and
+    /// `pace` how slow its node has been.
     pub fn new(
         url: &str,
         authority_pem: &str,
         certificate_pem: &str,
         key_pem: &Secret,
+        pace: &Pace,
     ) -> Result<Self, EtcdError> {
         let url = url.trim_end_matches('/').to_owned();
         let tls =
@@ -119,8 +122,8 @@ impl EtcdClient {
             })?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
+            .connect_timeout(pace.bound(CONNECT_TIMEOUT))
+            .timeout(pace.bound(ANSWER_TIMEOUT))
             .no_proxy()
             .build()
             .map_err(|error| EtcdError::Unreachable {

@@ -14,6 +14,7 @@ use super::client::{EtcdClient, Status};
 use crate::authority::Authorities;
 use crate::error::{Error, Kind};
 use crate::node::{Forward, Node};
+use crate::pace::Pace;
 
 /// A credential for as long as one command needs it; it exists in memory only.
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(3600);
@@ -22,6 +23,12 @@ const IDENTITY_LIFETIME: Duration = Duration::from_secs(3600);
 pub trait EtcdConnections: Send + Sync {
     /// The way to the member of a control plane, or why there is none.
     fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>>;
+
+    /// How slow the member's node has been in this run.
+    fn pace(&self, node: &str) -> Pace {
+        let _ = node;
+        Pace::default()
+    }
 }
 
 /// The way to one member.
@@ -69,13 +76,20 @@ impl ThroughNodes {
             .map(String::as_str)
             .unwrap_or_default();
         let url = format!("https://{}", way.address());
-        let client = EtcdClient::new(&url, ca, &credentials.certificate, &credentials.key)
+        let client = EtcdClient::new(&url, ca, &credentials.certificate, &credentials.key, node.pace())
             .map_err(|error| Error::caused(Kind::Etcd, "prepare the etcd client", &error).on(name))?;
         Ok((client, way))
     }
 }
 
 impl EtcdConnections for ThroughNodes {
+    fn pace(&self, node: &str) -> Pace {
+        self.nodes
+            .get(node)
+            .map(|node| node.pace().clone())
+            .unwrap_or_default()
+    }
+
     fn reach<'a>(&'a self, node: &'a str) -> BoxFuture<'a, Result<Box<dyn EtcdConnection>, String>> {
         Box::pin(async move {
             let (client, forward) = self.client(node).await.map_err(|error| error.to_string())?;

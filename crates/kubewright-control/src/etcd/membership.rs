@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::connection::EtcdConnections;
 use crate::node::Node;
 
-/// How long one member has for each answer. A member of a cluster that serves needs milliseconds.
+/// How long one member has for each answer, on a usual node. A member of a cluster that serves needs milliseconds.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks the members of the control planes that were seen; nobody while none of them has a member's data.
@@ -84,6 +84,7 @@ async fn ask(
     name: &str,
     bound: Duration,
 ) -> (Own, Option<Vec<EtcdMember>>) {
+    let bound = connections.pace(name).bound(bound);
     let reached = async {
         let way = connections.reach(name).await?;
         let own = way.status().await?;

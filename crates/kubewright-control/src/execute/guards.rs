@@ -12,8 +12,9 @@ use tokio::time::{Instant, sleep};
 use crate::error::Error;
 use crate::etcd::{self, EtcdConnections};
 use crate::node::Node;
+use crate::pace::Pace;
 
-/// How long a guard may fail before it counts: a restarted leader leaves etcd without one for about a second, and its
+/// How long a guard may fail before it counts, on usual nodes: a restarted leader leaves etcd without one for about a second, and its
 /// API servers with it for a little longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is asked.
@@ -48,6 +49,12 @@ impl Guards {
     pub const fn with_times(mut self, patience: Duration, period: Duration) -> Self {
         (self.patience, self.period) = (patience, period);
         self
+    }
+
+    /// That of the slowest control plane.
+    fn pace(&self) -> Pace {
+        let paces = self.nodes.values().map(|node| node.pace().clone());
+        paces.fold(Pace::default(), Pace::slower)
     }
 
     /// The connections to the members of etcd.
@@ -90,7 +97,9 @@ impl Guards {
         loop {
             match self.ask(planned).await {
                 Ok(()) => return Ok(()),
-                Err(refusal) if begun.elapsed() >= self.patience => return Err(refusal.into()),
+                Err(refusal) if begun.elapsed() >= self.pace().bound(self.patience) => {
+                    return Err(refusal.into());
+                }
                 Err(refusal) => tracing::warn!(step = %planned.id, %refusal, "a guard does not hold yet"),
             }
             sleep(self.period).await;

@@ -10,12 +10,13 @@ use kubewright_core::observed::EtcdMember;
 
 use crate::etcd::EtcdConnections;
 
-/// How long it may take altogether.
+/// How long it may take altogether, on a usual node.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Moves the leadership off the member of a node, if that leads.
 pub(super) async fn move_off(connections: &dyn EtcdConnections, node: &str) {
-    match tokio::time::timeout(WITHIN, hand_over(connections, node)).await {
+    let within = connections.pace(node).bound(WITHIN);
+    match tokio::time::timeout(within, hand_over(connections, node)).await {
         Ok(Ok(None)) => {}
         Ok(Ok(Some(to))) => tracing::info!(node, to, "etcd's leadership moved"),
         Ok(Err(error)) => tracing::warn!(node, error, "etcd's leadership stays where it is"),

@@ -9,8 +9,10 @@ mod leadership;
 mod run_context;
 mod runner;
 mod verify;
+mod waiting;
 
 pub use guards::Guards;
 pub use run_context::RunContext;
 pub use runner::{Outcome, StepFailure, execute};
 pub use verify::{Verification, verify};
+pub use waiting::WaitReports;

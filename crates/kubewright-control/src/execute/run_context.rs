@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use kubewright_core::desired::Desired;
 use kubewright_core::observed::{Counters, Difference};
-use kubewright_core::plan::{Condition, PlannedStep, Step};
+use kubewright_core::plan::{PlannedStep, Step};
 use kubewright_core::resource::{Digest, ResourceId};
 
-use super::{Guards, leadership};
+use super::{Guards, WaitReports, leadership};
 use crate::cluster_api::ClusterApi;
 use crate::error::Error;
 use crate::node::{Node, Progress, Services};
@@ -28,6 +28,8 @@ pub struct RunContext {
     pub api: Arc<dyn ClusterApi>,
     /// What is asked before a control plane is disturbed.
     pub guards: Guards,
+    /// When a wait says why it lasts.
+    pub wait_reports: WaitReports,
 }
 
 impl RunContext {
@@ -44,7 +46,7 @@ impl RunContext {
     ) -> Result<usize, Error> {
         let step = &planned.step;
         if planned.guard.is_empty() {
-            return self.act(step, reporter).await;
+            return self.act(planned, reporter).await;
         }
         self.guards.hold(planned).await?;
         let result = if let Step::Converge { node, state, .. } = step {
@@ -63,7 +65,7 @@ impl RunContext {
         } else {
             // A turn lasts until what was disturbed is ready again.
             tokio::select! {
-                result = self.act(step, reporter) => result,
+                result = self.act(planned, reporter) => result,
                 failed = self.guards.fail(planned) => return Err(failed),
             }
         };
@@ -99,8 +101,8 @@ impl RunContext {
         Ok(work.changed.len())
     }
 
-    async fn act(&self, step: &Step, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
-        match step {
+    async fn act(&self, planned: &PlannedStep, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
+        match &planned.step {
             Step::Converge {
                 node,
                 state,
@@ -108,20 +110,11 @@ impl RunContext {
                 ..
             } => self.converge(node, *state, differences, reporter).await,
             Step::Wait {
-                condition: Condition::OnNode { node, condition },
-                timeout_seconds,
-            } => {
-                let timeout = Duration::from_secs(u64::from(*timeout_seconds));
-                self.node(node)?.wait(condition.clone(), timeout).await?;
-                Ok(0)
-            }
-            Step::Wait {
                 condition,
                 timeout_seconds,
             } => {
-                self.api
-                    .wait(condition, Duration::from_secs(u64::from(*timeout_seconds)))
-                    .await?;
+                let limit = Duration::from_secs(u64::from(*timeout_seconds));
+                self.wait(planned, condition, limit, reporter).await?;
                 Ok(0)
             }
             Step::RecordFounders { node, founders } => {
@@ -154,7 +147,7 @@ impl RunContext {
         futures::future::join_all(leaving).await;
     }
 
-    fn node(&self, name: &str) -> Result<&Node, Error> {
+    pub(super) fn node(&self, name: &str) -> Result<&Node, Error> {
         self.nodes
             .get(name)
             .ok_or_else(|| Error::bug(format!("no connection with node {name}")))

@@ -12,10 +12,12 @@ use kube::{Client, Config};
 use kubewright_core::component::apiserver::SERVER_NAME;
 use kubewright_core::secret::Secret;
 
+use super::client::ApiClient;
 use super::failure::ApiFailure;
+use crate::pace::Pace;
 use crate::tls::{self, TlsError};
 
-/// The forward is local: a connection that takes longer has no server behind it.
+/// The forward is local: a connection that takes longer, with the handshake of TLS, has no server behind it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests are small; a write that takes longer goes nowhere.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,13 +55,15 @@ pub enum ConnectError {
 /// Makes a client; nothing is sent yet.
 ///
 /// Requests are neither limited in rate nor repeated by the client: `retry` decides that, per call. There is no read
-/// timeout, because watches and forwarded ports are silent for long; callers bound what they wait for.
+/// timeout, because watches and forwarded ports are silent for long; callers bound what they wait for. The server has as
+/// long as the pace of its node gives it.
 pub fn client(
     server_url: &str,
     authority_pem: &str,
     certificate_pem: &str,
     key_pem: &Secret,
-) -> Result<Client, ConnectError> {
+    pace: &Pace,
+) -> Result<ApiClient, ConnectError> {
     tls::install_provider();
     let address = server_url.parse().map_err(|_| ConnectError::Address {
         url: server_url.to_owned(),
@@ -75,18 +79,19 @@ pub fn client(
     let mut config = Config::new(address);
     config.root_cert = Some(authority.iter().map(|certificate| certificate.to_vec()).collect());
     config.tls_server_name = Some(SERVER_NAME.to_owned());
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.write_timeout = Some(WRITE_TIMEOUT);
+    config.connect_timeout = Some(pace.bound(CONNECT_TIMEOUT));
+    config.write_timeout = Some(pace.bound(WRITE_TIMEOUT));
     config.default_retry = false;
     config.auth_info = AuthInfo {
         client_certificate_data: Some(STANDARD.encode(certificate_pem)),
         client_key_data: Some(STANDARD.encode(key_pem.expose()).into()),
         ..AuthInfo::default()
     };
-    Client::try_from(config).map_err(|source| ConnectError::Client {
+    let client = Client::try_from(config).map_err(|source| ConnectError::Client {
         url: server_url.to_owned(),
         source: source.into(),
-    })
+    })?;
+    Ok(ApiClient::new(client, pace.clone()))
 }
 
 #[cfg(test)]
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn an_authority_without_a_certificate_is_refused() {
         let key = Secret::new(Vec::new());
-        let Err(error) = client("https://127.0.0.1:1", "", "", &key) else {
+        let Err(error) = client("https://127.0.0.1:1", "", "", &key, &Pace::default()) else {
             panic!("accepted nothing as an authority");
         };
         assert!(matches!(

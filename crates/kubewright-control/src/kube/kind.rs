@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use kube::Client;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 pub(super) use known::all_known;
 pub use known::known;
 
+use super::client::ApiClient;
 use super::retry::{RequestError, RetryPolicy};
 
 /// How long a group of an extension API server has to list its kinds.
@@ -147,13 +147,13 @@ impl Kind {
 
 /// Finds kinds, remembering what the server said.
 pub struct Kinds {
-    client: Client,
+    client: ApiClient,
     discovered: Mutex<BTreeMap<String, BTreeMap<String, Kind>>>,
 }
 
 impl Kinds {
     /// Starts with the table alone.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: ApiClient) -> Self {
         Self {
             client,
             discovered: Mutex::default(),
@@ -169,7 +169,7 @@ impl Kinds {
         if let Some(found) = discovered.get(api_version).and_then(|kinds| kinds.get(kind)) {
             return Ok(Some(found.clone()));
         }
-        let kinds = discover(&self.client, api_version, "get", RetryPolicy::default()).await?;
+        let kinds = discover(&self.client, api_version, "get", self.client.policy()).await?;
         let found = kinds.get(kind).cloned();
         discovered.insert(api_version.to_owned(), kinds);
         Ok(found)
@@ -179,14 +179,14 @@ impl Kinds {
     pub(super) async fn listed(&self, api_version: &str) -> Result<BTreeMap<String, Kind>, RequestError> {
         let policy = RetryPolicy {
             limit: PATIENCE,
-            ..RetryPolicy::default()
+            ..self.client.policy()
         };
         discover(&self.client, api_version, "list", policy).await
     }
 }
 
 async fn discover(
-    client: &Client,
+    client: &ApiClient,
     api_version: &str,
     verb: &str,
     policy: RetryPolicy,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
 
+use super::client::ApiClient;
 use super::retry::{RequestError, RetryPolicy};
 use crate::run_lease::Record;
 
@@ -20,24 +21,24 @@ const NODES: &str = "kubewright.dev/locked-nodes";
 const OPERATOR: &str = "kubewright.dev/operator";
 
 /// Reads the claim; nothing when there never was one.
-pub async fn read(client: &Client) -> Result<Option<Record>, RequestError> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
-    let found = RetryPolicy::default().run(|| leases.get_opt(NAME)).await?;
+pub async fn read(client: &ApiClient) -> Result<Option<Record>, RequestError> {
+    let leases: Api<Lease> = Api::namespaced(client.raw(), NAMESPACE);
+    let found = client.policy().run(|| leases.get_opt(NAME)).await?;
     Ok(found.map(record))
 }
 
 /// Writes the lease over exactly `version`, or for the first time. Returns the new version, or nothing after a conflict.
 pub async fn write(
-    client: &Client,
+    client: &ApiClient,
     record: &Record,
     version: Option<&str>,
 ) -> Result<Option<String>, RequestError> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let leases: Api<Lease> = Api::namespaced(client.raw(), NAMESPACE);
     let lease = lease(record, version);
     // A conflict means that another client was first: it is read again, not written again.
     let policy = RetryPolicy {
         repeats_conflicts: false,
-        ..RetryPolicy::default()
+        ..client.policy()
     };
     let parameters = PostParams::default();
     let written = match version {

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use kubewright_core::manifest::NodeObject;
 use serde::Serialize;
 
 pub use change::{MANAGED_LABELS, MANAGED_TAINTS, NodeChange, PodRangeConflict};
 
+use super::client::ApiClient;
 use super::objects::FIELD_MANAGER;
 use super::retry::{RequestError, RetryPolicy};
 
@@ -154,14 +155,17 @@ pub enum NodesError {
 }
 
 /// Lists all nodes, by name.
-pub async fn list_nodes(client: &Client) -> Result<Vec<NodeRecord>, NodesError> {
+pub async fn list_nodes(client: &ApiClient) -> Result<Vec<NodeRecord>, NodesError> {
     let mut nodes: Vec<_> = list(client).await?.iter().map(NodeRecord::from).collect();
     nodes.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(nodes)
 }
 
 /// Tells how the Node objects differ from `desired`, in its order.
-pub async fn diff_nodes(client: &Client, desired: &[NodeObject]) -> Result<Vec<NodeDifference>, NodesError> {
+pub async fn diff_nodes(
+    client: &ApiClient,
+    desired: &[NodeObject],
+) -> Result<Vec<NodeDifference>, NodesError> {
     let live: BTreeMap<String, Node> = list(client)
         .await?
         .into_iter()
@@ -179,7 +183,7 @@ pub async fn diff_nodes(client: &Client, desired: &[NodeObject]) -> Result<Vec<N
 }
 
 /// Creates and completes Node objects; returns the names of those that were changed, in the order of `desired`.
-pub async fn register_nodes(client: &Client, desired: &[NodeObject]) -> Result<Vec<String>, NodesError> {
+pub async fn register_nodes(client: &ApiClient, desired: &[NodeObject]) -> Result<Vec<String>, NodesError> {
     let differences = diff_nodes(client, desired).await?;
     let wanted: Vec<NodeObject> = desired
         .iter()
@@ -195,7 +199,7 @@ pub async fn register_nodes(client: &Client, desired: &[NodeObject]) -> Result<V
             let is_changed = register(client, &wanted).await?;
             Ok(is_changed.then_some(wanted.name))
         })
-        .buffered(AT_ONCE)
+        .buffered(client.at_once(AT_ONCE))
         .collect()
         .await;
     let changed: Result<Vec<_>, _> = outcomes.into_iter().collect();
@@ -203,19 +207,20 @@ pub async fn register_nodes(client: &Client, desired: &[NodeObject]) -> Result<V
 }
 
 /// Reads one node and changes it, again if another client changed it in between.
-async fn register(client: &Client, wanted: &NodeObject) -> Result<bool, NodesError> {
-    let api: Api<Node> = Api::all(client.clone());
+async fn register(client: &ApiClient, wanted: &NodeObject) -> Result<bool, NodesError> {
+    let api: Api<Node> = Api::all(client.raw());
     let error = |source| NodesError::Register {
         node: wanted.name.clone(),
         source,
     };
     let handing_back_conflicts = RetryPolicy {
         repeats_conflicts: false,
-        ..RetryPolicy::default()
+        ..client.policy()
     };
     let mut conflicts = 0;
     loop {
-        let live = RetryPolicy::default()
+        let live = client
+            .policy()
             .run(|| api.get_opt(&wanted.name))
             .await
             .map_err(error)?;
@@ -260,10 +265,11 @@ fn change_of(wanted: &NodeObject, live: Option<&Node>) -> Result<Option<NodeChan
     })
 }
 
-async fn list(client: &Client) -> Result<Vec<Node>, NodesError> {
-    let api: Api<Node> = Api::all(client.clone());
+async fn list(client: &ApiClient) -> Result<Vec<Node>, NodesError> {
+    let api: Api<Node> = Api::all(client.raw());
     let parameters = ListParams::default();
-    let list = RetryPolicy::default()
+    let list = client
+        .policy()
         .run(|| api.list(&parameters))
         .await
         .map_err(|source| NodesError::List { source })?;

@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
 use kube::api::{GetParams, Patch, PatchParams};
-use kube::{Api, Client};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::client::ApiClient;
 use super::difference;
 use super::kind::{Kind, Kinds, ObjectName, UnnamedObject};
 use super::ownership;
 use super::prediction;
-use super::retry::{RequestError, RetryPolicy};
+use super::retry::RequestError;
 use super::watch::{self, Selection, Verdict};
 
 /// The name kubewright sets fields under.
@@ -132,7 +133,10 @@ struct Item {
 /// Tells how the live objects differ from `objects`, in their order; an empty answer means applying changes nothing.
 ///
 /// Objects of a kind the server does not know yet are missing.
-pub async fn diff_objects(client: &Client, objects: &[Value]) -> Result<Vec<ObjectDifference>, ObjectsError> {
+pub async fn diff_objects(
+    client: &ApiClient,
+    objects: &[Value],
+) -> Result<Vec<ObjectDifference>, ObjectsError> {
     let items = items(objects)?;
     let kinds = Kinds::new(client.clone());
     let of = items.len();
@@ -150,7 +154,7 @@ pub async fn diff_objects(client: &Client, objects: &[Value]) -> Result<Vec<Obje
                 }
             }
         })
-        .buffered(AT_ONCE)
+        .buffered(client.at_once(AT_ONCE))
         .collect()
         .await;
     Ok(gather("compare", of, differences)?
@@ -163,7 +167,7 @@ pub async fn diff_objects(client: &Client, objects: &[Value]) -> Result<Vec<Obje
 ///
 /// Namespaces, definitions and priority classes go first, then what workloads need, then everything else; within each
 /// the objects go side by side.
-pub async fn apply_objects(client: &Client, objects: &[Value]) -> Result<(), ObjectsError> {
+pub async fn apply_objects(client: &ApiClient, objects: &[Value]) -> Result<(), ObjectsError> {
     let items = items(objects)?;
     let kinds = Kinds::new(client.clone());
     let of = items.len();
@@ -186,7 +190,7 @@ pub async fn apply_objects(client: &Client, objects: &[Value]) -> Result<(), Obj
                         .map_err(|cause| ObjectFailure { id, cause })
                 }
             })
-            .buffered(AT_ONCE)
+            .buffered(client.at_once(AT_ONCE))
             .collect()
             .await;
         gather("apply", of, outcomes)?;
@@ -270,7 +274,7 @@ pub(super) fn defined_kinds(object: &Value) -> Vec<(String, String)> {
 }
 
 async fn diff_object(
-    client: &Client,
+    client: &ApiClient,
     kinds: &Kinds,
     item: Item,
 ) -> Result<Option<(String, ObjectChange)>, RequestError> {
@@ -292,7 +296,7 @@ async fn diff_object(
 }
 
 async fn apply_object(
-    client: &Client,
+    client: &ApiClient,
     kinds: &Kinds,
     defined: &BTreeSet<(String, String)>,
     item: Item,
@@ -329,8 +333,8 @@ async fn served_kind(
     }
 }
 
-async fn established(client: &Client, name: &str) -> Result<(), ObjectFailureCause> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+async fn established(client: &ApiClient, name: &str) -> Result<(), ObjectFailureCause> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.raw());
     let end = Instant::now() + KIND_SERVED_WITHIN;
     watch::until(&api, &Selection::named(name), end, |definitions| {
         let conditions: Vec<_> = definitions
@@ -367,9 +371,10 @@ async fn established(client: &Client, name: &str) -> Result<(), ObjectFailureCau
     })
 }
 
-pub(super) async fn get(client: &Client, kind: &Kind, name: &ObjectName) -> Result<Value, RequestError> {
+pub(super) async fn get(client: &ApiClient, kind: &Kind, name: &ObjectName) -> Result<Value, RequestError> {
     let collection = kube::core::Request::new(kind.collection(name));
-    RetryPolicy::default()
+    client
+        .policy()
         .run(|| async {
             let request = collection
                 .get(&name.name, &GetParams::default())
@@ -380,14 +385,15 @@ pub(super) async fn get(client: &Client, kind: &Kind, name: &ObjectName) -> Resu
 }
 
 async fn patch(
-    client: &Client,
+    client: &ApiClient,
     kind: &Kind,
     name: &ObjectName,
     parameters: &PatchParams,
     object: &Value,
 ) -> Result<Value, RequestError> {
     let collection = kube::core::Request::new(kind.collection(name));
-    RetryPolicy::default()
+    client
+        .policy()
         .run(|| async {
             let request = collection
                 .patch(&name.name, parameters, &Patch::Apply(object))

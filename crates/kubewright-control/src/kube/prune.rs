@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use kube::Client;
 use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
 use kubewright_core::manifest::CLUSTER_LABEL;
 use serde_json::Value;
 
+use super::client::ApiClient;
 use super::kind::{self, Kind, Kinds, ObjectName};
 use super::objects::{self, FIELD_MANAGER};
 use super::retry::{RequestError, RetryPolicy};
@@ -76,7 +76,7 @@ impl Ours<'_> {
 }
 
 /// Looks for everything kubewright applied to this cluster that is not among `desired`.
-pub async fn find(client: &Client, cluster: &str, desired: &[Value]) -> Result<Orphaned, RequestError> {
+pub async fn find(client: &ApiClient, cluster: &str, desired: &[Value]) -> Result<Orphaned, RequestError> {
     let kinds = Kinds::new(client.clone());
     let mut ours = Ours {
         cluster,
@@ -105,7 +105,7 @@ pub async fn find(client: &Client, cluster: &str, desired: &[Value]) -> Result<O
     let own = ListParams::default().labels(&format!("{CLUSTER_LABEL}={cluster}"));
     let lists: Vec<_> = futures::stream::iter(looked_at)
         .map(|(api_version, name, kind)| list(client, api_version, name, kind, None, &own))
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(client.at_once(AT_ONCE))
         .collect()
         .await;
     let mut candidates = BTreeMap::new();
@@ -122,7 +122,7 @@ pub async fn find(client: &Client, cluster: &str, desired: &[Value]) -> Result<O
 
 /// Deletes what is orphaned, as far as it is named; what others need goes last. Returns how many were deleted.
 pub async fn delete(
-    client: &Client,
+    client: &ApiClient,
     orphaned: Orphaned,
     names: &[String],
 ) -> Result<usize, (String, RequestError)> {
@@ -139,7 +139,7 @@ pub async fn delete(
                 .map(|(name, object)| async move {
                     delete_one(client, &object).await.map_err(|error| (name, error))
                 })
-                .buffered(AT_ONCE)
+                .buffered(client.at_once(AT_ONCE))
                 .collect()
                 .await;
         for outcome in outcomes {
@@ -150,7 +150,7 @@ pub async fn delete(
     Ok(deleted)
 }
 
-async fn delete_one(client: &Client, object: &Deletable) -> Result<(), RequestError> {
+async fn delete_one(client: &ApiClient, object: &Deletable) -> Result<(), RequestError> {
     let collection = kube::core::Request::new(object.kind.collection(&object.name));
     let parameters = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Background),
@@ -162,7 +162,7 @@ async fn delete_one(client: &Client, object: &Deletable) -> Result<(), RequestEr
     };
     let policy = RetryPolicy {
         repeats_conflicts: false,
-        ..RetryPolicy::default()
+        ..client.policy()
     };
     let sent = policy
         .run(|| async {
@@ -181,7 +181,7 @@ async fn delete_one(client: &Client, object: &Deletable) -> Result<(), RequestEr
 
 /// Keeps what would take along what is not kubewright's.
 async fn sort_out(
-    client: &Client,
+    client: &ApiClient,
     candidates: BTreeMap<String, Deletable>,
     ours: &Ours<'_>,
 ) -> Result<Orphaned, RequestError> {
@@ -213,12 +213,12 @@ async fn sort_out(
 }
 
 async fn foreign_in_namespace(
-    client: &Client,
+    client: &ApiClient,
     namespace: &str,
     ours: &Ours<'_>,
 ) -> Result<Vec<String>, RequestError> {
     let mut versions = vec!["v1".to_owned()];
-    let groups = RetryPolicy::default().run(|| client.list_api_groups()).await?;
+    let groups = client.policy().run(|| client.list_api_groups()).await?;
     let counted = groups
         .groups
         .into_iter()
@@ -238,7 +238,7 @@ async fn foreign_in_namespace(
 }
 
 async fn foreign_of_version(
-    client: &Client,
+    client: &ApiClient,
     kinds: &Kinds,
     api_version: &str,
     namespace: &str,
@@ -257,7 +257,7 @@ async fn foreign_of_version(
 }
 
 async fn foreign_of_definition(
-    client: &Client,
+    client: &ApiClient,
     definition: &ObjectName,
     ours: &Ours<'_>,
 ) -> Result<Vec<String>, RequestError> {
@@ -304,7 +304,7 @@ fn foreign(listed: Vec<(ObjectName, Kind, Value)>, ours: &Ours<'_>) -> Vec<Strin
 
 /// The metadata of a kind's objects, in one namespace or all.
 async fn list(
-    client: &Client,
+    client: &ApiClient,
     api_version: String,
     kind_name: String,
     kind: Kind,
@@ -318,7 +318,8 @@ async fn list(
         name: String::new(),
     };
     let collection = kube::core::Request::new(kind.collection(&everywhere));
-    let answer = RetryPolicy::default()
+    let answer = client
+        .policy()
         .run(|| async {
             let request = collection
                 .list_metadata(parameters)
@@ -431,7 +432,7 @@ mod tests {
     }
 
     /// An API server that answers by path, one request per connection; what it does not know it forbids.
-    async fn server(answers: BTreeMap<&'static str, Value>) -> Client {
+    async fn server(answers: BTreeMap<&'static str, Value>) -> ApiClient {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -458,7 +459,8 @@ mod tests {
                 let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
             }
         });
-        Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap()
+        let client = kube::Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        ApiClient::new(client, crate::pace::Pace::default())
     }
 
     #[tokio::test]

@@ -8,13 +8,16 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::ApiFailure;
+use crate::pace::{Measure, Pace};
 
 /// How long a request may be repeated, and how long one attempt may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// The whole time, pauses included.
+    /// How slow the server has been; what is measured of these requests is noted there.
+    pub pace: Pace,
+    /// The whole time at a usual server, pauses included.
     pub limit: Duration,
-    /// One attempt.
+    /// One attempt at a usual server.
     pub attempt: Duration,
     /// The first pause; each following one is twice as long.
     pub first_pause: Duration,
@@ -28,6 +31,7 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
+            pace: Pace::default(),
             limit: Duration::from_secs(30),
             attempt: Duration::from_secs(15),
             first_pause: Duration::from_millis(100),
@@ -88,19 +92,21 @@ impl RetryPolicy {
         F: Future<Output = Result<T, kube::Error>>,
     {
         let started = Instant::now();
-        let end = started + self.limit;
         let mut pause = self.first_pause;
         let mut attempts = 0;
         let mut last = None;
         loop {
             attempts += 1;
-            let attempt_end = end.min(Instant::now() + self.attempt);
-            let Ok(answer) = timeout_at(attempt_end, send()).await else {
+            let asked = Instant::now();
+            // Other requests may have measured meanwhile how slow the server is.
+            let (limit, attempt) = (self.pace.bound(self.limit), self.pace.bound(self.attempt));
+            let end = started + limit;
+            let Ok(answer) = timeout_at(end.min(asked + attempt), send()).await else {
                 if Instant::now() < end {
                     continue;
                 }
                 return Err(match last {
-                    None => RequestError::NoAnswer { within: self.limit },
+                    None => RequestError::NoAnswer { within: limit },
                     Some(last) => RequestError::GaveUp {
                         attempts,
                         within: started.elapsed(),
@@ -109,7 +115,10 @@ impl RetryPolicy {
                 });
             };
             let failure = match answer {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.pace.note(Measure::ApiRequest, asked.elapsed());
+                    return Ok(value);
+                }
                 Err(error) => ApiFailure::from(error),
             };
             if !failure.is_passing() || (failure.is_conflict() && !self.repeats_conflicts) {
@@ -177,6 +186,31 @@ mod tests {
             matches!(error, RequestError::GaveUp { attempts: 2, .. }),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_slow_to_start_is_given_longer() {
+        let ask = |pace: Pace| async move {
+            let policy = RetryPolicy {
+                pace,
+                limit: Duration::from_millis(100),
+                attempt: Duration::from_millis(50),
+                ..quick()
+            };
+            policy
+                .run(|| async {
+                    sleep(Duration::from_millis(200)).await;
+                    Ok(7)
+                })
+                .await
+        };
+        let slow = Pace::default();
+        slow.note(Measure::ApiServerStart, Duration::from_secs(130));
+        assert!(matches!(
+            ask(Pace::default()).await,
+            Err(RequestError::NoAnswer { .. })
+        ));
+        assert_eq!(ask(slow).await.unwrap(), 7);
     }
 
     #[tokio::test]

@@ -7,13 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
 use kubewright_core::secret::Secret;
 use serde_json::{Value, json};
 
+use super::client::ApiClient;
 use super::objects::{ObjectsError, apply_objects};
-use super::retry::{RequestError, RetryPolicy};
+use super::retry::RequestError;
 
 /// The API server issues no token for less.
 const SHORTEST: Duration = Duration::from_secs(600);
@@ -79,7 +80,7 @@ pub enum TokenError {
 }
 
 /// Issues a token, making the service account, and with `cluster_admin` its binding, where they are missing.
-pub async fn issue_token(client: &Client, options: &TokenOptions) -> Result<Token, TokenError> {
+pub async fn issue_token(client: &ApiClient, options: &TokenOptions) -> Result<Token, TokenError> {
     let TokenOptions { name, namespace, .. } = options;
     if options.lifetime < SHORTEST {
         return Err(TokenError::TooShort);
@@ -91,7 +92,7 @@ pub async fn issue_token(client: &Client, options: &TokenOptions) -> Result<Toke
             name: name.clone(),
             source,
         })?;
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let api: Api<ServiceAccount> = Api::namespaced(client.raw(), namespace);
     let request = TokenRequest {
         spec: Some(TokenRequestSpec {
             expiration_seconds: Some(i64::try_from(options.lifetime.as_secs()).unwrap_or(i64::MAX)),
@@ -100,7 +101,8 @@ pub async fn issue_token(client: &Client, options: &TokenOptions) -> Result<Toke
         ..TokenRequest::default()
     };
     let parameters = PostParams::default();
-    let answer: TokenRequest = RetryPolicy::default()
+    let answer: TokenRequest = client
+        .policy()
         .run(|| api.create_subresource("token", name, &parameters, &request))
         .await
         .map_err(|source| TokenError::Request {

@@ -10,13 +10,14 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, ResourceExt as _};
 use tokio::time::Instant;
 
+use super::client::ApiClient;
 use super::failure::ApiFailure;
 use super::nodes::readiness;
 use super::pods;
-use super::retry::{RequestError, RetryPolicy};
+use super::retry::RequestError;
 use super::watch::{self, Selection, TimeOver, Verdict};
 
 /// A condition that did not come true in time.
@@ -41,15 +42,18 @@ fn timed_out(condition: String, waited: Duration) -> impl FnOnce(TimeOver) -> Wa
 }
 
 /// Waits until all named nodes report Ready.
-pub async fn nodes_ready(client: &Client, names: &[String], limit: Duration) -> Result<(), WaitTimedOut> {
+pub async fn nodes_ready(client: &ApiClient, names: &[String], limit: Duration) -> Result<(), WaitTimedOut> {
     let condition = match names {
         [] => return Ok(()),
         [name] => format!("node {name} is Ready"),
         many => format!("{} nodes are Ready", many.len()),
     };
-    let api: Api<Node> = Api::all(client.clone());
+    let api: Api<Node> = Api::all(client.raw());
     watch::until(&api, &Selection::default(), Instant::now() + limit, |nodes| {
-        let late = unready(names, nodes);
+        let late: Vec<String> = unready(names, |name| nodes.get(&format!("/{name}")))
+            .into_iter()
+            .map(|(name, reason)| format!("{name}: {reason}"))
+            .collect();
         if late.is_empty() {
             Verdict::Done(())
         } else {
@@ -60,12 +64,24 @@ pub async fn nodes_ready(client: &Client, names: &[String], limit: Duration) -> 
     .map_err(timed_out(condition, limit))
 }
 
-fn unready(names: &[String], nodes: &BTreeMap<String, Node>) -> Vec<String> {
-    let state = |name: &String| match nodes.get(&format!("/{name}")) {
-        None => Some(format!("{name}: not registered")),
+/// Looks once at nodes, and returns those of them that are not Ready, with the reason.
+pub async fn unready_nodes(
+    client: &ApiClient,
+    names: &[String],
+) -> Result<Vec<(String, String)>, RequestError> {
+    let api: Api<Node> = Api::all(client.raw());
+    let list = ListParams::default();
+    let listed = client.policy().run(|| api.list(&list)).await?;
+    let nodes: BTreeMap<String, Node> = listed.into_iter().map(|node| (node.name_any(), node)).collect();
+    Ok(unready(names, |name| nodes.get(name)))
+}
+
+fn unready<'n>(names: &[String], find: impl Fn(&str) -> Option<&'n Node>) -> Vec<(String, String)> {
+    let state = |name: &String| match find(name) {
+        None => Some((name.clone(), "not registered".to_owned())),
         Some(node) => match readiness(node) {
             (true, _) => None,
-            (false, reason) => Some(format!("{name}: {reason}")),
+            (false, reason) => Some((name.clone(), reason)),
         },
     };
     names.iter().filter_map(state).collect()
@@ -73,12 +89,12 @@ fn unready(names: &[String], nodes: &BTreeMap<String, Node>) -> Vec<String> {
 
 /// Waits until a deployment's current version has all its replicas available.
 pub async fn deployment_available(
-    client: &Client,
+    client: &ApiClient,
     namespace: &str,
     name: &str,
     limit: Duration,
 ) -> Result<(), WaitTimedOut> {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let api: Api<Deployment> = Api::namespaced(client.raw(), namespace);
     let mut labels = String::new();
     let waited = watch::until(
         &api,
@@ -110,15 +126,33 @@ pub async fn deployment_available(
     })
 }
 
+/// Looks once why a deployment is not available: its replicas, then its pods with the last word of each; nothing when it
+/// is.
+pub async fn late_deployment(
+    client: &ApiClient,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<String>, RequestError> {
+    let api: Api<Deployment> = Api::namespaced(client.raw(), namespace);
+    let Some(deployment) = client.policy().run(|| api.get_opt(name)).await? else {
+        return Ok(vec!["there is no such deployment".to_owned()]);
+    };
+    let Some(reason) = unavailable(&deployment) else {
+        return Ok(Vec::new());
+    };
+    let pods = pods::explain(client, namespace, &pods::selector(&deployment)).await;
+    Ok(std::iter::once(reason).chain(pods).collect())
+}
+
 /// Looks once at deployments, given as namespace and name, and returns those that are not available, as
 /// `namespace/name`, with the reason.
 pub async fn unavailable_deployments(
-    client: &Client,
+    client: &ApiClient,
     deployments: &[(&str, &str)],
 ) -> Result<BTreeMap<String, String>, RequestError> {
     let looks = deployments.iter().map(|(namespace, name)| async move {
-        let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-        let deployment = RetryPolicy::default().run(|| api.get_opt(name)).await?;
+        let api: Api<Deployment> = Api::namespaced(client.raw(), namespace);
+        let deployment = client.policy().run(|| api.get_opt(name)).await?;
         let reason = match &deployment {
             None => Some("there is no such deployment".to_owned()),
             Some(deployment) => unavailable(deployment),
@@ -156,7 +190,7 @@ fn unavailable(deployment: &Deployment) -> Option<String> {
 }
 
 /// Asks an API server once whether it is ready.
-pub async fn readyz(client: &Client) -> Result<(), ApiFailure> {
+pub async fn readyz(client: &ApiClient) -> Result<(), ApiFailure> {
     let request = kube::core::Request::new("/readyz")
         .list(&ListParams::default())
         .map_err(kube::Error::BuildRequest)?;
@@ -201,10 +235,16 @@ mod tests {
         let node: Node = serde_json::from_value(json!({"metadata": {"name": "a"}, "status": {"conditions": [
             {"type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "no network"}]}}))
         .unwrap();
-        let nodes = BTreeMap::from([("/a".to_owned(), node)]);
+        let found = unready(&["a".to_owned(), "b".to_owned()], |name| {
+            (name == "a").then_some(&node)
+        });
+        let found: Vec<(&str, &str)> = found
+            .iter()
+            .map(|(name, reason)| (name.as_str(), reason.as_str()))
+            .collect();
         assert_eq!(
-            unready(&["a".to_owned(), "b".to_owned()], &nodes),
-            ["a: KubeletNotReady: no network", "b: not registered"]
+            found,
+            [("a", "KubeletNotReady: no network"), ("b", "not registered")]
         );
     }
 }

@@ -9,23 +9,19 @@ use kubewright_core::observed::{Counters, Difference, Facts, Founders};
 use kubewright_core::operation_log::RecordedRun;
 use kubewright_core::resource::{NodeState, ResourceId};
 use kubewright_core::secret::Secret;
-use kubewright_core::wire::{NodeCondition, Reply, Request};
+use kubewright_core::wire::{Explanation, NodeCondition, Reply, Request};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Answer, Pending};
 use super::service::{Planned, Progress, Services};
 use super::{Node, NodeCallError};
+use crate::pace::Measure;
 
-/// For questions that an agent answers from what it sees.
-const QUICK: Duration = Duration::from_secs(60);
 /// For comparing a whole state, with every file read again.
 const INSPECTION: Duration = Duration::from_secs(15 * 60);
 /// For putting back what a run changed: units may take minutes to stop.
 const UNDOING: Duration = Duration::from_secs(30 * 60);
-/// How long an agent at work may say nothing of it while nothing is sent to it either; longer than any bound of its own
-/// (a unit may take 15 minutes to start). That it is there at all is another matter: its heartbeats tell.
-const SILENCE_AT_WORK: Duration = Duration::from_secs(20 * 60);
 /// How many messages an agent may send about each resource it changes: that it begins, content, signature or secret it
 /// needs, that it is done; twice that for what is asked again.
 const MESSAGES_PER_RESOURCE: usize = 8;
@@ -66,8 +62,12 @@ impl Node {
     /// Asks for everything about the node.
     pub async fn facts(&self) -> Result<Facts, NodeCallError> {
         let doing = "gather facts";
-        match self.quick(doing, Request::Facts {}, QUICK).await? {
-            Reply::Facts { facts } => Ok(*facts),
+        let asked = Instant::now();
+        match self.quick(doing, Request::Facts {}).await? {
+            Reply::Facts { facts } => {
+                self.pace().note(Measure::Facts, asked.elapsed());
+                Ok(*facts)
+            }
             _ => Err(self.unexpected(doing)),
         }
     }
@@ -83,10 +83,7 @@ impl Node {
             ..With::default()
         };
         let answer = self.ask(doing, Request::ReadSecrets { paths }, with)?;
-        let answer = timeout(QUICK, answer)
-            .await
-            .map_err(|_| self.shared.timed_out(doing, QUICK))?
-            .map_err(|_| self.shared.lost(doing))?;
+        let answer = self.answer(doing, answer, self.shared.quick()).await?;
         self.checked(answer.reply)?;
         Ok(answer.secrets)
     }
@@ -98,7 +95,7 @@ impl Node {
             state: state.clone(),
             verify,
         };
-        match self.quick(doing, request, INSPECTION).await? {
+        match self.within(INSPECTION, doing, request).await? {
             Reply::Inspected {
                 differences,
                 counters,
@@ -145,7 +142,7 @@ impl Node {
     /// Puts back what the last unfinished run changed on the node, or only tells what that would be.
     pub async fn undo(&self, only_look: bool) -> Result<Undone, NodeCallError> {
         let doing = "undo the last unfinished run";
-        match self.quick(doing, Request::Undo { only_look }, UNDOING).await? {
+        match self.within(UNDOING, doing, Request::Undo { only_look }).await? {
             Reply::Undone { undone } => Ok(undone),
             _ => Err(self.unexpected(doing)),
         }
@@ -158,7 +155,20 @@ impl Node {
             condition,
             timeout_ms: milliseconds(limit),
         };
-        self.done(&doing, request, limit + MARGIN).await
+        let limit = limit + self.shared.pace().bound(MARGIN);
+        match self.within(limit, &doing, request).await? {
+            Reply::Done {} => Ok(()),
+            _ => Err(self.unexpected(&doing)),
+        }
+    }
+
+    /// Looks once why a condition does not hold on the node yet.
+    pub async fn explain(&self, condition: NodeCondition) -> Result<Explanation, NodeCallError> {
+        let doing = format!("look why {condition} does not hold");
+        match self.quick(&doing, Request::Explain { condition }).await? {
+            Reply::Explained { explanation } => Ok(explanation),
+            _ => Err(self.unexpected(&doing)),
+        }
     }
 
     /// Tries TCP connections from the node; targets that were reached map to `None`.
@@ -169,12 +179,12 @@ impl Node {
     ) -> Result<BTreeMap<String, Option<String>>, NodeCallError> {
         let doing = "probe other nodes";
         // The agent may try them one after the other.
-        let limit = limit * (targets.len() as u32) + MARGIN;
+        let limit = limit * (targets.len() as u32) + self.shared.pace().bound(MARGIN);
         let request = Request::Probe {
             targets,
             timeout_ms: milliseconds(limit),
         };
-        match self.quick(doing, request, limit).await? {
+        match self.within(limit, doing, request).await? {
             Reply::Probed { targets } => Ok(targets),
             _ => Err(self.unexpected(doing)),
         }
@@ -182,19 +192,19 @@ impl Node {
 
     /// Listens on those of the ports that are free, until the connection ends.
     pub async fn listen(&self, address: IpAddr, ports: Vec<u16>) -> Result<(), NodeCallError> {
-        self.done("listen for probes", Request::Listen { address, ports }, QUICK)
+        self.done("listen for probes", Request::Listen { address, ports })
             .await
     }
 
     /// Keeps on the node who founds etcd.
     pub async fn record_founders(&self, founders: Founders) -> Result<(), NodeCallError> {
         let request = Request::RecordFounders { founders };
-        self.done("record the founders of etcd", request, QUICK).await
+        self.done("record the founders of etcd", request).await
     }
 
     /// Remembers on the node that etcd's bootstrap is finished.
     pub async fn mark_bootstrapped(&self) -> Result<(), NodeCallError> {
-        self.done("mark etcd as bootstrapped", Request::MarkBootstrapped {}, QUICK)
+        self.done("mark etcd as bootstrapped", Request::MarkBootstrapped {})
             .await
     }
 
@@ -203,7 +213,7 @@ impl Node {
         let request = Request::CrashUnit {
             unit: unit.to_owned(),
         };
-        self.done(&format!("kill {unit}"), request, QUICK).await
+        self.done(&format!("kill {unit}"), request).await
     }
 
     /// Adds whole lines to a run's record in the node's operation log; they are durable when this returns.
@@ -218,32 +228,55 @@ impl Node {
             begins,
             lines,
         };
-        self.done("write the operation log", request, QUICK).await
+        self.done("write the operation log", request).await
     }
 
     /// What the node's operation log has: all runs without their steps, or those whose id begins with `run`, whole.
     pub async fn read_operations(&self, run: Option<String>) -> Result<Vec<RecordedRun>, NodeCallError> {
         let doing = "read the operation log";
-        match self.quick(doing, Request::ReadOperations { run }, QUICK).await? {
+        match self.quick(doing, Request::ReadOperations { run }).await? {
             Reply::Operations { operations } => Ok(operations),
             _ => Err(self.unexpected(doing)),
         }
     }
 
-    async fn done(&self, doing: &str, request: Request, limit: Duration) -> Result<(), NodeCallError> {
-        match self.quick(doing, request, limit).await? {
+    async fn done(&self, doing: &str, request: Request) -> Result<(), NodeCallError> {
+        match self.quick(doing, request).await? {
             Reply::Done {} => Ok(()),
             _ => Err(self.unexpected(doing)),
         }
     }
 
-    async fn quick(&self, doing: &str, request: Request, limit: Duration) -> Result<Reply, NodeCallError> {
+    async fn quick(&self, doing: &str, request: Request) -> Result<Reply, NodeCallError> {
+        self.within(self.shared.quick(), doing, request).await
+    }
+
+    async fn within(&self, limit: Duration, doing: &str, request: Request) -> Result<Reply, NodeCallError> {
         let answer = self.ask(doing, request, With::default())?;
-        let answer = timeout(limit, answer)
-            .await
-            .map_err(|_| self.shared.timed_out(doing, limit))?
-            .map_err(|_| self.shared.lost(doing))?;
+        let answer = self.answer(doing, answer, limit).await?;
         self.checked(answer.reply)
+    }
+
+    /// Waits for an answer that takes so long at most, besides other work the node is at.
+    async fn answer(
+        &self,
+        doing: &str,
+        answer: oneshot::Receiver<Answer>,
+        limit: Duration,
+    ) -> Result<Answer, NodeCallError> {
+        tokio::pin!(answer);
+        let asked = Instant::now();
+        loop {
+            let due = self.shared.answer_due(asked, limit);
+            if due <= Instant::now() {
+                return Err(self.shared.timed_out(doing, asked.elapsed()));
+            }
+            tokio::select! {
+                answer = &mut answer => return answer.map_err(|_| self.shared.lost(doing)),
+                // Other work may have begun or ended meanwhile.
+                () = sleep_until(due.min(Instant::now() + limit)) => {}
+            }
+        }
     }
 
     /// Waits as long as something goes on, but not for ever.
@@ -252,18 +285,18 @@ impl Node {
         self.shared.state().at = None;
         let answer = self.ask(doing, request, with)?;
         tokio::pin!(answer);
-        let longest = self.shared.longest_work();
+        let (longest, silence) = (self.shared.longest_work(), self.shared.silence_at_work());
         let end = Instant::now() + longest;
         let answer = loop {
-            let limit = self.shared.last_active() + SILENCE_AT_WORK;
+            let limit = self.shared.last_active() + silence;
             tokio::select! {
                 answer = &mut answer => break answer.map_err(|_| self.shared.lost(doing))?,
                 () = sleep_until(limit.min(end)) => {
                     if end <= Instant::now() {
                         return Err(self.shared.overdue(doing, longest));
                     }
-                    if self.shared.last_active() + SILENCE_AT_WORK <= Instant::now() {
-                        return Err(self.shared.overdue(doing, SILENCE_AT_WORK));
+                    if self.shared.last_active() + silence <= Instant::now() {
+                        return Err(self.shared.overdue(doing, silence));
                     }
                 }
             }

@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout};
 
 use super::NodeCallError;
 use super::service::{Planned, Progress, Services};
+use crate::pace::Pace;
 use crate::transport::{Channel, Reader, Writer};
 
 /// Messages that may wait to be written; an agent that lets more pile up does not read.
@@ -63,10 +64,17 @@ enum End {
 /// reports something now and then holds the run for as long as it likes.
 const LONGEST_WORK: Duration = Duration::from_secs(8 * 60 * 60);
 
-/// How long silence and work may last, and the clock silence is measured by, which runs on while this computer sleeps.
+/// How long an agent at work may say nothing of it while nothing is sent to it either; longer than any bound of its own
+/// (a unit may take 15 minutes to start). That it is there at all is another matter: its heartbeats tell.
+const SILENCE_AT_WORK: Duration = Duration::from_secs(20 * 60);
+
+/// How long answers, silence and work may last, and the clock silence is measured by, which runs on while this computer sleeps.
 #[derive(Clone)]
 pub(super) struct Timing {
     pub(super) pulse: Pulse,
+    /// [`crate::transport::Transport::answer_limit`], unless a test says otherwise.
+    pub(super) quick: Option<Duration>,
+    pub(super) silence_at_work: Duration,
     pub(super) longest_work: Duration,
     pub(super) uptime: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
@@ -75,6 +83,8 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             pulse: Pulse::default(),
+            quick: None,
+            silence_at_work: SILENCE_AT_WORK,
             longest_work: LONGEST_WORK,
             uptime: Arc::new(boot_time),
         }
@@ -135,6 +145,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     /// What the agent last said it was at.
     pub(super) at: Option<String>,
+    /// When its last work ended.
+    worked_until: Option<Instant>,
     /// How often the agent has said that it waits for a lock.
     waiting_messages: usize,
     greeting: Option<oneshot::Sender<Greeting>>,
@@ -154,6 +166,9 @@ pub(super) struct Shared {
     /// Whose lock the agent waits for.
     waits_for: watch::Sender<Option<LockHolder>>,
     active: Mutex<Instant>,
+    pace: Pace,
+    /// How long the agent has for a question, on a usual node.
+    quick: Duration,
     timing: Timing,
     /// When this side last said something, by the clock of `timing`; nothing while it is being taken.
     spoke: Mutex<Option<Duration>>,
@@ -186,6 +201,7 @@ struct Queues {
 pub(super) fn start(
     node: NodeName,
     channel: Channel,
+    answer_limit: Duration,
     timing: Timing,
 ) -> (Arc<Shared>, Guard, oneshot::Receiver<Greeting>) {
     let (messages, messages_queue) = mpsc::channel(MESSAGES);
@@ -206,6 +222,8 @@ pub(super) fn start(
         ended: watch::Sender::new(false),
         waits_for: watch::Sender::new(None),
         active: Mutex::new(Instant::now()),
+        pace: Pace::default(),
+        quick: timing.quick.unwrap_or(answer_limit),
         spoke: Mutex::new(Some((timing.uptime)())),
         timing,
     });
@@ -383,6 +401,37 @@ impl Shared {
     /// How long the node may work on one request at all.
     pub(super) fn longest_work(&self) -> Duration {
         self.timing.longest_work
+    }
+
+    /// How long an agent at work may say nothing of it.
+    pub(super) fn silence_at_work(&self) -> Duration {
+        self.timing.silence_at_work
+    }
+
+    /// How long the agent has for a question that it answers from what it sees, as slow as the node is.
+    pub(super) fn quick(&self) -> Duration {
+        self.pace.bound(self.quick)
+    }
+
+    /// How slow the node has been in this connection.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// When the agent is given up that was asked something at `asked` and has `limit` for it. A node that is at other
+    /// work is given as long as that may be silent, and the limit counts from the end of that work. All the while its
+    /// heartbeats come, or the connection ends.
+    pub(super) fn answer_due(&self, asked: Instant, limit: Duration) -> Instant {
+        let state = self.state();
+        let is_at_work = state.pending.values().any(|pending| pending.progress.is_some());
+        let worked_until = state.worked_until;
+        drop(state);
+        if is_at_work {
+            let quiet = self.last_active().max(asked) + self.timing.silence_at_work.max(limit);
+            quiet.min(asked + self.timing.longest_work)
+        } else {
+            worked_until.map_or(asked, |until| until.max(asked)) + limit
+        }
     }
 
     /// When the agent last said anything but that it is there.
@@ -574,8 +623,14 @@ impl Shared {
                 self.waits_for.send_replace(Some(holder));
             }
             FromAgent::Reply { id, reply } => {
-                let pending = self.state().pending.remove(&id);
-                let pending = pending.ok_or_else(|| format!("reply {id} to nothing that was asked"))?;
+                let pending = {
+                    let mut state = self.state();
+                    let pending = state.pending.remove(&id);
+                    if pending.as_ref().is_some_and(|pending| pending.progress.is_some()) {
+                        state.worked_until = Some(Instant::now());
+                    }
+                    pending.ok_or_else(|| format!("reply {id} to nothing that was asked"))?
+                };
                 let secrets = pending.secrets;
                 let _ = pending.answer.send(Answer { reply, secrets });
             }

@@ -31,6 +31,7 @@ pub use lock_wait::{LockWait, waiting_for};
 pub use service::{Progress, Services};
 pub use tunnel::{Forward, TunnelStream};
 
+use crate::pace::Pace;
 use crate::transport::{Transport, TransportError};
 pub(crate) use connection::boot_time;
 use connection::{Guard, Shared, Timing};
@@ -102,7 +103,12 @@ impl Node {
             .open()
             .await
             .map_err(|error: TransportError| NodeCallError::Transport(Box::new(error)))?;
-        let (shared, guard, greeting) = connection::start(transport.node().clone(), channel, timing);
+        let (shared, guard, greeting) = connection::start(
+            transport.node().clone(),
+            channel,
+            transport.answer_limit(),
+            timing,
+        );
         let node = Self {
             shared,
             guard: Arc::new(guard),
@@ -147,6 +153,11 @@ impl Node {
     /// The node's name.
     pub fn name(&self) -> &NodeName {
         &self.shared.node
+    }
+
+    /// How slow the node has been in this connection.
+    pub fn pace(&self) -> &Pace {
+        self.shared.pace()
     }
 
     /// The work of this connection's agent, as it last told.

@@ -43,9 +43,9 @@ impl Node {
                 address: address.to_owned(),
             },
         )?;
-        let arriving = timeout(OPEN, outcome)
+        let arriving = timeout(self.shared.pace().bound(OPEN), outcome)
             .await
-            .map_err(|_| self.shared.timed_out(&doing, OPEN))?
+            .map_err(|_| self.shared.timed_out(&doing, self.shared.pace().bound(OPEN)))?
             .map_err(|_| self.shared.lost(&doing))?
             .map_err(|cause| NodeCallError::Tunnel {
                 node: self.shared.node.clone(),

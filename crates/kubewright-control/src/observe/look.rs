@@ -46,6 +46,7 @@ impl Seen {
             nodes: self.nodes,
             services,
             api: self.api,
+            wait_reports: session.connections.wait_reports(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::cluster_api::ClusterApi;
 use crate::etcd::EtcdConnections;
-use crate::execute::{Guards, RunContext, execute};
+use crate::execute::{Guards, RunContext, WaitReports, execute};
 use crate::node::agent_tests::{Root, introduction, state};
 use crate::node::{Blobs, Introduction, Services};
 use crate::report::Silent;
@@ -414,6 +414,7 @@ fn run_context(
         api: OverSsh.api(&cluster, nodes, &authorities),
         guards: Guards::new(&cluster, nodes, OverSsh.etcd(&cluster, nodes, &authorities)),
         services: Services { authorities, blobs },
+        wait_reports: WaitReports::default(),
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> Fleet<'a> {
                 }
                 Start::NoImage(reason) => {
                     refused.push(format!("{}: {reason}", image.reference));
-                    let api: Api<DaemonSet> = Api::namespaced(scene.client.clone(), &scene.namespace);
+                    let api: Api<DaemonSet> = Api::namespaced(scene.client.raw(), &scene.namespace);
                     let name = objects::daemon_set_name(attempt);
                     api.delete(&name, &DeleteParams::default())
                         .await
@@ -182,7 +182,7 @@ fn address(pod: &Pod) -> Option<IpAddr> {
 }
 
 async fn service_address(scene: &Scene<'_>) -> Result<(IpAddr, u16), String> {
-    let api: Api<Service> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let api: Api<Service> = Api::namespaced(scene.client.raw(), &scene.namespace);
     let spec = api
         .get(objects::SERVICE)
         .await
@@ -202,7 +202,7 @@ async fn service_address(scene: &Scene<'_>) -> Result<(IpAddr, u16), String> {
 
 /// Returns the address of the API's own service, which DNS must know.
 pub(super) async fn api_address(scene: &Scene<'_>) -> Result<IpAddr, String> {
-    let api: Api<Service> = Api::namespaced(scene.client.clone(), "default");
+    let api: Api<Service> = Api::namespaced(scene.client.raw(), "default");
     let spec = api
         .get("kubernetes")
         .await

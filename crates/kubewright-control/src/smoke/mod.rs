@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join, join_all};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Api;
 use kube::api::DeleteParams;
-use kube::{Api, Client};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout_at};
@@ -32,14 +32,14 @@ pub use fleet::ProbePod;
 pub use image::ProbeImage;
 pub use nodes::Nodes;
 
+use crate::kube::client::ApiClient;
 use crate::kube::failure::ApiFailure;
 use crate::kube::objects::apply_objects;
-use crate::kube::retry::RetryPolicy;
 use crate::kube::watch::{self, Selection, Verdict};
 use crate::random;
 use fleet::Fleet;
 
-/// How long one check may take once the pods run.
+/// How long one check may take once the pods run; this and other limits are for usual servers.
 const CHECK_LIMIT: Duration = Duration::from_secs(30);
 /// How long the namespace may take to be gone.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(60);
@@ -128,7 +128,7 @@ type Checked = Result<String, String>;
 
 /// What every check needs.
 struct Scene<'a> {
-    client: &'a Client,
+    client: &'a ApiClient,
     options: &'a SmokeOptions,
     access: &'a dyn NodeAccess,
     reporter: Reporter<'a>,
@@ -137,7 +137,7 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     fn pods(&self) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+        Api::namespaced(self.client.raw(), &self.namespace)
     }
 
     /// One control plane and one worker, as far as there are both.
@@ -150,6 +150,7 @@ impl Scene<'_> {
 
     async fn check(&self, name: &str, limit: Duration, check: impl Future<Output = Checked>) -> CheckResult {
         (self.reporter)(SmokeEvent::Started { check: name });
+        let limit = self.client.pace().bound(limit);
         let started = Instant::now();
         let outcome = match tokio::time::timeout(limit, check).await {
             Ok(outcome) => outcome,
@@ -175,7 +176,7 @@ impl Scene<'_> {
 /// When `stop` completes first, the checks under way are given up and the namespace is removed all the same. Only a
 /// future that is dropped leaves it behind; its label `kubewright.io/smoke` tells what it is.
 pub async fn run(
-    client: &Client,
+    client: &ApiClient,
     options: &SmokeOptions,
     access: &dyn NodeAccess,
     reporter: Reporter<'_>,
@@ -268,8 +269,10 @@ async fn pod_checks(scene: &Scene<'_>) -> Vec<CheckResult> {
 }
 
 async fn clean_up(scene: &Scene<'_>) -> Checked {
-    let api: Api<Namespace> = Api::all(scene.client.clone());
-    let deleted = RetryPolicy::default()
+    let api: Api<Namespace> = Api::all(scene.client.raw());
+    let deleted = scene
+        .client
+        .policy()
         .run(|| async {
             match api.delete(&scene.namespace, &DeleteParams::default()).await {
                 Ok(_) => Ok(()),
@@ -285,7 +288,8 @@ async fn clean_up(scene: &Scene<'_>) -> Checked {
         ));
     }
     // A little less than the check's own limit, to be able to say what the namespace waits for.
-    let end = tokio::time::Instant::now() + CLEANUP_LIMIT.saturating_sub(Duration::from_secs(5));
+    let limit = scene.client.pace().bound(CLEANUP_LIMIT);
+    let end = tokio::time::Instant::now() + limit.saturating_sub(Duration::from_secs(5));
     watch::until(&api, &Selection::named(&scene.namespace), end, |namespaces| {
         let Some(namespace) = namespaces.values().next() else {
             return Verdict::Done(());

@@ -16,7 +16,7 @@ pub(super) async fn is_encrypted(scene: &Scene<'_>, prefix: &str) -> Checked {
     let value = random::bytes::<32>().map_err(|error| error.to_string())?;
     // Text, so that it would be found as well if it were stored in another form than raw bytes.
     let value: Vec<u8> = value.iter().map(|byte| b'a' + byte % 26).collect();
-    let api: Api<Secret> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    let api: Api<Secret> = Api::namespaced(scene.client.raw(), &scene.namespace);
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(NAME.to_owned()),

@@ -18,6 +18,7 @@ mod ssh;
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use kubewright_core::spec::NodeName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -61,4 +62,10 @@ pub trait Transport: Send + Sync + fmt::Debug {
 
     /// Opens a channel to an agent, bringing it there first if need be.
     fn open(&self) -> Opening<'_>;
+
+    /// How long an agent at the other end has for a question that it answers from what it sees, on a usual node without
+    /// other work. Worlds in which time passes differently have another.
+    fn answer_limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 }

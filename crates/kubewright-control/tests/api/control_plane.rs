@@ -17,8 +17,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use kubewright_control::etcd::EtcdClient;
-use kubewright_control::kube::connect;
-use kubewright_control::kube::wait;
+use kubewright_control::kube::client::ApiClient;
+use kubewright_control::kube::{connect, wait};
+use kubewright_control::pace::Pace;
 use kubewright_core::secret::Secret;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -61,24 +62,45 @@ impl ControlPlane {
         Some(one)
     }
 
-    pub(crate) fn client(&self) -> kube::Client {
-        connect::client(&self.server, &self.authority, &self.certificate, &self.key).unwrap()
+    pub(crate) fn client(&self) -> ApiClient {
+        connect::client(
+            &self.server,
+            &self.authority,
+            &self.certificate,
+            &self.key,
+            &Pace::default(),
+        )
+        .unwrap()
     }
 
     /// A client with an identity of its own.
-    pub(crate) fn client_of(&self, user: &str, group: &str) -> kube::Client {
+    pub(crate) fn client_of(&self, user: &str, group: &str) -> ApiClient {
         let (certificate, key) = self.issuer.issue(user, group);
         let key = Secret::new(key.into_bytes());
-        connect::client(&self.server, &self.authority, &certificate, &key).unwrap()
+        connect::client(
+            &self.server,
+            &self.authority,
+            &certificate,
+            &key,
+            &Pace::default(),
+        )
+        .unwrap()
     }
 
     pub(crate) fn etcd(&self) -> EtcdClient {
-        EtcdClient::new(&self.etcd, &self.authority, &self.certificate, &self.key).unwrap()
+        EtcdClient::new(
+            &self.etcd,
+            &self.authority,
+            &self.certificate,
+            &self.key,
+            &Pace::default(),
+        )
+        .unwrap()
     }
 }
 
 /// Waits a minute at most until the server says that it is ready.
-async fn ready(client: &kube::Client) {
+async fn ready(client: &ApiClient) {
     let asking = async {
         while wait::readyz(client).await.is_err() {
             tokio::time::sleep(Duration::from_millis(200)).await;

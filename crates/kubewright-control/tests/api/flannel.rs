@@ -83,14 +83,14 @@ async fn flannel_changes_what_it_writes_at_its_own_node_and_nothing_else() {
     let Some(plane) = ControlPlane::get().await else {
         return;
     };
-    let admin: Api<Node> = Api::all(plane.client());
+    let admin: Api<Node> = Api::all(plane.client().raw());
     let objects = objects();
     // Role, its binding, policy, its binding.
     assert_eq!(objects.len(), 4);
     apply_objects(&plane.client(), &objects).await.unwrap();
     register(&admin).await;
     let flannel = plane.client_of("kubewright:flannel:flannel-1", "kubewright:flannel");
-    let flannel: Api<Node> = Api::all(flannel);
+    let flannel: Api<Node> = Api::all(flannel.raw());
     let denied = |name: &'static str, change: Value, message: &'static str| {
         let flannel = flannel.clone();
         async move {
@@ -165,7 +165,7 @@ async fn flannel_changes_what_it_writes_at_its_own_node_and_nothing_else() {
         assert!(denied("flannel-1", change, message).await, "{told}");
     }
     // An identity without a node in its name changes none.
-    let nameless = Api::<Node>::all(plane.client_of("somebody", "kubewright:flannel"));
+    let nameless = Api::<Node>::all(plane.client_of("somebody", "kubewright:flannel").raw());
     let refused = patch(&nameless, "flannel-1", endpoint("192.0.2.66")).await;
     assert!(refused.unwrap_err().to_string().contains(others));
 }

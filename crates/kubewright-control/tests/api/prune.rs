@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kubewright_control::kube::client::ApiClient;
 use kubewright_control::kube::objects::{ObjectChange, apply_objects, diff_objects};
 use kubewright_control::kube::prune;
 use kubewright_core::manifest::{CLUSTER_LABEL, mark};
@@ -29,7 +30,7 @@ fn binding(name: &str) -> Value {
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "nobody"}]})
 }
 
-async fn found(client: &Client, cluster: &str, desired: &[Value]) -> (Vec<String>, Vec<(String, String)>) {
+async fn found(client: &ApiClient, cluster: &str, desired: &[Value]) -> (Vec<String>, Vec<(String, String)>) {
     let orphaned = prune::find(client, cluster, desired).await.unwrap();
     (
         orphaned.deletable.into_keys().collect(),
@@ -48,12 +49,12 @@ async fn a_deleted_binding_and_a_changed_object_differ_until_they_are_applied() 
         vec![binding("test:drift"), config_map("default", "drift")],
     );
     apply_objects(&client, &objects).await.unwrap();
-    let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let bindings: Api<ClusterRoleBinding> = Api::all(client.raw());
     bindings
         .delete("test:drift", &DeleteParams::default())
         .await
         .unwrap();
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+    let maps: Api<ConfigMap> = Api::namespaced(client.raw(), "default");
     let edit = Patch::Merge(json!({"data": {"a": "edited"}}));
     maps.patch("drift", &PatchParams::default(), &edit).await.unwrap();
     let differences = diff_objects(&client, &objects).await.unwrap();
@@ -94,7 +95,7 @@ async fn what_is_no_longer_wanted_is_deleted_and_nothing_of_others() {
 
     // A person's copy with our label, in our namespace.
     let copy = json!({"metadata": {"name": "copy", "labels": {CLUSTER_LABEL: "pruning"}}});
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "pruning");
+    let maps: Api<ConfigMap> = Api::namespaced(client.raw(), "pruning");
     maps.create(&PostParams::default(), &serde_json::from_value(copy).unwrap())
         .await
         .unwrap();

@@ -91,6 +91,11 @@ impl Transport for Way {
         &self.node
     }
 
+    fn answer_limit(&self) -> Duration {
+        let limit = self.world.state().answer_limit;
+        limit.unwrap_or(Duration::from_secs(60))
+    }
+
     fn open(&self) -> Opening<'_> {
         let connection = Arc::new(Connection::with(self.node.as_str()));
         let channel = Channel {
@@ -303,6 +308,11 @@ impl System for Agent {
         let mut archive = String::new();
         input.read_to_string(&mut archive)?;
         self.alive()?;
+        let is_here = |(node, _): &mut (String, Duration)| *node == self.connection.node;
+        let takes = self.world.state().import_takes.take_if(is_here);
+        if let Some((_, takes)) = takes {
+            std::thread::sleep(takes);
+        }
         let mut state = self.world.state();
         let machine = state.machines.get_mut(&self.connection.node).unwrap();
         if command.program != "ctr" {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use kubewright_control::authority::Authorities;
-use kubewright_control::cluster_api::ClusterApi;
+use kubewright_control::cluster_api::{ClusterApi, Late};
 use kubewright_control::error::{Error, Kind as ErrorKind};
+use kubewright_control::kube::client::ApiClient;
 use kubewright_control::node::Node;
 use kubewright_core::desired::Desired;
 use kubewright_core::manifest::{NodeObject, object_name};
@@ -170,7 +171,7 @@ impl ClusterApi for Api {
         })
     }
 
-    fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>> {
+    fn client(&self) -> BoxFuture<'_, Result<ApiClient, Error>> {
         Box::pin(async { Err(Error::new(ErrorKind::Api, "the simulated API has no address")) })
     }
 
@@ -232,6 +233,31 @@ impl ClusterApi for Api {
                 holds.then_some(())
             })
             .await
+        })
+    }
+
+    fn explain<'a>(&'a self, condition: &'a Condition) -> BoxFuture<'a, Result<Late, Error>> {
+        Box::pin(async move {
+            let mut state = self.world.state();
+            let through = self.reach(&mut state);
+            let present = through.and_then(|through| state.objects_of(&through).cloned());
+            let present = present.ok_or_else(|| Error::new(ErrorKind::Api, "no API server answers"))?;
+            let nodes = match condition {
+                Condition::NodeReady { node } => std::slice::from_ref(node),
+                Condition::NodesReady { nodes } => nodes,
+                Condition::DeploymentAvailable { .. } | Condition::OnNode { .. } => &[],
+            };
+            let unready = nodes.iter().filter(|name| !is_node_ready(&state, name));
+            let unready = unready.map(|name| {
+                let is_known = present.nodes.contains_key(name);
+                let reason = if is_known {
+                    "KubeletNotReady"
+                } else {
+                    "not registered"
+                };
+                (name.clone(), reason.to_owned())
+            });
+            Ok(Late::of_nodes(unready))
         })
     }
 }

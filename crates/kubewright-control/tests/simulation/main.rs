@@ -33,6 +33,7 @@ mod scenario;
 mod size;
 mod systemd;
 mod unit_file;
+mod waits;
 mod world;
 
 use std::collections::BTreeMap;
@@ -87,7 +88,8 @@ const EVERY: Shares = Shares {
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | absent | membership | independent EVERY | rollout | edits EVERY | seed NUMBER [COUNT] | size NODES...]
+           | absent | membership | independent EVERY | rollout | waits | edits EVERY | seed NUMBER [COUNT]
+           | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
           as KUBEWRIGHT_SCHEDULES says, or 10,000
@@ -97,6 +99,7 @@ usage: cargo test -p kubewright-control --test simulation -- [quick | all | full
   membership  what the plan makes of etcd's members
   independent  every so many-th failure of a control plane while another has its turn
   rollout  a mistake in an argument of 23 kubelets
+  waits   a node that does not become Ready, a busy one
   edits   cluster.yaml changes after every so many-th fault point of a bootstrap
   seed    the schedule of one seed, or of so many seeds from one on
   size    measures an apply without changes on so many nodes";
@@ -130,6 +133,7 @@ fn main() -> ExitCode {
         ["absent"] => absent::run_all(&fixture),
         ["membership"] => membership::run_all(&fixture),
         ["rollout"] => rollout::run_all(&fixture),
+        ["waits"] => waits::run_all(&fixture),
         ["independent", every] => independent::run(&fixture, every.parse().expect(USAGE)),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
         ["seed", first, count] => {
@@ -181,6 +185,10 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     if !failures.is_empty() {
         return failures;
     }
+    let failures = waits::run_all(fixture);
+    if !failures.is_empty() {
+        return failures;
+    }
     let failures = edits::run_all(fixture, SOME_EDITS);
     if !failures.is_empty() {
         return failures;
@@ -212,6 +220,7 @@ fn all(fixture: &Fixture, shares: Shares) -> Vec<String> {
     failures.extend(membership::run_all(fixture));
     failures.extend(independent::run(fixture, shares.independent));
     failures.extend(rollout::run_all(fixture));
+    failures.extend(waits::run_all(fixture));
     failures.extend(edits::run_all(fixture, shares.edits));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()

@@ -1,7 +1,7 @@
 //! One run of the controller in a simulated world: look, plan, do, as the program does, until it ends or is killed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,10 +9,10 @@ use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::ClusterApi;
 use kubewright_control::error::Kind;
 use kubewright_control::etcd::EtcdConnections;
-use kubewright_control::execute::{Guards, execute, verify};
+use kubewright_control::execute::{Guards, WaitReports, execute, verify};
 use kubewright_control::node::Node;
 use kubewright_control::observe::{ObserveErrors, UnreachablePolicy, look_before_reset, observe};
-use kubewright_control::report::{Reporter, Silent};
+use kubewright_control::report::{Event, Reporter};
 use kubewright_control::session::{Connections, Purpose, Session};
 use kubewright_control::transport::Transport;
 use kubewright_core::pki;
@@ -47,6 +47,8 @@ pub(crate) struct Ended {
     pub(crate) steps: Vec<String>,
     /// The safety rule that stopped it part-way.
     pub(crate) refused_by: Option<String>,
+    /// Why its waits lasted, line by line.
+    pub(crate) waited: Vec<String>,
     /// What went wrong.
     pub(crate) errors: Vec<String>,
     /// The controller was killed.
@@ -92,9 +94,30 @@ impl Connections for Simulated {
         Arc::new(Members::new(Arc::clone(&self.0), nodes.clone()))
     }
 
+    /// Once in each wait, when nothing else happens: looking is something that happens.
+    fn wait_reports(&self) -> WaitReports {
+        WaitReports {
+            first: Duration::from_millis(20),
+            every: Duration::from_secs(3600),
+            ..WaitReports::default()
+        }
+    }
+
     /// Nothing takes time here; asking more often than time leaps would keep it from leaping.
     fn pace(&self, guards: Guards) -> Guards {
         guards.with_times(Duration::ZERO, Duration::from_millis(250))
+    }
+}
+
+/// Keeps why waits lasted.
+#[derive(Default)]
+struct Waits(Mutex<Vec<String>>);
+
+impl Reporter for Waits {
+    fn event(&self, event: &Event) {
+        if let Event::StepWaits { why, .. } = event {
+            self.0.lock().unwrap().extend(why.iter().cloned());
+        }
     }
 }
 
@@ -156,7 +179,8 @@ async fn perform(
         Arc::new(Simulated(Arc::clone(world))),
     )
     .unwrap();
-    let reporter: Arc<dyn Reporter> = Arc::new(Silent);
+    let waits = Arc::new(Waits::default());
+    let reporter: Arc<dyn Reporter> = waits.clone();
     let (plan, run_context) = match operation {
         Operation::Apply => {
             let observation = match observe(&session, Purpose::Change, CHANGE, false, &reporter).await {
@@ -206,6 +230,7 @@ async fn perform(
     }
     let (_stop, stopped) = watch::channel(false);
     let outcome = execute(&plan, Arc::clone(&run_context), reporter, stopped).await;
+    ended.waited = std::mem::take(&mut *waits.0.lock().unwrap());
     if outcome.is_complete() {
         let verification = verify(&plan, &run_context).await;
         ended.errors.extend(verification.not_so);

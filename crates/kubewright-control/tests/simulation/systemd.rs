@@ -372,7 +372,7 @@ fn run_commands(machine: &Machine, commands: &[Command]) {
 
 /// Whether a node's kubelet would report it Ready.
 pub(crate) fn is_node_ready(state: &State, node: &str) -> bool {
-    let Some(machine) = state.machines.get(node) else {
+    let Some(machine) = state.machines.get(node).filter(|_| !state.unready.contains(node)) else {
         return false;
     };
     let has_network = fs::read_dir(machine.path("/run/kubewright/cni/net.d")).is_ok_and(|entries| {

@@ -84,6 +84,12 @@ pub(crate) struct State {
     pub(crate) disturbed: Vec<(String, String)>,
     /// Something is to go wrong in the next run that is no fault.
     pub(crate) expects_trouble: bool,
+    /// Nodes whose kubelets run and do not report Ready.
+    pub(crate) unready: BTreeSet<String>,
+    /// How long an answer of a node may take, if not as long as usual.
+    pub(crate) answer_limit: Option<Duration>,
+    /// A node, and how long the next import of an image takes there.
+    pub(crate) import_takes: Option<(String, Duration)>,
     /// Machines without power.
     pub(crate) off: BTreeSet<String>,
     virtual_time: Duration,

@@ -10,6 +10,7 @@
 //!
 //! A secret crosses only in [`ToAgent::Secret`] and [`FromAgent::Secret`], whose `Debug` does not show it.
 
+mod explanation;
 pub mod frame;
 mod pulse;
 
@@ -29,6 +30,7 @@ use crate::operation_log::RecordedRun;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
 
+pub use explanation::{Explanation, UnitReport, last_word};
 pub use pulse::{LOCK_TIMEOUT, Pulse};
 
 /// Version of these words; both sides must speak the same, which holds because the controller brings its own agent.
@@ -144,6 +146,11 @@ pub enum Request {
         /// How long at most, milliseconds.
         timeout_ms: u64,
     },
+    /// Looks once why a condition does not hold yet; answered by [`Reply::Explained`].
+    Explain {
+        /// The condition.
+        condition: NodeCondition,
+    },
     /// Tries TCP connections from the node; answered by [`Reply::Probed`].
     Probe {
         /// `address:port` each.
@@ -231,6 +238,14 @@ impl NodeCondition {
                 unit: Some(unit),
             },
             None => Self::UnitActive { unit },
+        }
+    }
+
+    /// The unit it depends on, if there is one.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::UnitActive { unit } => Some(unit),
+            Self::HttpOk { unit, .. } => unit.as_deref(),
         }
     }
 }
@@ -353,6 +368,11 @@ pub enum Reply {
         changed: Vec<ResourceId>,
         /// Work done so far in this connection.
         counters: Counters,
+    },
+    /// Answers [`Request::Explain`].
+    Explained {
+        /// Why it does not hold.
+        explanation: Explanation,
     },
     /// Answers [`Request::Probe`].
     Probed {

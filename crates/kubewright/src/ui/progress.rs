@@ -79,6 +79,16 @@ impl Progress {
         line.set_message(shown::line(text));
     }
 
+    /// Says something that stays above the live lines.
+    fn above(&self, node: &str, text: &str) {
+        match &self.live {
+            Some(live) => {
+                let _ = live.all.println(format!("{node}: {}", shown::line(text)));
+            }
+            None => self.plain(node, text),
+        }
+    }
+
     fn note(&self, node: &str, text: &str) {
         if self.live.is_some() {
             self.live(node, text);
@@ -102,6 +112,19 @@ impl Reporter for Progress {
                 done: false,
             } => self.live(node, resource.as_str()),
             Event::Resource { .. } => {}
+            Event::StepWaits {
+                node,
+                title,
+                seconds,
+                why,
+                ..
+            } => {
+                let node = node.as_deref().unwrap_or(CLUSTER);
+                self.above(node, &format!("{title}: waited {seconds} s so far"));
+                for line in why {
+                    self.above(node, &format!("  {line}"));
+                }
+            }
             Event::StepFinished {
                 node, title, seconds, ..
             } => {
@@ -111,13 +134,7 @@ impl Reporter for Progress {
                 );
             }
             Event::StepFailed { node, error, .. } => {
-                let node = node.as_deref().unwrap_or(CLUSTER);
-                match &self.live {
-                    Some(live) => {
-                        let _ = live.all.println(format!("{node}: {}", shown::line(error)));
-                    }
-                    None => self.plain(node, error),
-                }
+                self.above(node.as_deref().unwrap_or(CLUSTER), error);
             }
         }
     }

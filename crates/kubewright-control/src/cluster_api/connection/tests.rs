@@ -208,7 +208,7 @@ impl World {
     }
 }
 
-async fn who(client: Client) -> Result<String, Error> {
+async fn who(client: ApiClient) -> Result<String, Error> {
     let request = kube::core::Request::new("/who")
         .list(&ListParams::default())
         .unwrap();

@@ -14,7 +14,7 @@ use super::*;
 use crate::artifact::Store;
 use crate::authority::Authorities;
 use crate::cluster_api::KubernetesApi;
-use crate::execute::Guards;
+use crate::execute::{Guards, WaitReports};
 use crate::node::agent_tests::{Root, hang_up, introduction};
 use crate::node::{Node, Services};
 use crate::session::{Connections as _, OverSsh};
@@ -120,6 +120,7 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
             blobs: Arc::new(Store::open(cache.path().to_owned()).unwrap()),
         },
         api: Arc::new(api),
+        wait_reports: WaitReports::default(),
     };
     let plan = Plan {
         left_out: BTreeMap::new(),

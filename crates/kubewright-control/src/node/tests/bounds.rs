@@ -7,6 +7,7 @@ use kubewright_core::resource::{NodeState, ResourceId};
 use super::*;
 use crate::authority::Authorities;
 use crate::node::BlobOpening;
+use crate::pace::Measure;
 
 struct NoContent;
 
@@ -131,4 +132,61 @@ async fn an_agent_that_waits_for_a_lock_says_so_a_bounded_number_of_times() {
     let waited = Node::connect_waiting(&transport, &introduction(), lock_wait).await;
     let error = waited.unwrap_err().to_string();
     assert!(error.contains("again and again"), "{error}");
+}
+
+/// Marks a node as bootstrapped that is at work all the while, as long as `works` says, and may take so long for an
+/// answer; what comes of it.
+async fn mark_beside_work(works: Duration, quick: Duration) -> Result<(), NodeCallError> {
+    let timing = Timing {
+        quick: Some(quick),
+        ..Timing::default()
+    };
+    let node = talk_with(timing, move |mut agent| async move {
+        agent.inspected().await;
+        let (work, _) = agent.request().await;
+        let (mark, request) = agent.request().await;
+        assert!(matches!(request, Request::MarkBootstrapped {}));
+        // One worker does one thing after the other; of the import of an image it says nothing.
+        tokio::time::sleep(works).await;
+        let (changed, counters) = (Vec::new(), Counters::default());
+        agent.reply(work, Reply::Converged { changed, counters }).await;
+        tokio::time::sleep(quick / 4).await;
+        agent.reply(mark, Reply::Done {}).await;
+        agent.hear().await;
+    })
+    .await;
+    node.inspect(&NodeState::default(), false).await.unwrap();
+    let (state, services) = (NodeState::default(), services());
+    let working = node.converge(&state, Vec::new(), &services, quiet());
+    let (worked, marked) = tokio::join!(working, node.mark_bootstrapped());
+    worked.unwrap();
+    marked
+}
+
+#[tokio::test]
+async fn a_node_at_work_is_not_given_up_for_a_question_beside_it() {
+    let quick = Duration::from_millis(200);
+    mark_beside_work(4 * quick, quick).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_without_work_has_the_usual_time_or_what_its_pace_earns() {
+    let ask = |slow: Duration| async move {
+        let timing = Timing {
+            quick: Some(Duration::from_millis(100)),
+            ..Timing::default()
+        };
+        let node = talk_with(timing, |mut agent| async move {
+            let (id, _) = agent.request().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            agent.reply(id, Reply::Done {}).await;
+            agent.hear().await;
+        })
+        .await;
+        node.pace().note(Measure::ApiServerStart, slow);
+        node.mark_bootstrapped().await
+    };
+    let error = ask(Duration::from_secs(3)).await.unwrap_err();
+    assert!(matches!(error, NodeCallError::TimedOut { .. }), "{error}");
+    ask(Duration::from_secs(200)).await.unwrap();
 }

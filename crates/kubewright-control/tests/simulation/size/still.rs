@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kubewright_control::cluster_api::ClusterApi;
+use kubewright_control::cluster_api::{ClusterApi, Late};
 use kubewright_control::error::{Error, Kind};
 use kubewright_control::etcd::{EtcdConnection, EtcdConnections};
+use kubewright_control::kube::client::ApiClient;
 use kubewright_core::desired::Desired;
 use kubewright_core::manifest::{NodeObject, object_name};
 use kubewright_core::observed::{EtcdMember, EtcdStatus, Observed, ObservedApi};
@@ -94,7 +95,7 @@ impl ClusterApi for Still {
         })
     }
 
-    fn client(&self) -> BoxFuture<'_, Result<kube::Client, Error>> {
+    fn client(&self) -> BoxFuture<'_, Result<ApiClient, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 
@@ -111,6 +112,10 @@ impl ClusterApi for Still {
     }
 
     fn wait<'a>(&'a self, _: &'a Condition, _: Duration) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Err(not_here()) })
+    }
+
+    fn explain<'a>(&'a self, _: &'a Condition) -> BoxFuture<'a, Result<Late, Error>> {
         Box::pin(async { Err(not_here()) })
     }
 }

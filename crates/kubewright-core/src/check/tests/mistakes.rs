@@ -380,10 +380,8 @@ const MISTAKES: &[Mistake] = &[
     (
         "thirty search domains",
         |s| {
-            name_servers(
-                s,
-                &format!("nameserver 192.0.2.1\nsearch{}\n", " a.example".repeat(30)),
-            )
+            let search = " a.example".repeat(30);
+            name_servers(s, &format!("nameserver 192.0.2.1\nsearch{search}\n"));
         },
         &["warning resolver-limits w-1"],
     ),
