@@ -261,7 +261,7 @@ impl Run<'_> {
             .filter_map(|staged| as_unit(&staged.resource))
         {
             if unit.inputs.contains(id) {
-                self.node.ledger.started.remove(&unit.name);
+                self.node.outdate(&unit.name);
             }
         }
     }
@@ -303,7 +303,7 @@ impl Run<'_> {
             let overrides = unit::record_overrides(self.node, change)?;
             if !overrides.is_empty() {
                 // Once they are gone, it would look as if its process had never known them.
-                self.node.ledger.started.remove(&unit.name);
+                self.node.outdate(&unit.name);
             }
             for (resource, undo) in overrides {
                 removed.push(Event::Done {

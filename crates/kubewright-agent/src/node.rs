@@ -25,6 +25,8 @@ pub struct Node {
     pub hashes: Hashes,
     /// Images the runtime has, once it was asked in this look.
     pub(crate) images: Option<BTreeMap<String, Digest>>,
+    /// What units were started with before this connection changed what they read.
+    pub(crate) started_before: BTreeMap<String, Digest>,
     /// Resources changed in this connection.
     pub changed: u64,
     /// Units started, stopped or restarted in this connection.
@@ -44,6 +46,7 @@ impl Node {
             system,
             tree,
             images: None,
+            started_before: BTreeMap::new(),
             changed: 0,
             unit_actions: 0,
         })
@@ -58,6 +61,19 @@ impl Node {
             blob_bytes: 0,
             files_hashed: self.hashes.computed,
         }
+    }
+
+    /// Forgets what a unit was started with, because that is about to change; an undo asks for it again.
+    pub(crate) fn outdate(&mut self, unit: &str) {
+        if let Some(started) = self.ledger.started.remove(unit) {
+            self.started_before.entry(unit.to_owned()).or_insert(started);
+        }
+    }
+
+    /// What a unit was started with before this connection changed anything of it.
+    pub(crate) fn started_before(&self, unit: &str) -> Option<Digest> {
+        let before = self.started_before.get(unit);
+        before.or_else(|| self.ledger.started.get(unit)).copied()
     }
 
     /// Looks for a regular file: what is there, or the change that follows from what is not.

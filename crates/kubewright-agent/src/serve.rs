@@ -313,6 +313,7 @@ impl Connection {
             Request::CrashUnit { unit } => self.job(id, Job::CrashUnit { id, unit }),
             Request::Reset {} => self.job(id, Job::Reset { id }),
             Request::Undo { only_look } => self.job(id, Job::Undo { id, only_look }),
+            Request::TakeBack { resources } => self.job(id, Job::TakeBack { id, resources }),
             Request::Listen { address, ports } => {
                 let listeners = Arc::clone(&self.listeners);
                 self.beside(id, move |_, _| {

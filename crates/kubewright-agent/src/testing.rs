@@ -64,6 +64,8 @@ pub(crate) struct SimulatedUnit {
     pub(crate) sub: String,
     /// How often systemd has restarted it by itself.
     pub(crate) restarts: u32,
+    /// How long its last process lived.
+    pub(crate) lived: Duration,
     pub(crate) loaded: Option<String>,
 }
 
@@ -206,8 +208,10 @@ impl TestSystem {
                         let sub = if unit.sub.is_empty() { "running" } else { &unit.sub };
                         let since = unit.since.unwrap_or_default().as_micros();
                         format!(
-                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState={sub}\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\nNRestarts={}\nActiveEnterTimestampMonotonic={since}\n",
-                            unit.main_pid, unit.restarts
+                            "Id={name}\nLoadState={load}\nActiveState={active}\nSubState={sub}\nUnitFileState={enabled}\nNeedDaemonReload={reload}\nMainPID={}\nNRestarts={}\nActiveEnterTimestampMonotonic={since}\nExecMainStartTimestampMonotonic=1\nExecMainExitTimestampMonotonic={}\n",
+                            unit.main_pid,
+                            unit.restarts,
+                            1 + unit.lived.as_micros()
                         )
                     })
                     .collect();

@@ -1,7 +1,7 @@
 //! Putting a node back to where it was before one run, by the run's own journal, the last change first.
 //!
-//! It is for people (`kubewright undo --node NAME`, or `kubewright-agent undo` on the node): a run never goes back by
-//! itself, it converges. What cannot be put back is named and stops nothing else: secrets and keys that were replaced are
+//! It is for people (`kubewright undo --node NAME`, or `kubewright-agent undo` on the node), and for a run whose change
+//! made a part of the node unhealthy: that takes back what it changed of this part, and nothing else. What cannot be put back is named and stops nothing else: secrets and keys that were replaced are
 //! not kept, images and loaded kernel modules stay, a directory that holds other files stays.
 
 use std::collections::BTreeSet;
@@ -28,12 +28,32 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Chosen {
     run: String,
     entries: Vec<Entry>,
+    /// Only these, if not everything is undone.
+    only: Option<BTreeSet<ResourceId>>,
 }
 
 impl Chosen {
     /// The run's id.
     pub fn run(&self) -> &str {
         &self.run
+    }
+
+    /// Leaves everything but these resources as it is. What was removed because it overrode a unit belongs to the unit.
+    pub fn limit_to(&mut self, resources: impl IntoIterator<Item = ResourceId>) {
+        self.only = Some(resources.into_iter().collect());
+    }
+
+    fn has(&self, id: &ResourceId) -> bool {
+        let Some(only) = &self.only else { return true };
+        let is_override = |unit: &ResourceId| {
+            id.kind() == "override"
+                && unit.kind() == "unit"
+                && id
+                    .what()
+                    .split('/')
+                    .any(|part| part.strip_suffix(".d").unwrap_or(part) == unit.what())
+        };
+        only.contains(id) || only.iter().any(is_override)
     }
 }
 
@@ -108,7 +128,11 @@ pub fn choose(tree: &Tree, run: Option<&str>) -> Result<Chosen, NodeError> {
             "undo it with the kubewright that ran it, or a newer one",
         ));
     }
-    Ok(Chosen { run, entries })
+    Ok(Chosen {
+        run,
+        entries,
+        only: None,
+    })
 }
 
 fn has_ended(entries: &[Entry]) -> bool {
@@ -134,11 +158,38 @@ pub fn look(tree: &Tree, chosen: &Chosen) -> Result<Undone, NodeError> {
     Ok(telling.undone)
 }
 
+/// Puts back what the run that is still going on changed of some resources, and notes that in its own journal.
+///
+/// # Errors
+/// As [`perform`]; also when the run has changed nothing.
+pub fn take_back(
+    node: &mut Node,
+    journal: &mut Journal,
+    run: &str,
+    resources: Vec<ResourceId>,
+) -> Result<Undone, NodeError> {
+    let mut chosen = choose(&node.tree, Some(run))?;
+    chosen.limit_to(resources);
+    put_back_all(node, journal, &chosen, Telling::taking_back)
+}
+
 /// Puts back what can be put back.
 ///
 /// # Errors
 /// When it cannot be journalled; what cannot be put back is no error, it is named.
 pub fn perform(node: &mut Node, journal: &mut Journal, chosen: &Chosen) -> Result<Undone, NodeError> {
+    put_back_all(node, journal, chosen, Telling::undoing)
+}
+
+/// What the journal says of one resource: before it is put back, and when it is.
+type Announce = fn(&ResourceId) -> (Option<Event>, Event);
+
+fn put_back_all(
+    node: &mut Node,
+    journal: &mut Journal,
+    chosen: &Chosen,
+    announce: Announce,
+) -> Result<Undone, NodeError> {
     let mut telling = Telling::new(&node.tree, chosen)?;
     let system = Arc::clone(&node.system);
     for (id, undo) in intended(chosen) {
@@ -146,14 +197,11 @@ pub fn perform(node: &mut Node, journal: &mut Journal, chosen: &Chosen) -> Resul
             telling.note(id, undo, &Ok(()));
             continue;
         }
-        let intended = Event::Intended {
-            resource: id.clone(),
-            undo: Undo::Nothing,
-        };
-        journal.record(system.as_ref(), &node.tree, vec![intended])?;
+        let (intended, done) = announce(id);
+        journal.record(system.as_ref(), &node.tree, intended.into_iter().collect())?;
         let result = put_back(node, id, undo);
         let event = match &result {
-            Ok(()) => Event::Done { resource: id.clone() },
+            Ok(()) => done,
             Err(error) => Event::Failed {
                 resource: id.clone(),
                 error: error.to_string(),
@@ -181,16 +229,30 @@ fn put_back(node: &mut Node, id: &ResourceId, undo: &Undo) -> Result<(), NodeErr
     node.tree.sync()
 }
 
-/// What the run was about to change, the last first.
+/// What the run was about to change, in the order in which it is put back: units that were not there before go first;
+/// then everything else, the last change first; then units that were there before, in the order they were changed,
+/// so that they are started with what they read before; accounts last, when nothing runs as them any more.
 fn intended(chosen: &Chosen) -> impl Iterator<Item = (&ResourceId, &Undo)> {
-    chosen
-        .entries
-        .iter()
-        .rev()
-        .filter_map(|entry| match &entry.event {
-            Event::Intended { resource, undo } => Some((resource, undo)),
-            _ => None,
-        })
+    let mut open: Vec<(&ResourceId, &Undo)> = Vec::new();
+    for entry in &chosen.entries {
+        match &entry.event {
+            Event::Intended { resource, undo } if chosen.has(resource) => open.push((resource, undo)),
+            Event::TakenBack { resource } => open.retain(|(id, _)| *id != resource),
+            _ => {}
+        }
+    }
+    let (units, mut rest): (Vec<_>, Vec<_>) = open
+        .into_iter()
+        .partition(|(_, undo)| matches!(undo, Undo::Unit { .. }));
+    rest.reverse();
+    // How a unit was before the run is what its first change says.
+    let mut known = BTreeSet::new();
+    let units = units.into_iter().filter(|(id, _)| known.insert(*id));
+    let (mut new, present): (Vec<_>, Vec<_>) =
+        units.partition(|(_, undo)| matches!(undo, Undo::Unit { file: None, .. }));
+    new.reverse();
+    let (accounts, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(id, _)| id.kind() == "user");
+    new.into_iter().chain(rest).chain(present).chain(accounts)
 }
 
 /// Whether nothing can be done about it.
@@ -205,6 +267,19 @@ struct Telling {
 }
 
 impl Telling {
+    /// An undo is a run of its own, whose changes are announced and have no way back.
+    fn undoing(id: &ResourceId) -> (Option<Event>, Event) {
+        let resource = id.clone();
+        let undo = Undo::Nothing;
+        let done = Event::Done { resource: id.clone() };
+        (Some(Event::Intended { resource, undo }), done)
+    }
+
+    /// A run that goes back has announced the change already.
+    fn taking_back(id: &ResourceId) -> (Option<Event>, Event) {
+        (None, Event::TakenBack { resource: id.clone() })
+    }
+
     fn new(tree: &Tree, chosen: &Chosen) -> Result<Self, NodeError> {
         let mut telling = Self {
             undone: Undone {

@@ -27,7 +27,10 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 /// As much of an answer is read as tells why a server is not ready.
 const LONGEST_BODY: usize = 8 << 10;
 
-/// Waits until a condition holds, the time is over or `stop` says so.
+/// Between two looks at the unit whose server is waited for.
+const UNIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Waits until a condition holds, the time is over or `stop` says so; not for a unit that ends again and again.
 ///
 /// # Errors
 /// When it did not hold in time: with what was last seen, and the unit's last lines when it is about a unit.
@@ -38,7 +41,19 @@ pub fn wait(
     stop: &dyn Fn() -> bool,
 ) -> Result<(), NodeError> {
     let deadline = system.uptime() + timeout;
+    let mut parts = condition.parts().iter();
+    parts.try_for_each(|part| wait_for(system, part, deadline, timeout, stop))
+}
+
+fn wait_for(
+    system: &dyn System,
+    condition: &NodeCondition,
+    deadline: Duration,
+    timeout: Duration,
+    stop: &dyn Fn() -> bool,
+) -> Result<(), NodeError> {
     let mut patience = LOOK;
+    let mut next_look_at_unit = Duration::ZERO;
     loop {
         let begun = std::time::Instant::now();
         let left = deadline.saturating_sub(system.uptime());
@@ -49,7 +64,12 @@ pub fn wait(
         if begun.elapsed() >= patience {
             patience = (patience * 2).min(LONGEST_LOOK);
         }
-        let left = deadline.saturating_sub(system.uptime());
+        let now = system.uptime();
+        if let Some(unit) = condition.unit().filter(|_| now >= next_look_at_unit) {
+            next_look_at_unit = now + UNIT_PAUSE;
+            refuse_hopeless(system, condition, unit)?;
+        }
+        let left = deadline.saturating_sub(now);
         if left.is_zero() || stop() {
             let cause = format!("not so after {} s: {seen}", timeout.as_secs_f32().round());
             let mut error = fault(format!("wait until {condition}"), cause);
@@ -64,12 +84,36 @@ pub fn wait(
     }
 }
 
+/// Ends a wait for a unit that no further start helps.
+fn refuse_hopeless(system: &dyn System, condition: &NodeCondition, unit: &str) -> Result<(), NodeError> {
+    let statuses = unit::statuses(system, &[unit]).unwrap_or_default();
+    let Some(status) = statuses.get(unit).filter(|status| status.is_hopeless()) else {
+        return Ok(());
+    };
+    let own = unit::own_log(system, unit, unit::LOG_LINES).unwrap_or_default();
+    let last = last_word(own.iter().map(String::as_str));
+    let last = last.map_or_else(String::new, |line| format!(": {line}"));
+    let cause = format!(
+        "{unit} ends again and again, {} times so far{last}",
+        status.restarts
+    );
+    let mut error = fault(format!("wait until {condition}"), cause);
+    error.id = ErrorId::CrashLoop;
+    error.unit = Some(unit.to_owned());
+    error.log = unit::log(system, unit, unit::LOG_LINES).unwrap_or_default();
+    Err(error)
+}
+
 /// Looks once why a condition does not hold yet, and how the unit is that it depends on.
 ///
 /// # Errors
 /// When systemd cannot be asked.
 pub fn explain(system: &dyn System, condition: &NodeCondition) -> Result<Explanation, NodeError> {
-    let seen = look(system, condition, LONGEST_LOOK / 3).err();
+    let failing = condition.parts().iter().find_map(|part| {
+        let seen = look(system, part, LONGEST_LOOK / 3).err()?;
+        Some((seen, part))
+    });
+    let concerned = failing.as_ref().map_or(condition, |(_, part)| part);
     let report = |name: &str| {
         let status = unit::statuses(system, &[name])?.remove(name).unwrap_or_default();
         let said = unit::own_log(system, name, unit::LOG_LINES).unwrap_or_default();
@@ -82,8 +126,8 @@ pub fn explain(system: &dyn System, condition: &NodeCondition) -> Result<Explana
         })
     };
     Ok(Explanation {
-        seen,
-        unit: condition.unit().map(report).transpose()?,
+        unit: concerned.unit().map(report).transpose()?,
+        seen: failing.map(|(seen, _)| seen),
     })
 }
 
@@ -114,6 +158,7 @@ fn look(system: &dyn System, condition: &NodeCondition, timeout: Duration) -> Re
                 (status, None) => Err(format!("it answers {status}")),
             }
         }
+        NodeCondition::All { of } => of.iter().try_for_each(|part| look(system, part, timeout)),
     }
 }
 
@@ -366,6 +411,68 @@ mod tests {
         let error = wait(&*system, &condition, Duration::ZERO, &|| false).unwrap_err();
         assert_eq!(error.doing, format!("wait until {url} answers 200"));
         assert_eq!(error.cause, "not so after 0 s: it answers 503");
+    }
+
+    /// What is said of a server on a unit that was restarted so often, and whose last process lived so long.
+    fn said_of(restarts: u32, lived: Duration) -> NodeError {
+        let system = TestSystem::new();
+        let unit = crate::testing::SimulatedUnit {
+            active: "activating".to_owned(),
+            sub: "auto-restart".to_owned(),
+            restarts,
+            lived,
+            ..Default::default()
+        };
+        system.simulated().units.insert("etcd.service".to_owned(), unit);
+        let condition = NodeCondition::HttpOk {
+            url: server(vec!["HTTP/1.1 503 no\r\n\r\n"]),
+            ca_file: None,
+            server_name: None,
+            unit: Some("etcd.service".to_owned()),
+        };
+        wait(&*system, &condition, Duration::ZERO, &|| false).unwrap_err()
+    }
+
+    #[test]
+    fn does_not_wait_for_a_unit_that_ends_again_and_again() {
+        let error = said_of(4, Duration::from_secs(1));
+        assert_eq!(error.id, ErrorId::CrashLoop);
+        assert_eq!(
+            error.cause,
+            "etcd.service ends again and again, 4 times so far: because of this"
+        );
+        assert_eq!(error.unit.as_deref(), Some("etcd.service"));
+        assert_eq!(error.log, ["it broke", "because of this"]);
+        // One that has ended for the first time may come up, and one that lives for long waits for something.
+        assert_eq!(said_of(3, Duration::from_secs(1)).id, ErrorId::WaitTimedOut);
+        assert_eq!(said_of(9, Duration::from_secs(20)).id, ErrorId::WaitTimedOut);
+    }
+
+    #[test]
+    fn waits_for_all_parts_of_a_condition() {
+        let part = |answers| NodeCondition::HttpOk {
+            url: server(answers),
+            ca_file: None,
+            server_name: None,
+            unit: None,
+        };
+        let ready = "HTTP/1.1 200 OK\r\n\r\nok";
+        let of = vec![part(vec![ready]), part(vec!["HTTP/1.1 503 no\r\n\r\n", ready])];
+        wait(
+            &*TestSystem::new(),
+            &NodeCondition::All { of },
+            Duration::from_secs(20),
+            &|| false,
+        )
+        .unwrap();
+        let of = vec![part(vec![ready]), part(vec!["HTTP/1.1 503 no\r\n\r\n"])];
+        let waited = wait(
+            &*TestSystem::new(),
+            &NodeCondition::All { of },
+            Duration::ZERO,
+            &|| false,
+        );
+        assert_eq!(waited.unwrap_err().cause, "not so after 0 s: it answers 503");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Session {
     pub operator: String,
     /// The connections to the nodes and to the API.
     pub connections: Arc<dyn Connections>,
+    /// A node that is not healthy after its change is left as it is, for somebody who wants to look at it.
+    pub keep_failed: bool,
 }
 
 /// How the outside world is reached: over SSH in the program, inside this process in the simulated cluster.
@@ -164,6 +166,7 @@ impl Session {
             ),
             operator: operator(),
             connections,
+            keep_failed: false,
         })
     }
 

@@ -57,6 +57,11 @@ pub enum Event {
         /// The error's text.
         error: String,
     },
+    /// What the run changed of this is back to where it was before: the run took it back itself.
+    TakenBack {
+        /// What.
+        resource: ResourceId,
+    },
     /// The run ended on this node.
     RunFinished {
         /// How many resources changed.
@@ -111,6 +116,9 @@ pub enum Undo {
         /// Numeric group of the file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gid: Option<u32>,
+        /// Fingerprint of the inputs it was started with, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<Digest>,
     },
     /// Nothing can or need be undone (a cached image, a key that was replaced by a valid one).
     Nothing,
@@ -129,7 +137,8 @@ pub struct Undone {
     pub operator: String,
     /// When it began, seconds since the epoch by the node's clock.
     pub begun: i64,
-    /// What is put back to where it was, the last change first.
+    /// What is put back to where it was: units that are removed first, then the last change first; units that were there
+    /// before last, when all they read is back.
     pub restored: Vec<ResourceId>,
     /// What stays as the run left it, and why.
     pub left: Vec<Left>,

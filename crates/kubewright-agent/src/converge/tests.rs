@@ -23,6 +23,7 @@ use super::*;
 use crate::journal::{Run as JournalRun, runs};
 use crate::system::System;
 use crate::testing::{NOW, TestController, TestSystem};
+use crate::undo;
 
 const CANARY: &str = "canary-3f1c0d-secret";
 

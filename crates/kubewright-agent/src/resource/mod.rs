@@ -213,6 +213,7 @@ pub fn undo(node: &mut Node, id: &ResourceId, undo: &Undo) -> Result<(), NodeErr
                 mode,
                 uid,
                 gid,
+                started,
             },
         ) => {
             let mine = Owner::mine(mode.unwrap_or(unit::MODE));
@@ -221,7 +222,13 @@ pub fn undo(node: &mut Node, id: &ResourceId, undo: &Undo) -> Result<(), NodeErr
                 gid: gid.unwrap_or(mine.gid),
                 ..mine
             };
-            unit::undo(node, what, *enabled, *active, file.map(|file| (file, owner)))
+            let before = unit::Before {
+                enabled: *enabled,
+                active: *active,
+                file: file.map(|file| (file, owner)),
+                started: *started,
+            };
+            unit::undo(node, what, before)
         }
         ("swap", undo) => file::undo(node, swap::FSTAB, undo),
         (_, undo) => file::undo(node, what, undo),

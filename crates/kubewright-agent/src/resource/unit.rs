@@ -51,10 +51,18 @@ pub struct Status {
     pub main_pid: u32,
     /// `NRestarts`: how often systemd has restarted it since it was last started by a command.
     pub restarts: u32,
+    /// When its last process began, microseconds of the monotonic clock; 0 when there was none.
+    begun: u64,
+    /// When its last process ended; 0 while it runs.
+    ended: u64,
 }
 
 /// A process that has ended so often by itself is in a crash loop.
 const LOOP_RESTARTS: u32 = 2;
+/// After so many ends a further start is no hope either.
+const HOPELESS_RESTARTS: u32 = 4;
+/// A process that lived for longer may wait for something: an API server that finds no etcd gives up after 20 s.
+const SHORT_LIFE: Duration = Duration::from_secs(15);
 
 impl Status {
     /// Whether the unit is up, or on its way and nobody waits for more.
@@ -71,6 +79,12 @@ impl Status {
         // systemd counts a restart when it begins, and waits a moment before.
         let due = u32::from(self.sub == "auto-restart");
         self.restarts.saturating_add(due) >= LOOP_RESTARTS
+    }
+
+    /// Whether its process has ended often, each time soon: waiting for it is in vain.
+    pub fn is_hopeless(&self) -> bool {
+        let lived = Duration::from_micros(self.ended.saturating_sub(self.begun));
+        self.sub == "auto-restart" && self.restarts >= HOPELESS_RESTARTS && lived < SHORT_LIFE
     }
 
     fn describe(&self) -> String {
@@ -91,7 +105,8 @@ pub fn statuses(system: &dyn System, names: &[&str]) -> Result<BTreeMap<String, 
     }
     let mut arguments = vec![
         "show",
-        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,NRestarts",
+        "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,MainPID,NRestarts,\
+         ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic",
         "--",
     ];
     arguments.extend(names);
@@ -117,6 +132,8 @@ fn parse(block: &str) -> Status {
             "UnitFileState" => value.clone_into(&mut status.file),
             "MainPID" => status.main_pid = value.parse().unwrap_or_default(),
             "NRestarts" => status.restarts = value.parse().unwrap_or_default(),
+            "ExecMainStartTimestampMonotonic" => status.begun = value.parse().unwrap_or_default(),
+            "ExecMainExitTimestampMonotonic" => status.ended = value.parse().unwrap_or_default(),
             // A unit others refer to is remembered as not found, also when its file has come since.
             "LoadState" => status.needs_reload |= value == "not-found",
             "NeedDaemonReload" => status.needs_reload |= value == "yes",
@@ -285,6 +302,7 @@ pub(super) fn record_named(node: &mut Node, name: &str) -> Result<Undo, NodeErro
         mode: owner.map(|(mode, _, _)| mode),
         uid: owner.map(|(_, uid, _)| uid),
         gid: owner.map(|(_, _, gid)| gid),
+        started: node.started_before(name),
     })
 }
 
@@ -515,28 +533,44 @@ pub(crate) fn delete(node: &mut Node, names: &[String]) -> Result<(), NodeError>
     Ok(())
 }
 
-pub(super) fn undo(
-    node: &mut Node,
-    name: &str,
-    enabled: bool,
-    active: bool,
-    file: Option<(Digest, Owner)>,
-) -> Result<(), NodeError> {
-    let Some((file, owner)) = file else {
+/// How a unit was.
+pub(super) struct Before {
+    pub(super) enabled: bool,
+    pub(super) active: bool,
+    /// Its kept file, if it had one.
+    pub(super) file: Option<(Digest, Owner)>,
+    /// The fingerprint it was started with, if that is known.
+    pub(super) started: Option<Digest>,
+}
+
+pub(super) fn undo(node: &mut Node, name: &str, before: Before) -> Result<(), NodeError> {
+    let Some((file, owner)) = before.file else {
         return remove(node, name);
     };
     let system = node.system.clone();
     journal::restore(&node.tree, &path(name), file, owner)?;
     node.hashes.remember(&node.tree, &path(name), file)?;
-    let enablement = if enabled { "enable" } else { "disable" };
+    node.ledger.started.remove(name);
+    let enablement = if before.enabled { "enable" } else { "disable" };
     act(
         system.as_ref(),
         &Command::new("systemctl", &[enablement, "--quiet", "--", name]),
     )?;
     act(system.as_ref(), &Command::new("systemctl", &["daemon-reload"]))?;
-    let verb = if active { "restart" } else { "stop" };
-    act(system.as_ref(), &Command::new("systemctl", &[verb, "--", name]))?;
+    if status_of(node, name)?.active == "failed" {
+        act(
+            system.as_ref(),
+            &Command::new("systemctl", &["reset-failed", "--", name]),
+        )?;
+    }
+    let verb = if before.active { "restart" } else { "stop" };
+    let command = Command::new("systemctl", &[verb, "--", name]).within(START_TIMEOUT);
+    let done = act(system.as_ref(), &command);
     node.unit_actions += 1;
-    node.ledger.started.remove(name);
+    done.map_err(|error| with_log(node, name, error))?;
+    // If what it reads is back as well, this is what it has been started with again.
+    if let Some(started) = before.started.filter(|_| before.active) {
+        node.ledger.started.insert(name.to_owned(), started);
+    }
     Ok(())
 }

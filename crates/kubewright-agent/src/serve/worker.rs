@@ -42,6 +42,10 @@ pub(super) enum Job {
         id: RequestId,
         only_look: bool,
     },
+    TakeBack {
+        id: RequestId,
+        resources: Vec<ResourceId>,
+    },
     RecordFounders {
         id: RequestId,
         founders: Founders,
@@ -97,6 +101,7 @@ pub(super) fn run(setting: Setting, jobs: &Receiver<Job>, answers: Receiver<Answ
             Job::CrashUnit { id, unit } => (id, worker.crash(&unit)),
             Job::Reset { id } => (id, worker.reset()),
             Job::Undo { id, only_look } => (id, worker.undo(only_look)),
+            Job::TakeBack { id, resources } => (id, worker.take_back(resources)),
         };
         worker.setting.link.reply(id, reply);
     }
@@ -188,6 +193,17 @@ impl Worker {
             }
             undo::perform(node, journal, &chosen)?
         };
+        Ok(Reply::Undone { undone })
+    }
+
+    fn take_back(&mut self, resources: Vec<ResourceId>) -> Result<Reply, NodeError> {
+        self.setting.may_change.clone()?;
+        let (lock, run) = (self.setting.lock.clone(), self.setting.run.id.clone());
+        if let Some(lock) = &lock {
+            lock.doing(Some("taking back a change"));
+        }
+        let (node, journal, _) = self.node()?;
+        let undone = undo::take_back(node, journal, &run, resources)?;
         Ok(Reply::Undone { undone })
     }
 

@@ -75,7 +75,6 @@ fn a_journal_of_schema_1_is_undone_to_bytes_modes_links_and_states() {
         names(&undone.restored),
         [
             "unit:late.service",
-            "unit:etcd.service",
             "binary:/usr/local/bin/tool",
             "swap:off",
             "sysctl:kernel.panic",
@@ -86,6 +85,7 @@ fn a_journal_of_schema_1_is_undone_to_bytes_modes_links_and_states() {
             "file:/etc/demo/config",
             "directory:/etc/demo",
             "directory:/var/lib/etcd",
+            "unit:etcd.service",
             "user:etcd",
         ]
     );
@@ -139,7 +139,7 @@ fn what_is_new_in_a_journal_of_the_same_schema_is_passed_over_and_named() {
     let undone = undo(&system, None).unwrap();
     assert_eq!(
         names(&undone.restored),
-        ["unit:etcd.service", "file:/etc/demo/config"]
+        ["file:/etc/demo/config", "unit:etcd.service"]
     );
     assert_eq!(left(&undone), ["file:/etc/demo/strange"]);
     assert_eq!(test.get("/etc/demo/config"), "theirs\n");

@@ -10,9 +10,11 @@ mod run_context;
 mod runner;
 mod verify;
 mod waiting;
+mod way_back;
 
 pub use guards::Guards;
 pub use run_context::RunContext;
 pub use runner::{Outcome, StepFailure, execute};
 pub use verify::{Verification, verify};
 pub use waiting::WaitReports;
+pub use way_back::TakenBack;

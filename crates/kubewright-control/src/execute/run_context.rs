@@ -30,6 +30,8 @@ pub struct RunContext {
     pub guards: Guards,
     /// When a wait says why it lasts.
     pub wait_reports: WaitReports,
+    /// Leaves a node that is not healthy after its change as it is.
+    pub keep_failed: bool,
 }
 
 impl RunContext {
@@ -101,7 +103,11 @@ impl RunContext {
         Ok(work.changed.len())
     }
 
-    async fn act(&self, planned: &PlannedStep, reporter: &Arc<dyn Reporter>) -> Result<usize, Error> {
+    pub(super) async fn act(
+        &self,
+        planned: &PlannedStep,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<usize, Error> {
         match &planned.step {
             Step::Converge {
                 node,

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use kubewright_core::plan::{Plan, PlannedStep, Step, StepId};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::{Id, JoinSet};
 
-use super::RunContext;
+use super::way_back::WayBack;
+use super::{RunContext, TakenBack};
 use crate::error::Error;
 use crate::report::{Event, Reporter};
 
@@ -45,9 +46,12 @@ pub struct StepFailure {
     pub title: String,
     /// Why it did not succeed.
     pub error: Error,
+    /// What was taken back because of it.
+    pub taken_back: Option<TakenBack>,
 }
 
-/// Runs the plan to its end, or until `stop` becomes true: then steps that run are finished and no other is begun.
+/// Runs the plan to its end, or until `stop` becomes true: then steps that run are finished and no other is begun. A step
+/// that shows that its node is not healthy any more stops the run as well, after its change was taken back.
 pub async fn execute(
     plan: &Plan,
     run_context: Arc<RunContext>,
@@ -58,29 +62,23 @@ pub async fn execute(
     let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
     let mut running = JoinSet::new();
     let mut begun: HashMap<Id, &PlannedStep> = HashMap::new();
-    let mut idle: Vec<AbortHandle> = Vec::new();
     loop {
         outcome.was_stopped |= *stop.borrow();
-        if outcome.was_stopped {
-            // Whoever only waits changes nothing: there is no step at hand to finish.
-            idle.drain(..).for_each(|waiting| waiting.abort());
-        }
-        if !outcome.was_stopped {
+        let has_gone_back = outcome.failed.iter().any(|failure| failure.taken_back.is_some());
+        if !outcome.was_stopped && !has_gone_back {
             let ready =
                 |planned: &&PlannedStep| planned.after.iter().all(|id| outcome.finished.contains_key(id));
             let (next, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|planned| ready(planned));
             waiting = rest;
             for planned in next {
-                let started = start(
-                    &mut running,
-                    planned.clone(),
-                    Arc::clone(&run_context),
-                    Arc::clone(&reporter),
-                );
-                begun.insert(started.id(), planned);
-                if matches!(planned.step, Step::Wait { .. }) {
-                    idle.push(started);
-                }
+                let begins = Begins {
+                    planned: planned.clone(),
+                    way_back: WayBack::of(plan, planned),
+                    run_context: Arc::clone(&run_context),
+                    reporter: Arc::clone(&reporter),
+                    stop: stop.clone(),
+                };
+                begun.insert(start(&mut running, begins), planned);
             }
         }
         tokio::select! {
@@ -88,11 +86,10 @@ pub async fn execute(
                 let Some(joined) = joined else { break };
                 let (id, done) = match joined {
                     Ok((id, done)) => (id, done),
-                    Err(error) if error.is_cancelled() => continue,
                     // A panic in a step is a bug; the steps after it are skipped like after any failure.
-                    Err(panic) => (panic.id(), Done::failed(Error::bug(panic.to_string()))),
+                    Err(panic) => (panic.id(), Some(Done::failed(Error::bug(panic.to_string())))),
                 };
-                if let Some(planned) = begun.get(&id) {
+                if let (Some(planned), Some(done)) = (begun.get(&id), done) {
                     note(&mut outcome, planned, done, reporter.as_ref());
                 }
             },
@@ -116,6 +113,7 @@ pub async fn execute(
 struct Done {
     seconds: f64,
     result: Result<usize, Error>,
+    taken_back: Option<TakenBack>,
 }
 
 impl Done {
@@ -123,33 +121,78 @@ impl Done {
         Self {
             seconds: 0.0,
             result: Err(error),
+            taken_back: None,
         }
     }
 }
 
-fn start(
-    running: &mut JoinSet<Done>,
+/// A step that begins, and what it needs.
+struct Begins {
     planned: PlannedStep,
+    way_back: Option<WayBack>,
     run_context: Arc<RunContext>,
     reporter: Arc<dyn Reporter>,
-) -> AbortHandle {
+    stop: watch::Receiver<bool>,
+}
+
+/// Begins a step; one that only waits ends without a result when the run is asked to stop.
+fn start(running: &mut JoinSet<Option<Done>>, begins: Begins) -> Id {
+    let Begins {
+        planned,
+        way_back,
+        run_context,
+        reporter,
+        stop,
+    } = begins;
     reporter.event(&Event::StepStarted {
         step: planned.id.clone(),
         node: planned.step.node().map(str::to_owned),
         title: planned.step.title(),
     });
-    running.spawn(async move {
+    let step = async move {
         let begun = Instant::now();
-        let result = run_context.perform(&planned, &reporter).await;
-        Done {
-            seconds: begun.elapsed().as_secs_f64(),
+        let result = if matches!(planned.step, Step::Wait { .. }) {
+            // Whoever only waits changes nothing: there is no step at hand to finish.
+            tokio::select! {
+                result = run_context.perform(&planned, &reporter) => result,
+                () = is_stopped(stop) => return None,
+            }
+        } else {
+            run_context.perform(&planned, &reporter).await
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        let may_go_back = |error: &Error| !run_context.keep_failed && WayBack::is_for(error);
+        let taken_back = match (&result, way_back) {
+            (Err(error), Some(way_back)) if may_go_back(error) => {
+                tracing::error!(step = %planned.id, %error, "not healthy after its change, which is taken back");
+                Some(way_back.go(&run_context, &reporter).await)
+            }
+            _ => None,
+        };
+        Some(Done {
+            seconds,
             result,
+            taken_back,
+        })
+    };
+    running.spawn(step).id()
+}
+
+/// Ends when the run is asked to stop.
+async fn is_stopped(mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if stop.changed().await.is_err() {
+            return std::future::pending().await;
         }
-    })
+    }
 }
 
 fn note(outcome: &mut Outcome, planned: &PlannedStep, done: Done, reporter: &dyn Reporter) {
-    let Done { seconds, result } = done;
+    let Done {
+        seconds,
+        result,
+        taken_back,
+    } = done;
     let node = planned.step.node().map(str::to_owned);
     let title = planned.step.title();
     match result {
@@ -179,6 +222,7 @@ fn note(outcome: &mut Outcome, planned: &PlannedStep, done: Done, reporter: &dyn
                 node,
                 title,
                 error,
+                taken_back,
             });
         }
     }

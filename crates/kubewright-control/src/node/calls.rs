@@ -148,6 +148,16 @@ impl Node {
         }
     }
 
+    /// Puts back what this run changed of some resources.
+    pub async fn take_back(&self, resources: Vec<ResourceId>) -> Result<Undone, NodeCallError> {
+        let doing = "take back what was changed";
+        let request = Request::TakeBack { resources };
+        match self.within(UNDOING, doing, request).await? {
+            Reply::Undone { undone } => Ok(undone),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
     /// Waits on the node until a condition holds.
     pub async fn wait(&self, condition: NodeCondition, limit: Duration) -> Result<(), NodeCallError> {
         let doing = format!("wait until {condition}");

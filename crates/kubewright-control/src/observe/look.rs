@@ -47,6 +47,7 @@ impl Seen {
             services,
             api: self.api,
             wait_reports: session.connections.wait_reports(),
+            keep_failed: session.keep_failed,
         }
     }
 }

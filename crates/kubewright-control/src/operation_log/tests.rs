@@ -171,6 +171,7 @@ fn plan(operation: Operation, steps: Vec<(&str, Step)>) -> Plan {
         in_turn: Vec::new(),
         guard: Vec::new(),
         window: None,
+        takes_back: Vec::new(),
     };
     Plan {
         operation,
@@ -409,6 +410,7 @@ fn run_context(
     let mut desired = Desired::default();
     desired.states = nodes.keys().map(|name| (name.clone(), state.clone())).collect();
     RunContext {
+        keep_failed: false,
         desired: Arc::new(desired),
         nodes: nodes.clone(),
         api: OverSsh.api(&cluster, nodes, &authorities),

@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kubewright_agent::system::{Command, Output, System};
 use kubewright_control::transport::{Channel, Opening, Peer, Transport};
+use kubewright_core::carrier::unit_name;
+use kubewright_core::component;
 use kubewright_core::spec::NodeName;
 use tokio::io::AsyncWrite;
 
@@ -372,11 +374,14 @@ impl System for Agent {
                 Some(_) => return answer(state.is_api_ready(node)),
             }
         }
-        if url.contains(":10248/") && machine.is_active(systemd::KUBELET) {
-            return answer(true);
-        }
         if url.contains(":7443/") && machine.is_active(PROXY) {
             return answer(state.any_api().is_some());
+        }
+        // Others answer while they run.
+        let mut all = component::ALL.iter();
+        let asked = all.find(|component| component.probe.is_some_and(|probe| url == probe.url()));
+        if asked.is_some_and(|component| machine.is_active(&unit_name(component.name))) {
+            return answer(true);
         }
         refused
     }

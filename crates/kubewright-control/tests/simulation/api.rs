@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use kubewright_control::authority::Authorities;
 use kubewright_control::cluster_api::{ClusterApi, Late};
-use kubewright_control::error::{Error, Kind as ErrorKind};
+use kubewright_control::error::{Error, ErrorId, Kind as ErrorKind};
 use kubewright_control::kube::client::ApiClient;
 use kubewright_control::node::Node;
 use kubewright_core::desired::Desired;
@@ -233,6 +233,7 @@ impl ClusterApi for Api {
                 holds.then_some(())
             })
             .await
+            .map_err(|error| error.id(ErrorId::ApiWaitTimedOut))
         })
     }
 

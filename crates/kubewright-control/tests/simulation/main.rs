@@ -34,6 +34,7 @@ mod size;
 mod systemd;
 mod unit_file;
 mod waits;
+mod way_back;
 mod world;
 
 use std::collections::BTreeMap;
@@ -88,7 +89,7 @@ const EVERY: Shares = Shares {
 
 const USAGE: &str = "\
 usage: cargo test -p kubewright-control --test simulation -- [quick | all | full | points SCENARIO CONTROL_PLANES WORKERS EVERY
-           | absent | membership | independent EVERY | rollout | waits | edits EVERY | seed NUMBER [COUNT]
+           | absent | membership | independent EVERY | rollout | waits | way-back | edits EVERY | seed NUMBER [COUNT]
            | size NODES...]
   quick   some fault points and schedules of everything (this is what plain `cargo test` does)
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
@@ -100,6 +101,7 @@ usage: cargo test -p kubewright-control --test simulation -- [quick | all | full
   independent  every so many-th failure of a control plane while another has its turn
   rollout  a mistake in an argument of 23 kubelets
   waits   a node that does not become Ready, a busy one
+  way-back  a mistake in an argument of each component
   edits   cluster.yaml changes after every so many-th fault point of a bootstrap
   seed    the schedule of one seed, or of so many seeds from one on
   size    measures an apply without changes on so many nodes";
@@ -134,6 +136,7 @@ fn main() -> ExitCode {
         ["membership"] => membership::run_all(&fixture),
         ["rollout"] => rollout::run_all(&fixture),
         ["waits"] => waits::run_all(&fixture),
+        ["way-back"] => way_back::run_all(&fixture),
         ["independent", every] => independent::run(&fixture, every.parse().expect(USAGE)),
         ["seed", seed] => random::run(&fixture, seed.parse().expect(USAGE), 1),
         ["seed", first, count] => {
@@ -189,6 +192,10 @@ fn quick(fixture: &Fixture) -> Vec<String> {
     if !failures.is_empty() {
         return failures;
     }
+    let failures = way_back::run_all(fixture);
+    if !failures.is_empty() {
+        return failures;
+    }
     let failures = edits::run_all(fixture, SOME_EDITS);
     if !failures.is_empty() {
         return failures;
@@ -221,6 +228,7 @@ fn all(fixture: &Fixture, shares: Shares) -> Vec<String> {
     failures.extend(independent::run(fixture, shares.independent));
     failures.extend(rollout::run_all(fixture));
     failures.extend(waits::run_all(fixture));
+    failures.extend(way_back::run_all(fixture));
     failures.extend(edits::run_all(fixture, shares.edits));
     let count = std::env::var(SCHEDULES_VARIABLE)
         .ok()

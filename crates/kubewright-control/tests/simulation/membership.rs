@@ -18,16 +18,27 @@ struct Case {
     /// What cluster.yaml is to change.
     change: &'static str,
     meddle: fn(&World),
-    /// What the refusal has to say; nothing when the plan is to be made.
-    refusal: Option<&'static str>,
+    expected: Expected,
 }
 
-const CASES: [Case; 7] = [
+/// How a run is to end.
+enum Expected {
+    /// Everything is done.
+    Done,
+    /// It is refused before anything is changed, in these words.
+    Refused(&'static str),
+    /// It fails in these words, and does not wait until its time is over.
+    Fails(&'static str),
+}
+
+const CASES: [Case; 9] = [
     Case {
         name: "a learner, an argument of etcd changes",
         change: ETCD_ARGUMENT,
         meddle: |world| make(world, |meddling| meddling.learners.extend(["cp-3".to_owned()])),
-        refusal: Some("control plane cp-3 cannot be changed: its etcd member is a learner and does not vote"),
+        expected: Expected::Refused(
+            "control plane cp-3 cannot be changed: its etcd member is a learner and does not vote",
+        ),
     },
     Case {
         name: "an unknown member, an argument of etcd changes",
@@ -37,7 +48,7 @@ const CASES: [Case; 7] = [
                 meddling.unknown_members.extend(["db-9".to_owned()]);
             });
         },
-        refusal: Some(
+        expected: Expected::Refused(
             "unknown etcd member \"db-9\" (https://db-9.invalid:2380): it matches no control plane in cluster.yaml",
         ),
     },
@@ -49,25 +60,37 @@ const CASES: [Case; 7] = [
                 meddling.unknown_members.extend(["db-9".to_owned()]);
             });
         },
-        refusal: None,
+        expected: Expected::Done,
     },
     Case {
         name: "an alarm, an argument of etcd changes",
         change: ETCD_ARGUMENT,
         meddle: |world| make(world, |meddling| meddling.alarm = Some("cp-2".to_owned())),
-        refusal: Some("etcd's alarm NOSPACE of cp-2 is raised"),
+        expected: Expected::Refused("etcd's alarm NOSPACE of cp-2 is raised"),
     },
     Case {
         name: "one member is down, an argument of etcd changes",
         change: ETCD_ARGUMENT,
         meddle: |world| take_down(world, "cp-3"),
-        refusal: None,
+        expected: Expected::Done,
     },
     Case {
         name: "all members crash for a reason the run repairs",
         change: "",
         meddle: |world| crash(world, &["cp-1", "cp-2", "cp-3"], swap_keys),
-        refusal: None,
+        expected: Expected::Done,
+    },
+    Case {
+        name: "two of three members crash for a reason the run repairs",
+        change: "",
+        meddle: |world| crash(world, &["cp-2", "cp-3"], swap_keys),
+        expected: Expected::Done,
+    },
+    Case {
+        name: "one member crashes for a reason that no start repairs",
+        change: "",
+        meddle: |world| crash(world, &["cp-3"], |machine| machine.put(etcd::DAMAGE, "")),
+        expected: Expected::Fails("etcd.service ends again and again, 9 times so far: it says nothing"),
     },
     Case {
         name: "one member is down and a learner, an argument of API servers changes",
@@ -76,7 +99,7 @@ const CASES: [Case; 7] = [
             make(world, |meddling| meddling.learners.extend(["cp-3".to_owned()]));
             take_down(world, "cp-3");
         },
-        refusal: Some("control plane cp-3 cannot be changed: its etcd member is a learner"),
+        expected: Expected::Refused("control plane cp-3 cannot be changed: its etcd member is a learner"),
     },
 ];
 
@@ -162,23 +185,33 @@ fn attempt(fixture: &Fixture, world: &Arc<World>, case: &Case) -> Option<String>
     let apply = || run(fixture, world, &cluster, Operation::Apply, Vec::new());
     (case.meddle)(world);
     let ended = apply();
-    if let Some(refusal) = case.refusal {
-        if ended.planned.is_some() || !ended.errors.iter().any(|error| error.contains(refusal)) {
-            return Some(format!(
-                "it was to be refused: {:#?} {:#?}",
-                ended.errors, ended.steps
-            ));
+    let says = |words: &str| ended.errors.iter().any(|error| error.contains(words));
+    match case.expected {
+        Expected::Done if ended.is_complete() => {}
+        Expected::Done => return Some(format!("it was to be done: {:#?}", ended.errors)),
+        Expected::Refused(words) => {
+            if ended.planned.is_some() || !says(words) {
+                return Some(format!(
+                    "it was to be refused: {:#?} {:#?}",
+                    ended.errors, ended.steps
+                ));
+            }
+            if let Some(done) = did_anything(&ended) {
+                return Some(done);
+            }
         }
-        if let Some(done) = did_anything(&ended) {
-            return Some(done);
+        Expected::Fails(words) => {
+            if !says(words) || !world.uptime().is_zero() {
+                return Some(format!("it was to fail at once: {:#?}", ended.errors));
+            }
         }
+    }
+    if !matches!(case.expected, Expected::Done) {
         repair(world);
         let repaired = apply();
         if !repaired.is_complete() {
             return Some(format!("repaired, it was to go on: {:#?}", repaired.errors));
         }
-    } else if !ended.is_complete() {
-        return Some(format!("it was to be done: {:#?}", ended.errors));
     }
     let again = apply();
     if again.planned != Some(0) {

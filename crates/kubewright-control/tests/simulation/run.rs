@@ -49,6 +49,8 @@ pub(crate) struct Ended {
     pub(crate) refused_by: Option<String>,
     /// Why its waits lasted, line by line.
     pub(crate) waited: Vec<String>,
+    /// The nodes on which a change was taken back, and whether they are healthy since.
+    pub(crate) taken_back: Vec<(String, bool)>,
     /// What went wrong.
     pub(crate) errors: Vec<String>,
     /// The controller was killed.
@@ -171,7 +173,7 @@ async fn perform(
     ended: &mut Ended,
 ) {
     let told = |ObserveErrors(errors): ObserveErrors| errors.iter().map(ToString::to_string).collect();
-    let session = Session::with(
+    let mut session = Session::with(
         cluster.clone(),
         fixture.path(),
         fixture.agents.clone(),
@@ -179,6 +181,7 @@ async fn perform(
         Arc::new(Simulated(Arc::clone(world))),
     )
     .unwrap();
+    session.keep_failed = world.state().keeps_failed;
     let waits = Arc::new(Waits::default());
     let reporter: Arc<dyn Reporter> = waits.clone();
     let (plan, run_context) = match operation {
@@ -238,6 +241,11 @@ async fn perform(
     let first = outcome.failed.first().map(|failure| &failure.error);
     let refused = first.filter(|error| error.kind() == Kind::Refused);
     ended.refused_by = refused.map(|error| error.id.to_string());
+    let taken_back = outcome.failed.iter().filter_map(|failure| {
+        let taken_back = failure.taken_back.as_ref()?;
+        Some((failure.node.clone()?, taken_back.still.is_none()))
+    });
+    ended.taken_back = taken_back.collect();
     let failed = outcome.failed.iter();
     let failed = failed.map(|failure| format!("{}: {}", failure.step, failure.error));
     ended.errors.extend(failed);

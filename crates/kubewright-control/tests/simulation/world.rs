@@ -90,6 +90,8 @@ pub(crate) struct State {
     pub(crate) answer_limit: Option<Duration>,
     /// A node, and how long the next import of an image takes there.
     pub(crate) import_takes: Option<(String, Duration)>,
+    /// A node that is not healthy after its change is left as it is.
+    pub(crate) keeps_failed: bool,
     /// Machines without power.
     pub(crate) off: BTreeSet<String>,
     virtual_time: Duration,

@@ -134,6 +134,9 @@ ids! {
     UnitFailed = "unit-failed", Node:
         "A systemd unit could not be started, or did not stay up. The error shows the last lines of its journal.";
         "Follow the probable cause. `journalctl -u UNIT` on the node shows everything.";
+    CrashLoop = "crash-loop", Node:
+        "A unit ends again and again shortly after it is started, so waiting for it would be in vain. The error shows the last lines of its journal.";
+        "Follow the probable cause: usually an argument in cluster.yaml, or damaged data. `journalctl -u UNIT` on the node shows everything.";
     WaitTimedOut = "wait-timed-out", Node:
         "Timed out waiting for a condition on a node. The error shows the last state.";
         "Read the log lines and the probable cause, then run the same command again: it waits again.";

@@ -24,13 +24,30 @@ pub fn explain(plan: &Plan) -> String {
         let nodes: Vec<String> = steps.iter().map(|planned| planned.id.place.to_string()).collect();
         let guards =
             guards::told(&steps).map_or_else(String::new, |told| format!("    only while: {told}\n"));
+        let takes_back = takes_back(steps[0]);
         let after = waits::told(&steps).unwrap_or_else(|| "nothing: it begins at once".to_owned());
-        let _ = writeln!(all, "{}: {text}{guards}    waits for: {after}", names_of(&nodes));
+        let _ = writeln!(
+            all,
+            "{}: {text}{guards}{takes_back}    waits for: {after}",
+            names_of(&nodes)
+        );
         all
     })
 }
 
-/// Whether two steps are guarded in the same way.
+/// What happens when the node is not healthy then.
+fn takes_back(planned: &PlannedStep) -> String {
+    let kinds: Vec<&str> = planned.takes_back.iter().map(|id| id.kind.as_str()).collect();
+    if kinds.is_empty() {
+        return String::new();
+    }
+    format!(
+        "    if the node is not healthy: its {} is taken back\n",
+        kinds.join(", then its ")
+    )
+}
+
+/// Whether two steps are guarded in the same way, and taken back in the same way.
 fn likens(one: &PlannedStep, other: &PlannedStep) -> bool {
     let kinds = |planned: &PlannedStep| {
         planned
@@ -39,5 +56,6 @@ fn likens(one: &PlannedStep, other: &PlannedStep) -> bool {
             .map(std::mem::discriminant)
             .collect::<Vec<_>>()
     };
-    kinds(one) == kinds(other)
+    let takes_back = |planned: &PlannedStep| planned.takes_back.iter().map(|id| id.kind).collect::<Vec<_>>();
+    kinds(one) == kinds(other) && takes_back(one) == takes_back(other)
 }

@@ -42,6 +42,7 @@ impl Graph {
             after: after.into_iter().collect(),
             in_turn: Vec::new(),
             guard: Vec::new(),
+            takes_back: Vec::new(),
             window: None,
             disruption,
         });
@@ -92,6 +93,22 @@ impl Graph {
     pub(super) fn guard(&mut self, guards: Vec<Guard>) {
         if let Some(last) = self.steps.last_mut() {
             last.guard = guards;
+        }
+    }
+
+    /// Has some steps taken back when one of them shows that a part of the node is not healthy.
+    pub(super) fn take_back(&mut self, judges: &[StepId], steps: &[StepId]) {
+        let steps: Vec<StepId> = steps
+            .iter()
+            .filter(|id| self.known.contains(id))
+            .cloned()
+            .collect();
+        for planned in self
+            .steps
+            .iter_mut()
+            .filter(|planned| judges.contains(&planned.id))
+        {
+            planned.takes_back.clone_from(&steps);
         }
     }
 

@@ -37,6 +37,10 @@ pub struct PlannedStep {
     /// What has to hold when it begins and while its turn lasts; otherwise the run stops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guard: Vec<Guard>,
+    /// The steps whose changes are taken back, one step after the other until the node is healthy again, if this step
+    /// shows that a part of the node is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes_back: Vec<StepId>,
 }
 
 /// What the cluster does.

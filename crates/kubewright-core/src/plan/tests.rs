@@ -13,6 +13,7 @@ mod rules;
 mod saved;
 mod told;
 mod unreachable;
+mod way_back;
 mod windows;
 
 use super::*;

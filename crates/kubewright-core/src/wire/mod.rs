@@ -187,6 +187,12 @@ pub enum Request {
         /// Only tells what would be put back.
         only_look: bool,
     },
+    /// Puts back what this connection's own run changed of these resources, by the journal, and restarts the units among
+    /// them; answered by [`Reply::Undone`].
+    TakeBack {
+        /// Which.
+        resources: Vec<ResourceId>,
+    },
     /// Adds lines to the record of a run in the operation log and makes them durable; answered by [`Reply::Done`].
     RecordOperation {
         /// The record's name; names sort by when runs began.
@@ -224,6 +230,11 @@ pub enum NodeCondition {
         /// The unit that answers there: the last lines of its journal tell why it does not.
         unit: Option<String>,
     },
+    /// All of these, one after the other.
+    All {
+        /// Which.
+        of: Vec<Self>,
+    },
 }
 
 impl NodeCondition {
@@ -246,6 +257,24 @@ impl NodeCondition {
         match self {
             Self::UnitActive { unit } => Some(unit),
             Self::HttpOk { unit, .. } => unit.as_deref(),
+            Self::All { of } => of.first().and_then(Self::unit),
+        }
+    }
+
+    /// Returns the condition that several components serve.
+    pub fn all_serve<'d>(components: impl IntoIterator<Item = &'d Description>) -> Self {
+        let mut of: Vec<Self> = components.into_iter().map(Self::serves).collect();
+        match of.len() {
+            1 => of.remove(0),
+            _ => Self::All { of },
+        }
+    }
+
+    /// Returns what has to hold, one by one.
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::All { of } => of,
+            one => std::slice::from_ref(one),
         }
     }
 }
@@ -255,6 +284,10 @@ impl fmt::Display for NodeCondition {
         match self {
             Self::UnitActive { unit } => write!(formatter, "{unit} is active"),
             Self::HttpOk { url, .. } => write!(formatter, "{url} answers 200"),
+            Self::All { of } => {
+                let each: Vec<String> = of.iter().map(ToString::to_string).collect();
+                formatter.write_str(&each.join(", "))
+            }
         }
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Limit the run to these nodes (cluster-wide steps they depend on are included)
     #[arg(long, value_name = "NODE,…", value_delimiter = ',', conflicts_with = "plan")]
     only: Vec<String>,
+    /// Leave a node that is not healthy after its change as it is, instead of taking the change back
+    #[arg(long)]
+    keep_failed: bool,
     #[command(flatten)]
     skipping: session::Skipping,
 }
@@ -39,7 +42,8 @@ const SLOWEST: usize = 5;
 /// Looks, plans, asks, does.
 pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> Result<(), Failure> {
     let begun = Instant::now();
-    let opened = session::open("apply", flags, ui)?.with_policy(arguments.skipping.into());
+    let mut opened = session::open("apply", flags, ui)?.with_policy(arguments.skipping.into());
+    opened.session.keep_failed = arguments.keep_failed;
     let saved = arguments.plan.as_deref().map(saved_plan::read).transpose()?;
     let observation = opened.observe(Purpose::Change).await?;
     let (all, mut made) = choose(arguments, saved.as_ref(), &opened, &observation)?;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kubewright_control::execute::{Outcome, StepFailure};
+use kubewright_control::execute::{Outcome, StepFailure, TakenBack};
 use kubewright_core::plan::{Place, Plan, text};
+use kubewright_core::resource::ResourceId;
 
 use super::session::{self, Skipping};
 use crate::failure::{ErrorId, Failure};
@@ -26,18 +27,58 @@ pub(crate) fn stopped(outcome: &Outcome, plan: &Plan, again: &str, run: Option<&
     );
     let mut head = progress(outcome, plan)
         .into_iter()
-        .fold(Failure::named(situation, head), Failure::detail)
-        .hint(format!("to continue, run: {again}"));
+        .fold(Failure::named(situation, head), Failure::detail);
+    head = if outcome.failed.iter().any(|failure| failure.taken_back.is_some()) {
+        head.hint(format!("correct cluster.yaml first; to continue, run: {again}"))
+            .hint("to look at a node that failed, run it with --keep-failed: the change is not taken back")
+    } else {
+        head.hint(format!("to continue, run: {again}"))
+    };
     if let Some(run) = run {
         head = head.hint(format!("to see every step, run: kubewright logs show {run}"));
     }
     let mut failures = outcome.failed.iter();
     let Some(first) = failures.next() else { return head };
     let own = |failed: &StepFailure| {
-        session::failure(&failed.error).in_step(&failed.step.to_string(), &failed.title)
+        let failure = session::failure(&failed.error).in_step(&failed.step.to_string(), &failed.title);
+        match &failed.taken_back {
+            Some(taken_back) => {
+                tell_way_back(failure, failed.node.as_deref().unwrap_or_default(), taken_back)
+            }
+            None => failure,
+        }
     };
     let first = own(first).stopping();
     failures.map(own).fold(first, Failure::and).and(head)
+}
+
+/// What was restored on the node, and how it is since.
+fn tell_way_back(failure: Failure, node: &str, taken_back: &TakenBack) -> Failure {
+    let resources = text::count(taken_back.restored.len(), "resource");
+    let mut named: Vec<&str> = taken_back.restored.iter().map(ResourceId::as_str).collect();
+    let more = named.len().saturating_sub(NAMED_NODES);
+    named.truncate(NAMED_NODES);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let restored = match named.as_slice() {
+        [] => "nothing could be taken back".to_owned(),
+        named => format!("taken back: {resources} of {node} ({}{more})", named.join(", ")),
+    };
+    let mut failure = match &taken_back.still {
+        None => failure.detail(format!("{restored}; {node} is healthy again")),
+        Some(error) => failure
+            .detail(format!("{restored}; {node} is still not healthy: {error}"))
+            .hint(format!(
+                "kubewright status shows the others; repair {node} before anything else is changed"
+            )),
+    };
+    for left in &taken_back.left {
+        failure = failure.detail(format!("not taken back: {}: {}", left.resource, left.why));
+    }
+    failure
 }
 
 /// The command that does the rest: the same verb, for the same file and nodes, with the same nodes skipped.
@@ -128,6 +169,7 @@ mod tests {
                 in_turn: Vec::new(),
                 guard: Vec::new(),
                 window: None,
+                takes_back: Vec::new(),
             }
         };
         Plan {
@@ -163,6 +205,7 @@ mod tests {
                 error: Error::new(ErrorKind::Node, "write /etc/x")
                     .because("no space left")
                     .on("cp-1"),
+                taken_back: None,
             }],
             ..Outcome::default()
         };
@@ -187,6 +230,57 @@ mod tests {
           hint: to continue, run: kubewright apply --file 'my cluster.yaml' --only cp-1,w-1 --skip-unreachable-workers
           hint: to see every step, run: kubewright logs show 0a1b
         ");
+    }
+
+    /// What is said of a failed API server whose change was taken back.
+    fn said_of(taken_back: TakenBack) -> String {
+        let plan = plan(
+            Operation::Apply,
+            &["cp-1/control-plane", "cp-1/api-ready", "cp-2/control-plane"],
+        );
+        let outcome = Outcome {
+            finished: [("cp-1/control-plane".parse().unwrap(), 1.0)].into(),
+            failed: vec![StepFailure {
+                step: "cp-1/api-ready".parse().unwrap(),
+                node: Some("cp-1".to_owned()),
+                title: "wait until it is ready".to_owned(),
+                error: Error::named(ErrorId::CrashLoop, "wait until it is ready").on("cp-1"),
+                taken_back: Some(taken_back),
+            }],
+            ..Outcome::default()
+        };
+        let failure = stopped(&outcome, &plan, "kubewright apply", None);
+        assert_eq!(failure.exit_code(), 10);
+        failure.render()
+    }
+
+    #[test]
+    fn a_run_that_went_back_says_what_failed_what_was_restored_and_what_to_do() {
+        let restored = vec![
+            ResourceId::new("file", "/etc/a"),
+            ResourceId::new("unit", "kube-apiserver.service"),
+        ];
+        insta::assert_snapshot!(said_of(TakenBack { restored, ..TakenBack::default() }), @r"
+        error: node cp-1: wait until it is ready [crash-loop]
+          taken back: 2 resources of cp-1 (file:/etc/a, unit:kube-apiserver.service); cp-1 is healthy again
+          step: cp-1/api-ready: wait until it is ready
+        error: stopped part-way: 1 of 3 steps are done [stopped-part-way]
+          cp-1: done control-plane; failed api-ready
+          cp-2: not started control-plane
+          hint: correct cluster.yaml first; to continue, run: kubewright apply
+          hint: to look at a node that failed, run it with --keep-failed: the change is not taken back
+        ");
+    }
+
+    #[test]
+    fn a_node_that_a_way_back_does_not_heal_is_named() {
+        let said = said_of(TakenBack {
+            still: Some(Error::new(ErrorKind::Node, "wait until it is ready").on("cp-1")),
+            ..TakenBack::default()
+        });
+        let line =
+            "nothing could be taken back; cp-1 is still not healthy: node cp-1: wait until it is ready";
+        assert!(said.contains(line), "{said}");
     }
 
     #[test]

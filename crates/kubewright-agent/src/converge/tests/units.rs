@@ -121,3 +121,55 @@ fn a_oneshot_on_demand_is_installed_and_not_started() {
     assert_eq!(bench.starts("snapshot.service"), 0);
     assert_eq!(bench.inspect(), []);
 }
+
+#[test]
+fn a_change_is_taken_back_in_the_run_that_made_it_inputs_before_their_unit_and_nothing_else() {
+    let mut bench = Bench::new();
+    bench.converge_all().unwrap();
+    let before = bench.state.clone();
+    bench.replace(file("/etc/demo/config", "level: 2\n"));
+    bench.replace(sysctl("kernel.panic", "20", false));
+    let named = [
+        "file:/etc/demo/config",
+        "sysctl:kernel.panic",
+        "unit:demo.service",
+    ];
+    let named = named.map(|id| id.split_once(':').unwrap());
+    let named = named.map(|(kind, what)| ResourceId::new(kind, what));
+    let mut node = bench.node();
+    let run = JournalRun {
+        id: "run-2".to_owned(),
+        ..JournalRun::default()
+    };
+    let mut journal = Journal::new(run);
+    converge(
+        &mut node,
+        &mut journal,
+        &bench.state,
+        &mut bench.controller,
+        &named,
+    )
+    .unwrap();
+    assert_eq!(bench.starts("demo.service"), 2);
+
+    let [config, panic, unit] = named;
+    let of_unit = vec![unit.clone(), config.clone()];
+    let undone = undo::take_back(&mut node, &mut journal, "run-2", of_unit.clone()).unwrap();
+    assert_eq!(undone.restored, [config, unit]);
+    assert_eq!(bench.system.get("/etc/demo/config"), "level: 1\n");
+    assert_eq!(bench.system.get("/proc/sys/kernel/panic"), "20\n");
+    assert_eq!(bench.starts("demo.service"), 3);
+    // It is what it was, also for who compares what its process was started with.
+    bench.state = before;
+    assert_eq!(ids(&bench.inspect()), [panic.as_str()]);
+    let again = undo::take_back(&mut node, &mut journal, "run-2", of_unit).unwrap();
+    assert_eq!((again.restored, again.left), (Vec::new(), Vec::new()));
+    // What an undo of the whole run finds is what the run has left changed.
+    let tree = node.tree;
+    let chosen = undo::choose(&tree, None).unwrap();
+    let left = undo::look(&tree, &chosen).unwrap();
+    assert!(
+        left.restored.contains(&panic) && left.restored.iter().all(|id| id.kind() != "unit"),
+        "{left:?}"
+    );
+}

@@ -73,6 +73,7 @@ fn stages(node: &str) -> Vec<PlannedStep> {
         in_turn: Vec::new(),
         guard: Vec::new(),
         window: None,
+        takes_back: Vec::new(),
     };
     STAGES.iter().enumerate().map(step).collect()
 }
@@ -112,6 +113,7 @@ async fn other_nodes_go_on_while_one_link_is_dead() {
     desired.states = nodes.keys().map(|name| (name.clone(), state())).collect();
     let etcd = OverSsh.etcd(&cluster, &nodes, &authorities);
     let run_context = RunContext {
+        keep_failed: false,
         desired: Arc::new(desired),
         guards: Guards::new(&cluster, &nodes, etcd),
         nodes,

@@ -97,7 +97,11 @@ impl Recipe<'_> {
                 // Nothing is taken away from anybody by starting what is down.
                 _ => Vec::new(),
             };
+            let was_well = turn.iter().all(|index| all[*index].is_well());
             let ready = self.together(&members, &before);
+            if was_well {
+                members.iter().for_each(|name| self.take_back_control_plane(name));
+            }
             if turn.iter().any(|index| !all[*index].is_well()) {
                 before.repaired.extend(ready.iter().cloned());
             }
@@ -186,11 +190,37 @@ impl Recipe<'_> {
                     StepId::converge(name, Stage::ControlPlane),
                     StepId::etcd_ready(name),
                 ];
-                ready.push(self.wait_for_api(name, after));
+                let restarted = self.restarted(name, &[Stage::ControlPlane]);
+                ready.push(self.wait_for_api_and(name, &restarted, after));
                 self.guard(name, Stage::ControlPlane, before);
             }
         }
         ready
+    }
+
+    /// A change after which a healthy control plane is not healthy any more is taken back; what repairs one is not.
+    ///
+    /// What is waited for last was changed last, and is taken back first. Nothing of a bootstrap is: what members founded
+    /// together no single one can leave.
+    fn take_back_control_plane(&mut self, name: &str) {
+        if !self.observed.is_bootstrapped() {
+            return;
+        }
+        let disturbs = |stage: &Stage| {
+            let differences = self.differences(name, *stage);
+            differences
+                .iter()
+                .any(|difference| disturbance(difference) != Disturbance::None)
+        };
+        let stages = [Stage::ControlPlane, Stage::Etcd].into_iter().filter(disturbs);
+        let changes: Vec<StepId> = stages.map(|stage| StepId::converge(name, stage)).collect();
+        let (etcd, server) = (
+            StepId::converge(name, Stage::Etcd),
+            StepId::converge(name, Stage::ControlPlane),
+        );
+        self.graph.take_back(&[server, StepId::api_ready(name)], &changes);
+        let changes: Vec<StepId> = changes.into_iter().filter(|id| *id == etcd).collect();
+        self.graph.take_back(&[etcd, StepId::etcd_ready(name)], &changes);
     }
 
     /// Guards the last step, which belongs to the turn of a stage, if converging that stage disturbs.

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use super::graph::Graph;
 use super::rules::control_planes::ControlPlanes;
 use super::{Deferred, PlannedStep, Step, StepId};
+use crate::carrier::{Disturbance, disturbance};
+use crate::component::{self, Description};
 use crate::observed::{Change, Difference, Observed};
 use crate::resource::{NodeState, Stage};
 use crate::spec::Cluster;
@@ -92,6 +94,22 @@ impl<'a> Recipe<'a> {
             differences,
         };
         Some(self.graph.add(StepId::converge(node, stage), step, why, after))
+    }
+
+    /// The components that are restarted on a node and tell their health, in the order of the list of all components.
+    fn restarted(&self, node: &str, stages: &[Stage]) -> Vec<&'static Description> {
+        let differences: Vec<Difference> = stages
+            .iter()
+            .flat_map(|stage| self.differences(node, *stage))
+            .collect();
+        let names: Vec<&str> = differences
+            .iter()
+            .filter(|difference| matches!(disturbance(difference), Disturbance::Restarts(_)))
+            .filter_map(|difference| disturbance(difference).component())
+            .collect();
+        let all = component::ALL.iter().copied();
+        all.filter(|component| component.probe.is_some() && names.contains(&component.name))
+            .collect()
     }
 
     /// How the control planes are.

@@ -1,7 +1,7 @@
 //! What is waited for: members, API servers, nodes, the cluster's DNS.
 
 use super::Recipe;
-use crate::component::{apiserver, etcd, kubelet};
+use crate::component::{Description, apiserver, etcd, kubelet};
 use crate::plan::{Condition, Step, StepId, StepKind};
 use crate::resource::Stage;
 use crate::spec::{Cni, Node};
@@ -39,7 +39,19 @@ impl Recipe<'_> {
     }
 
     pub(super) fn wait_for_api(&mut self, node: &str, after: Vec<StepId>) -> StepId {
-        let condition = NodeCondition::serves(&apiserver::DESCRIPTION);
+        self.wait_for_api_and(node, &[], after)
+    }
+
+    /// Waits for a node's API server and whatever else of its control plane was restarted.
+    pub(super) fn wait_for_api_and(
+        &mut self,
+        node: &str,
+        restarted: &[&'static Description],
+        after: Vec<StepId>,
+    ) -> StepId {
+        let others = restarted.iter().copied();
+        let others = others.filter(|component| component.name != apiserver::NAME);
+        let condition = NodeCondition::all_serve(std::iter::once(&apiserver::DESCRIPTION).chain(others));
         let why = if self.observed.api.is_some() {
             "the next control plane is touched only then"
         } else {
@@ -51,7 +63,11 @@ impl Recipe<'_> {
 
     /// Waits until a node's kubelet answers and reports Ready: what it said before it was restarted does not count.
     pub(super) fn wait_for_node(&mut self, node: &str, after: Vec<StepId>) -> StepId {
-        let condition = NodeCondition::serves(&kubelet::DESCRIPTION);
+        let restarted = self.restarted(node, &[Stage::Runtime, Stage::Node]);
+        let others = restarted
+            .into_iter()
+            .filter(|component| component.name != kubelet::NAME);
+        let condition = NodeCondition::all_serve(std::iter::once(&kubelet::DESCRIPTION).chain(others));
         let why = "the next nodes are changed only then";
         let step = wait_on(node, condition, KUBELET_TIMEOUT_SECONDS);
         let kubelet = self

@@ -5,7 +5,7 @@
 
 use super::Recipe;
 use crate::carrier::{Disturbance, disturbance};
-use crate::plan::StepId;
+use crate::plan::{StepId, StepKind};
 use crate::resource::Stage;
 
 /// What runs on every node.
@@ -29,10 +29,30 @@ impl<'a> Recipe<'a> {
                 self.change_node(name);
                 let changed = STAGES.map(|stage| StepId::converge(name, stage));
                 gates.push(self.wait_for_node(name, changed.to_vec()));
+                self.take_back_node(name);
                 self.graph.join_window(begun, &before, number);
             }
             before = gates;
         }
+    }
+
+    /// A change after which a Ready node is not Ready any more is taken back, kubelets before what they run on.
+    fn take_back_node(&mut self, name: &str) {
+        let was_ready = self.observed.api.as_ref().is_some_and(|api| {
+            let mut not_ready = api.nodes_not_ready.iter();
+            let is_registered = api.pod_cidrs.contains_key(name) || api.kubelet_versions.contains_key(name);
+            is_registered && !not_ready.any(|other| other == name)
+        });
+        if !was_ready || !self.observed.is_bootstrapped() {
+            return;
+        }
+        let [runtime, node] = STAGES.map(|stage| StepId::converge(name, stage));
+        let gates = [StepKind::KubeletReady, StepKind::NodeReady].map(|kind| StepId::on(name, kind));
+        let [kubelet, ready] = gates;
+        let judges = [node.clone(), kubelet, ready];
+        self.graph.take_back(&judges, &[node, runtime.clone()]);
+        self.graph
+            .take_back(std::slice::from_ref(&runtime), std::slice::from_ref(&runtime));
     }
 
     fn change_node(&mut self, name: &str) {

@@ -100,11 +100,13 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
         why: differs from cluster.yaml
         disturbs: restarts kube-apiserver.service; its API server is away for a few seconds, the other 2 answer
         only while: the other control planes are healthy (etcd member and API server)
+        if the node is not healthy: its control-plane is taken back
         waits for: rolling, one node at a time
     cp-1, cp-2, cp-3: wait until https://127.0.0.1:6443/readyz answers 200
         why: the next control plane is touched only then
         disturbs: nothing
         only while: the other control planes are healthy (etcd member and API server)
+        if the node is not healthy: its control-plane is taken back
         waits for: its control-plane
     100 nodes: kubelet and network (1 to change)
         why: differs from cluster.yaml
