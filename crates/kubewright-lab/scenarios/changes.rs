@@ -19,13 +19,27 @@ const COMPONENTS: &str = "  components:\n";
 /// The change, as a user writes it.
 const CHANGE: &str = "    kube-apiserver:\n      extraArgs:\n        event-ttl: 2h\n";
 
+/// A mistake, as a user writes it, among the arguments of the API servers.
+const MISTAKE: &str = "etcd-compaction-interval: nonsense";
+
+/// What a run ends with that stopped part-way.
+const STOPPED: i32 = 10;
+
 /// An object of kubewright's that is deleted by hand.
 const BINDING: &str = "kubewright:kubelet-api-clients";
 
 /// Tells both stories on a cluster that is as its file says.
 pub(super) fn tell(stage: &Stage) -> Result<()> {
     change(stage)?;
+    mistake(stage)?;
     meddle(stage)
+}
+
+/// The control planes' addresses.
+fn servers(stage: &Stage) -> Result<Vec<String>> {
+    let addresses = stage.addresses()?;
+    let control_planes = addresses.iter().filter(|(name, _)| name.starts_with("cp-"));
+    Ok(control_planes.map(|(_, address)| address.to_string()).collect())
 }
 
 fn change(stage: &Stage) -> Result<()> {
@@ -43,13 +57,7 @@ fn change(stage: &Stage) -> Result<()> {
             "cp-3",
         ])
     })?;
-    let addresses = stage.addresses()?;
-    let servers: Vec<String> = addresses
-        .iter()
-        .filter(|(name, _)| name.starts_with("cp-"))
-        .map(|(_, address)| address.to_string())
-        .collect();
-    let probe = Probe::begin(servers);
+    let probe = Probe::begin(servers(stage)?);
     let applied = step("apply the change, killed on the second control plane", || {
         let mut run = stage.start_kubewright(&["--yes", "apply"])?;
         run.wait_until("the second control plane", |lines| {
@@ -85,6 +93,45 @@ fn change(stage: &Stage) -> Result<()> {
             .mentions(&["apply", "did not finish"])
     })?;
     step("apply a third time", || stage.nothing_to_do())
+}
+
+/// An argument that API servers do not start with: one is broken by it and taken back, and the API is never away.
+fn mistake(stage: &Stage) -> Result<()> {
+    let right = fs::read_to_string(stage.cluster_file())?;
+    ensure!(right.contains(CHANGE), "the cluster file has lost its change");
+    let mistaken = right.replace(CHANGE, &format!("{CHANGE}        {MISTAKE}\n"));
+    fs::write(stage.cluster_file(), mistaken).context("change the cluster file")?;
+    let probe = Probe::begin(servers(stage)?);
+    let applied = step("apply a mistake, which is taken back", || {
+        stage
+            .try_kubewright(&["--yes", "apply"])?
+            .expect(STOPPED)?
+            .mentions(&[
+                "[crash-loop]",
+                "etcd-compaction-interval",
+                "taken back",
+                "is healthy again",
+            ])
+    });
+    let counted = probe.finish();
+    applied?;
+    let counted = counted?.at_least(2)?;
+    ui::say(format_args!(
+        "in {} rounds at least {} API servers were ready, in {} of them not all three",
+        counted.rounds, counted.fewest, counted.short
+    ));
+    step("no API server has the mistake", || {
+        for machine in ["cp-1", "cp-2", "cp-3"] {
+            let unit = "/etc/systemd/system/kube-apiserver.service";
+            stage.script(
+                machine,
+                &format!("systemctl is-active kube-apiserver\n! grep -q compaction {unit}"),
+            )?;
+        }
+        Ok(())
+    })?;
+    fs::write(stage.cluster_file(), right).context("put the cluster file back")?;
+    step("the file as it was finds nothing to do", || stage.nothing_to_do())
 }
 
 fn meddle(stage: &Stage) -> Result<()> {
