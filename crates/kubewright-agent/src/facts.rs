@@ -4,6 +4,7 @@
 //! controller's.
 
 mod certificates;
+mod forwarding;
 mod fragments;
 mod health;
 mod leftovers;
@@ -87,6 +88,8 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
     let has_etcd_data = has_etcd_data(&tree);
     let container = container(system);
     let interfaces = interfaces(system);
+    let is_blank = ledger.owned.is_empty();
+    let (routes, default_interface) = forwarding::routes(system);
     Ok(Facts {
         hostname: line("/proc/sys/kernel/hostname"),
         machine_id: line("/etc/machine-id"),
@@ -115,11 +118,19 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         addresses: parse_addresses(&interfaces),
         links: parse_links(&interfaces),
         has_default_route: has_default_route(system),
+        routes,
+        default_interface,
+        strict_interfaces: forwarding::strict(system),
+        forward_drops: if is_blank {
+            forwarding::drops(system)
+        } else {
+            Vec::new()
+        },
         resolvers: resolvers::read(system),
         listening: listening::listening(system),
         selinux: selinux(system),
         missing_commands: missing_commands(system),
-        nft_version: if ledger.owned.is_empty() {
+        nft_version: if is_blank {
             nft_version(system)
         } else {
             String::new()
@@ -272,8 +283,12 @@ fn parse_links(interfaces: &[serde_json::Value]) -> BTreeMap<String, Link> {
         let is_ethernet = interface["link_type"] == "ether";
         let mac = interface["address"].as_str().filter(|_| is_ethernet);
         (!prefixes.is_empty()).then(|| {
-            let mac = mac.unwrap_or_default().to_owned();
-            (name.to_owned(), Link { mac, prefixes })
+            let link = Link {
+                mac: mac.unwrap_or_default().to_owned(),
+                mtu: interface["mtu"].as_u64().and_then(|mtu| u32::try_from(mtu).ok()),
+                prefixes,
+            };
+            (name.to_owned(), link)
         })
     };
     interfaces.iter().filter_map(link).collect()

@@ -31,13 +31,14 @@ use self::arriving::{Arriving, Heard};
 use self::controller::Answer;
 use self::locking::{Ear, Locking};
 use self::worker::Job;
+use crate::datagrams::Echo;
 use crate::fault::fault;
 use crate::journal::Run;
 use crate::link::Link;
 use crate::lock::Lock;
 use crate::pipe::Pipe;
 use crate::system::System;
-use crate::{facts, operations, probe, secrets, tunnel, wait};
+use crate::{datagrams, facts, operations, probe, secrets, sync_speed, tunnel, wait};
 
 /// Requests that wait for the worker, at most.
 const JOBS: usize = 64;
@@ -175,6 +176,7 @@ struct Connection {
     streams: BTreeMap<StreamId, Stream>,
     threads: Arc<AtomicUsize>,
     listeners: Arc<Mutex<Vec<TcpListener>>>,
+    echoes: Arc<Mutex<Vec<Echo>>>,
     /// Whether the lock is held; otherwise why nothing may be changed.
     may_change: Result<(), NodeError>,
     lock: Option<Arc<Lock>>,
@@ -259,6 +261,7 @@ impl Connection {
             streams: BTreeMap::new(),
             threads: Arc::default(),
             listeners: Arc::default(),
+            echoes: Arc::default(),
             may_change,
             lock,
         }))
@@ -325,6 +328,28 @@ impl Connection {
                     Ok(Reply::Done {})
                 });
             }
+            Request::Echo { address, ports } => {
+                let echoes = Arc::clone(&self.echoes);
+                self.beside(id, move |_, _| {
+                    let held = datagrams::echo(address, &ports)?;
+                    echoes.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+                    Ok(Reply::Done {})
+                });
+            }
+            Request::ProbeDatagrams {
+                from,
+                targets,
+                bytes,
+                timeout_ms,
+            } => self.beside(id, move |_, _| {
+                let timeout = Duration::from_millis(timeout_ms);
+                let targets = datagrams::probe(from, &targets, bytes, timeout)?;
+                Ok(Reply::Datagrams { targets })
+            }),
+            Request::MeasureSync { directory } => self.beside(id, move |system, _| {
+                let speed = sync_speed::measure(system.as_ref(), &directory)?;
+                Ok(Reply::Synced { speed })
+            }),
             Request::Facts {} => self.beside(id, |system, _| {
                 let facts = Box::new(facts::gather(system)?);
                 Ok(Reply::Facts { facts })

@@ -1,6 +1,6 @@
 //! What one invocation works with: the cluster file, the versions, the artifacts, the connections to the nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -192,7 +192,7 @@ impl Session {
     }
 
     /// Looks for what would make an apply fail.
-    pub async fn check(&self, watch: Watch<'_>) -> Report {
+    pub async fn check(&self, only: Option<&BTreeSet<String>>, watch: Watch<'_>) -> Report {
         let connections = self
             .cluster
             .nodes
@@ -202,6 +202,7 @@ impl Session {
             &self.cluster,
             &connections.collect(),
             &self.introduction(Purpose::Read),
+            only,
             watch,
         )
         .await

@@ -12,6 +12,7 @@
 pub mod carrier;
 pub mod catalogue;
 pub mod check;
+mod check_kind;
 pub mod component;
 mod context;
 pub mod desired;

@@ -8,6 +8,7 @@ mod change;
 mod etcd;
 mod founders;
 mod machine;
+mod network;
 mod resolvers;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use self::change::{Change, Difference, UnitAction, UnitFileProblem, UnitFind
 pub use self::etcd::{EtcdAlarm, EtcdCluster, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
 pub use self::founders::{Founders, PEER_PORT, peer_url};
 pub use self::machine::{LaterSetting, Link, ModuleState, PathObstacle, PathObstacleKind, Setting};
+pub use self::network::{Datagrams, ForwardDrop, Route, SyncSpeed};
 pub use self::resolvers::{RESOLVER_FILES, ResolverFile, Resolvers, choose_resolvers};
 
 use crate::spec::Cluster;
@@ -77,6 +79,14 @@ pub struct Facts {
     pub links: BTreeMap<String, Link>,
     /// Whether there is a default route (ClusterIP connections of the node itself need one).
     pub has_default_route: bool,
+    /// Its IPv4 routes, without default ones.
+    pub routes: Vec<Route>,
+    /// The interface of its default route.
+    pub default_interface: Option<String>,
+    /// Interfaces on which a packet is dropped when the way back to its sender leads through another one.
+    pub strict_interfaces: Vec<String>,
+    /// Chains that drop forwarded packets; nobody asked on a node that has something of kubewright's.
+    pub forward_drops: Vec<ForwardDrop>,
     /// The files that may have its name servers, those that are there, in the order they count.
     pub resolvers: Vec<ResolverFile>,
     /// TCP ports something listens on, and who.

@@ -21,9 +21,10 @@ pub use crate::value::{
     TaintEffect, ValueError, Version, check_label_key, check_label_value,
 };
 pub use cluster::{
-    Addon, ArtifactSource, Artifacts, Audit, Cluster, Cni, ComponentName, ComponentOverrides, ControlPlane,
-    ControlPlaneMode, Dns, Encryption, Etcd, ExtraVolume, HttpProxy, ManifestSource, NODE_POD_PREFIX,
-    Network, Node, NodeSsh, Oidc, PodSecurity, Profile, ProxyMode, Registry, Role, Security, Snapshots, Ssh,
+    Acceptance, Addon, ArtifactSource, Artifacts, Audit, Checks, Cluster, Cni, ComponentName,
+    ComponentOverrides, ControlPlane, ControlPlaneMode, Dns, Encryption, Etcd, ExtraVolume, HttpProxy,
+    ManifestSource, NODE_POD_PREFIX, Network, Node, NodeSsh, Oidc, PodSecurity, Profile, ProxyMode, Registry,
+    Role, Security, Snapshots, Ssh,
 };
 pub use finding::{Finding, Parsed, Place, Severity, Snippet, SpecErrors};
 pub use inventory::{InventoryError, InventoryFiles, VariableFile, from_inventory};

@@ -83,7 +83,10 @@ fn judge(observed: &Observed) {
         assert_one_harmless_line(&finding.message, ERROR_BYTES);
         assert_one_harmless_line(&finding.fix, ERROR_BYTES);
     }
-    assert_harmless(&Report::new(&WORLD.cluster, 0, found).text(), TEXT_BYTES);
+    assert_harmless(
+        &Report::new(&WORLD.cluster, 0, &measured, found).text(),
+        TEXT_BYTES,
+    );
 }
 
 fn plan(observed: &Observed) {

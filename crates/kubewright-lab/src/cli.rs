@@ -46,6 +46,8 @@ enum Operation {
         /// Name of the machine
         name: MachineName,
     },
+    /// Hold machines to a share of a processor, however busy this computer is
+    Throttle(fault::Throttle),
     /// Run a command on a machine
     Exec(exec::Arguments),
     /// Print the ssh client configuration for the machines
@@ -78,6 +80,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Operation::Start(targets) => fault::start(&place, &targets)?,
         Operation::Cut { name } => fault::cut(&place, &name)?,
         Operation::Heal { name } => fault::heal(&place, &name)?,
+        Operation::Throttle(arguments) => fault::throttle(&place, &arguments)?,
         Operation::Exec(arguments) => return exec::run(&place, &arguments),
         Operation::SshConfig => exec::print_ssh_config(&place)?,
         Operation::ClusterFile(arguments) => cluster_file::run(&place, &arguments)?,

@@ -87,6 +87,7 @@ fn render(lab: &Lab, source: Option<&Path>, kubernetes: Option<&str>, user: &str
         quote(&ssh::identity_path(&lab.directory)),
         quote(&ssh::known_hosts_path(&lab.directory)),
     );
+    text.push_str(CHECKS);
     text.push_str(KUBELET);
     if cgroup_v1 {
         text.push_str(KUBELET_ON_CGROUP_V1);
@@ -104,6 +105,12 @@ fn render(lab: &Lab, source: Option<&Path>, kubernetes: Option<&str>, user: &str
     }
     text
 }
+
+/// However slow the one disk of this computer is, nothing of a lab outlives it.
+const CHECKS: &str = "  checks:
+    accept:
+      - { id: disk-sync, reason: the machines of a lab share one disk }
+";
 
 /// The disk is the whole computer's, which may be fuller than the kubelet likes.
 const KUBELET: &str = "  components:
@@ -189,6 +196,9 @@ spec:
     user: root
     identityFile: \"/srv/demo/id_ed25519\"
     knownHosts: \"/srv/demo/known_hosts\"
+  checks:
+    accept:
+      - { id: disk-sync, reason: the machines of a lab share one disk }
   components:
     kubelet:
       extraConfig:

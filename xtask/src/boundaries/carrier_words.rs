@@ -47,7 +47,7 @@ const ALLOWED: &[(&str, &str)] = &[
         "which package brings a program",
     ),
     // Reference pages and their texts are written by hand.
-    ("crates/kubewright-core/src/check/kind.rs", "text of a page"),
+    ("crates/kubewright-core/src/check_kind.rs", "text of a page"),
     ("crates/kubewright-core/src/drift/kind.rs", "text of a page"),
     ("crates/kubewright-core/src/errors", "text of a page"),
 ];

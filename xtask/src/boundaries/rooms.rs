@@ -20,7 +20,7 @@ const CORE: &[&[&str]] = &[
     &["journal", "observed", "operation_log", "pki"],
     &["resource", "errors"],
     &["spec"],
-    &["catalogue"],
+    &["catalogue", "check_kind"],
     &["value"],
     &["http", "kinds", "secret", "shown"],
 ];

@@ -35,6 +35,9 @@ pub(super) fn find(system: &dyn System) -> BTreeMap<String, Setting> {
         .collect()
 }
 
+/// Settings that are others under another name.
+const ALIASES: [(&str, &str); 1] = [("net.ipv4.conf.all.forwarding", "net.ipv4.ip_forward")];
+
 /// What is set after kubewright's own file, which is read in the order of names with all others.
 fn later(system: &dyn System) -> BTreeMap<String, LaterSetting> {
     let own = PERSISTED.rsplit('/').next().unwrap_or_default();
@@ -44,6 +47,8 @@ fn later(system: &dyn System) -> BTreeMap<String, LaterSetting> {
     for path in files.into_values() {
         for (key, value) in assignments(&system.text(&path).unwrap_or_default()) {
             let path = path.clone();
+            let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
+            let key = alias.map_or(key.clone(), |(_, name)| (*name).to_owned());
             later.insert(key, LaterSetting { path, value });
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use kubewright_core::check::right_machine;
 use kubewright_core::errors::ErrorId;
+use kubewright_core::observed::{Datagrams, Marker, SyncSpeed};
 use kubewright_core::spec::{NodeName, parse};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
 use kubewright_core::wire::{FromAgent, NodeError, PROTOCOL, Reply, Request, ToAgent};
@@ -34,6 +35,14 @@ struct World {
     ahead: BTreeMap<&'static str, i64>,
     /// Targets that no node reaches.
     walls: Vec<&'static str>,
+    /// A node whose large datagrams are lost.
+    narrow: Option<&'static str>,
+    /// How long nodes' disks need.
+    sync_us: BTreeMap<&'static str, u64>,
+    /// Nodes that are set up, with what they hold.
+    own: Vec<&'static str>,
+    /// The nodes that are checked, if not all.
+    only: Option<BTreeSet<String>>,
     /// Nodes that lost their address since cluster.yaml was written.
     moved: Vec<&'static str>,
     /// What was asked, in order.
@@ -71,7 +80,15 @@ impl World {
             operator: "ada@workstation".to_owned(),
             lock: true,
         };
-        let report = check(&cluster, &connections.collect(), &introduction, &|_, _| {}).await;
+        let only = world.only.clone();
+        let report = check(
+            &cluster,
+            &connections.collect(),
+            &introduction,
+            only.as_ref(),
+            &|_, _| {},
+        )
+        .await;
         let asked = world.asked.lock().unwrap().clone();
         (report, asked)
     }
@@ -159,6 +176,15 @@ impl Agent {
             Request::Facts {} => {
                 let mut facts = facts(cluster, &self.name);
                 facts.clock_ms = now_ms() + world.ahead.get(self.name.as_str()).copied().unwrap_or_default();
+                if world.own.contains(&self.name.as_str()) {
+                    facts.marker = Some(Marker {
+                        cluster: "prod".to_owned(),
+                        node: self.name.clone(),
+                        ..Marker::default()
+                    });
+                    facts.is_bootstrapped = true;
+                    facts.has_etcd_data = self.name.starts_with("cp-");
+                }
                 if world.moved.contains(&self.name.as_str()) {
                     facts.addresses = [("eth0".to_owned(), vec!["10.0.0.9".parse().unwrap()])].into();
                 }
@@ -180,6 +206,34 @@ impl Agent {
                 assert!(ports.contains(&10250) && !ports.contains(&10248), "{ports:?}");
                 note("listen");
                 Ok(Reply::Done {})
+            }
+            Request::Echo { ports, .. } => {
+                assert_eq!(ports, [8472]);
+                note("echo");
+                Ok(Reply::Done {})
+            }
+            Request::ProbeDatagrams { targets, bytes, .. } => {
+                note("datagrams");
+                let outcome = |target: String| {
+                    let is_walled = world.walls.contains(&target.as_str());
+                    let outcome = Datagrams {
+                        small: !is_walled,
+                        lost_bytes: (world.narrow == Some(self.name.as_str())).then_some(bytes),
+                        error: None,
+                    };
+                    (target, outcome)
+                };
+                Ok(Reply::Datagrams {
+                    targets: targets.into_iter().map(outcome).collect(),
+                })
+            }
+            Request::MeasureSync { directory } => {
+                assert_eq!(directory, "/var/lib/etcd");
+                note("sync");
+                let p99_us = world.sync_us.get(self.name.as_str()).copied().unwrap_or(900);
+                Ok(Reply::Synced {
+                    speed: SyncSpeed { writes: 500, p99_us },
+                })
             }
             Request::Probe { targets, .. } => {
                 note("probe");
@@ -272,4 +326,80 @@ async fn a_node_without_its_address_is_said_once() {
 
     1 error on 1 of 4 nodes
     ");
+}
+
+#[tokio::test]
+async fn closed_vxlan_small_frames_and_slow_disks_are_findings() {
+    let (report, asked) = World {
+        walls: vec!["192.0.2.21:8472"],
+        narrow: Some("cp-1"),
+        sync_us: [("cp-2", 12_000), ("cp-3", 80_000)].into(),
+        ..World::default()
+    }
+    .check()
+    .await;
+    insta::assert_snapshot!(report.text(), @r"
+    error: cp-3: of 500 small synced writes for etcd one in a hundred took 80 ms or longer (/var/lib/etcd) [disk-sync]
+      fix: give /var/lib/etcd a faster disk (SSD); nothing else may be busy on it
+
+    error: w-1: UDP 8472 (the network between pods) cannot be reached from cp-1, cp-2, cp-3: nothing came back [unreachable-udp]
+      fix: allow UDP 8472 from 192.0.2.11, 192.0.2.12, 192.0.2.13 to 192.0.2.21 and back in the firewalls of the nodes and between them
+
+    error: cp-2, cp-3: packets of 1500 bytes do not arrive from cp-1, small ones do: the network between them takes less than the interfaces say [path-mtu]
+      fix: give the interfaces of all nodes the MTU that the network between them has; network.mtu in cluster.yaml makes only the packets of pods smaller
+
+    warning: cp-2: of 500 small synced writes for etcd one in a hundred took 12 ms or longer (/var/lib/etcd) [disk-sync]
+      fix: give /var/lib/etcd a faster disk (SSD); nothing else may be busy on it
+
+    4 errors and 1 warning on 3 of 4 nodes
+    ");
+    let count = |what: &str| asked.iter().filter(|(_, asked)| *asked == what).count();
+    assert_eq!((count("echo"), count("datagrams"), count("sync")), (4, 4, 3));
+}
+
+#[tokio::test]
+async fn on_a_cluster_that_lives_only_what_concerns_new_nodes_is_tried() {
+    let (report, asked) = World {
+        own: vec!["cp-1", "cp-2", "cp-3"],
+        walls: vec!["192.0.2.12:2380", "192.0.2.11:6443", "192.0.2.21:8472"],
+        only: Some(BTreeSet::from(["w-1".to_owned()])),
+        ..World::default()
+    }
+    .check()
+    .await;
+    let found: Vec<String> = report
+        .findings
+        .iter()
+        .map(|finding| format!("{} {:?}", finding.kind.id(), finding.node))
+        .collect();
+    // Between control planes nothing is tried again.
+    assert_eq!(
+        found,
+        ["unreachable-port Some(\"cp-1\")", "unreachable-udp Some(\"w-1\")"]
+    );
+    let of = |what: &str| -> Vec<&str> {
+        let asked = asked.iter().filter(|(_, asked)| *asked == what);
+        asked.map(|(node, _)| node.as_str()).collect()
+    };
+    assert_eq!((of("echo"), of("sync").len()), (vec!["w-1"], 0));
+}
+
+#[tokio::test]
+async fn a_disk_with_a_member_on_it_is_left_alone_and_that_is_said() {
+    let (report, asked) = World {
+        own: vec!["cp-1", "cp-2", "cp-3", "w-1"],
+        ..World::default()
+    }
+    .check()
+    .await;
+    assert_eq!(
+        report.text(),
+        "note: the disk was not measured on cp-1, cp-2, cp-3: etcd's directory has a member there\n\
+         nothing found on 4 nodes, 33 connections between them\n"
+    );
+    assert!(
+        !asked
+            .iter()
+            .any(|(_, asked)| ["sync", "echo", "datagrams"].contains(asked))
+    );
 }

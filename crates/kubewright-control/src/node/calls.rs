@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kubewright_core::journal::Undone;
-use kubewright_core::observed::{Counters, Difference, Facts, Founders};
+use kubewright_core::observed::{Counters, Datagrams, Difference, Facts, Founders, SyncSpeed};
 use kubewright_core::operation_log::RecordedRun;
 use kubewright_core::resource::{NodeState, ResourceId};
 use kubewright_core::secret::Secret;
@@ -204,6 +204,45 @@ impl Node {
     pub async fn listen(&self, address: IpAddr, ports: Vec<u16>) -> Result<(), NodeCallError> {
         self.done("listen for probes", Request::Listen { address, ports })
             .await
+    }
+
+    /// Sends datagrams of a check back that come to those of the UDP ports that are free, until the connection ends.
+    pub async fn echo(&self, address: IpAddr, ports: Vec<u16>) -> Result<(), NodeCallError> {
+        self.done("answer datagrams", Request::Echo { address, ports })
+            .await
+    }
+
+    /// Sends datagrams from one of the node's addresses to nodes that send them back, large ones of so many bytes.
+    pub async fn probe_datagrams(
+        &self,
+        from: IpAddr,
+        targets: Vec<String>,
+        bytes: u16,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, Datagrams>, NodeCallError> {
+        let doing = "send datagrams to other nodes";
+        let request = Request::ProbeDatagrams {
+            from,
+            targets,
+            bytes,
+            timeout_ms: milliseconds(limit),
+        };
+        // All targets at once, both sizes one after the other.
+        let limit = limit * 2 + self.pace().bound(MARGIN);
+        match self.within(limit, doing, request).await? {
+            Reply::Datagrams { targets } => Ok(targets),
+            _ => Err(self.unexpected(doing)),
+        }
+    }
+
+    /// Measures how fast small writes become durable in a directory.
+    pub async fn measure_sync(&self, directory: &str) -> Result<SyncSpeed, NodeCallError> {
+        let doing = "measure the disk";
+        let directory = directory.to_owned();
+        match self.quick(doing, Request::MeasureSync { directory }).await? {
+            Reply::Synced { speed } => Ok(speed),
+            _ => Err(self.unexpected(doing)),
+        }
     }
 
     /// Keeps on the node who founds etcd.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observed::SyncSpeed;
+
 /// What the controller measured while it asked the nodes for their facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -12,6 +14,12 @@ pub struct Measured {
     pub clocks: BTreeMap<String, Clock>,
     /// Connections that could not be made.
     pub unreachable: Vec<Unreachable>,
+    /// Datagrams between nodes that never came back.
+    pub datagrams: Vec<LostDatagram>,
+    /// How fast small writes become durable where etcd will keep its data, by node.
+    pub syncs: BTreeMap<String, SyncSpeed>,
+    /// Control planes on which that was not measured, because their etcd has a member.
+    pub unmeasured: Vec<String>,
     /// Nodes with which no connection was possible.
     pub silent: BTreeMap<String, Silent>,
 }
@@ -49,6 +57,21 @@ pub struct Unreachable {
     /// The TCP port.
     pub port: u16,
     /// Why not, as in `connection timed out`.
+    pub cause: String,
+}
+
+/// Datagrams that never came back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LostDatagram {
+    /// The node that sent them.
+    pub from: String,
+    /// The node they were sent to.
+    pub to: String,
+    /// The UDP port.
+    pub port: u16,
+    /// The size of those that were lost, if smaller ones came back; bytes of an IP packet.
+    pub bytes: Option<u16>,
+    /// Why, as far as it is known.
     pub cause: String,
 }
 

@@ -9,11 +9,12 @@
 //! into a command that is shown for copying unless it is a plain name.
 
 mod clock;
+mod datagrams;
 mod disk;
+mod forwarding;
 mod identity;
 mod installers;
 mod kernel;
-mod kind;
 mod machine;
 mod measured;
 mod needs;
@@ -26,6 +27,8 @@ mod reference;
 mod report;
 mod resolvers;
 mod right;
+mod scope;
+mod sync;
 pub(crate) mod text;
 mod twins;
 
@@ -36,13 +39,14 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-pub use kind::Kind;
-pub use measured::{Clock, Measured, Silent, Unreachable};
+pub use crate::check_kind::Kind;
+pub use measured::{Clock, LostDatagram, Measured, Silent, Unreachable};
 pub use needs::{MODULES, PLACES, setting_keys};
-pub use ports::{NeededPort, Probe, needed_ports, probes};
+pub use ports::{DatagramProbe, NeededPort, Probe, datagram_probes, needed_ports, probes, udp_ports};
 pub use reference::reference;
 pub use report::Report;
 pub use right::right_machine;
+pub use scope::Scope;
 
 use crate::observed::{Facts, Observed, ObservedNode};
 use crate::spec::{Cluster, Node};
@@ -81,9 +85,19 @@ pub struct Finding {
     pub message: String,
     /// What to do: a command or a key.
     pub fix: String,
+    /// Why cluster.yaml accepts it (`checks.accept`), if it does: then it keeps nothing from beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
 }
 
-/// Judges the nodes. Deterministic; errors first, then by kind, then in the order of cluster.yaml.
+impl Finding {
+    /// Whether an apply must not begin because of it.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error && self.accepted.is_none()
+    }
+}
+
+/// Judges the nodes. Deterministic; errors first, what is accepted last, then by kind, then in the order of cluster.yaml.
 pub fn findings(cluster: &Cluster, observed: &Observed, measured: &Measured) -> Vec<Finding> {
     let look = Look::new(cluster, observed, measured);
     let mut found = Found::default();
@@ -93,11 +107,31 @@ pub fn findings(cluster: &Cluster, observed: &Observed, measured: &Measured) -> 
     kernel::judge(&look, &mut found);
     places::judge(&look, &mut found);
     disk::judge(&look, &mut found);
+    sync::judge(&look, &mut found);
     ports::judge(&look, &mut found);
+    datagrams::judge(&look, &mut found);
     network::judge(&look, &mut found);
+    forwarding::judge(&look, &mut found);
     resolvers::judge(&look, &mut found);
     clock::judge(&look, &mut found);
     found.sorted(cluster)
+}
+
+/// The nodes that answered and do not say that they are these nodes of this cluster: what is put on them is put there for
+/// the first time.
+pub fn new_nodes<'a>(cluster: &'a Cluster, observed: &Observed) -> impl Iterator<Item = &'a Node> {
+    cluster.nodes.iter().filter(|node| {
+        let seen = observed.nodes.get(node.name.as_str());
+        seen.is_some_and(|seen| !is_own(cluster, node, &seen.facts))
+    })
+}
+
+/// Whether a node says that it is this node of this cluster.
+fn is_own(cluster: &Cluster, node: &Node, facts: &Facts) -> bool {
+    facts
+        .marker
+        .as_ref()
+        .is_some_and(|marker| marker.cluster == cluster.name.as_str() && marker.node == node.name.as_str())
 }
 
 /// Everything a judgement starts from.
@@ -122,14 +156,11 @@ impl<'a> Look<'a> {
     fn new(cluster: &'a Cluster, observed: &'a Observed, measured: &'a Measured) -> Self {
         let subject = |node: &'a Node| {
             let seen = observed.nodes.get(node.name.as_str())?;
-            let marker = seen.facts.marker.as_ref();
             Some(Subject {
                 node,
                 seen,
                 facts: &seen.facts,
-                is_own: marker.is_some_and(|marker| {
-                    marker.cluster == cluster.name.as_str() && marker.node == node.name.as_str()
-                }),
+                is_own: is_own(cluster, node, &seen.facts),
             })
         };
         Self {
@@ -174,6 +205,7 @@ impl Found {
             node: node.map(str::to_owned),
             message: message.into(),
             fix: fix.into(),
+            accepted: None,
         });
     }
 
@@ -182,9 +214,13 @@ impl Found {
             let node = finding.node.as_deref()?;
             cluster.nodes.iter().position(|other| other.name == node)
         };
+        for finding in &mut self.0 {
+            let reason = cluster.checks.accepts(finding.kind);
+            finding.accepted = reason.map(str::to_owned);
+        }
         self.0.sort_by(|one, other| {
-            one.severity
-                .cmp(&other.severity)
+            (one.accepted.is_some(), one.severity)
+                .cmp(&(other.accepted.is_some(), other.severity))
                 .then(one.kind.cmp(&other.kind))
                 .then(place(one).cmp(&place(other)))
                 .then_with(|| one.message.cmp(&other.message))

@@ -1,7 +1,7 @@
 //! TCP ports: which ones components listen on, whether they are free, and whether nodes reach each other there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::text::{list, names, shown, word};
 use super::{Found, Kind, Look, Severity, Subject, Unreachable};
@@ -73,6 +73,49 @@ pub fn probes(cluster: &Cluster) -> Vec<Probe> {
                         port: port.number,
                     });
                 }
+            }
+        }
+    }
+    probes
+}
+
+/// UDP ports of a node that all others must reach.
+pub fn udp_ports(cluster: &Cluster, node: &Node) -> Vec<u16> {
+    component::on_node(cluster, node)
+        .flat_map(|component| component.ports)
+        .filter(|port| port.protocol == Protocol::Udp && port.reach == Reach::Everybody)
+        .map(|port| port.number)
+        .collect()
+}
+
+/// Datagrams to try between two nodes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DatagramProbe {
+    /// The node that sends.
+    pub from: String,
+    /// The node that sends back.
+    pub to: String,
+    /// Its address and UDP port.
+    pub target: SocketAddr,
+}
+
+/// Returns the datagrams to try to nodes that are not set up yet: on the others the kernel has the ports, and answers
+/// nobody. From so many other nodes at most as metrics are read from.
+pub fn datagram_probes(cluster: &Cluster, new: &BTreeSet<&str>) -> Vec<DatagramProbe> {
+    let mut probes = Vec::new();
+    let nodes = cluster.nodes.len();
+    for (to_index, to) in cluster.nodes.iter().enumerate() {
+        if !new.contains(to.name.as_str()) {
+            continue;
+        }
+        for port in udp_ports(cluster, to) {
+            for distance in 1..nodes.min(METRICS_PEERS + 1) {
+                let from = &cluster.nodes[(to_index + nodes - distance) % nodes];
+                probes.push(DatagramProbe {
+                    from: from.name.to_string(),
+                    to: to.name.to_string(),
+                    target: SocketAddr::new(to.address, port),
+                });
             }
         }
     }

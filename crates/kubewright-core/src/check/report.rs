@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{count, names};
-use super::{Finding, Severity};
+use super::text::{count, names, sentence};
+use super::{Finding, Measured, sync};
 use crate::spec::Cluster;
 
 /// The outcome of a preflight.
@@ -27,6 +27,12 @@ pub struct Report {
     pub errors: usize,
     /// How many findings are warnings.
     pub warnings: usize,
+    /// How many findings cluster.yaml accepts; they are neither.
+    #[serde(default)]
+    pub accepted: usize,
+    /// What else whoever reads it should know, as sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// One entry for each node and finding.
     pub findings: Vec<Finding>,
 }
@@ -38,21 +44,30 @@ impl Report {
     pub const KIND: &str = "CheckReport";
 
     /// Makes the report of a cluster.
-    pub fn new(cluster: &Cluster, connections: usize, findings: Vec<Finding>) -> Self {
-        let errors = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Error)
-            .count();
-        Self {
+    pub fn new(cluster: &Cluster, connections: usize, measured: &Measured, findings: Vec<Finding>) -> Self {
+        let mut report = Self {
             api_version: Self::API_VERSION.to_owned(),
             kind: Self::KIND.to_owned(),
             cluster: cluster.name.to_string(),
             nodes: cluster.nodes.len(),
             connections,
-            errors,
-            warnings: findings.len() - errors,
+            errors: 0,
+            warnings: 0,
+            accepted: 0,
+            notes: sync::notes(&measured.unmeasured).into_iter().collect(),
             findings,
-        }
+        };
+        report.keep(|_| true);
+        report
+    }
+
+    /// Keeps some of the findings, and counts them.
+    pub fn keep(&mut self, is_kept: impl FnMut(&Finding) -> bool) {
+        self.findings.retain(is_kept);
+        let count = |is: fn(&&Finding) -> bool| self.findings.iter().filter(is).count();
+        self.errors = count(|finding| finding.is_error());
+        self.accepted = count(|finding| finding.accepted.is_some());
+        self.warnings = self.findings.len() - self.errors - self.accepted;
     }
 
     /// Whether an apply must not begin.
@@ -64,12 +79,22 @@ impl Report {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (finding, nodes) in self.groups() {
-            let _ = write!(text, "{}: ", finding.severity.as_str());
+            match finding.accepted {
+                None => text.push_str(finding.severity.as_str()),
+                Some(_) => text.push_str("accepted"),
+            }
+            text.push_str(": ");
             if !nodes.is_empty() {
                 let _ = write!(text, "{}: ", names(&nodes));
             }
             let _ = writeln!(text, "{} [{}]", finding.message, finding.kind.id());
-            let _ = writeln!(text, "  fix: {}\n", finding.fix);
+            let _ = match &finding.accepted {
+                None => writeln!(text, "  fix: {}\n", finding.fix),
+                Some(reason) => writeln!(text, "  reason: {}\n", sentence(reason)),
+            };
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {}", sentence(note));
         }
         text.push_str(&self.summary());
         text.push('\n');
@@ -91,10 +116,19 @@ impl Report {
         if self.findings.is_empty() {
             return format!("nothing found on {looked}");
         }
-        let found = match (self.errors, self.warnings) {
-            (errors, 0) => count(errors, "error"),
-            (0, warnings) => count(warnings, "warning"),
-            (errors, warnings) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+        let counted = [
+            (self.errors, count(self.errors, "error")),
+            (self.warnings, count(self.warnings, "warning")),
+            (self.accepted, format!("{} accepted", self.accepted)),
+        ];
+        let counted: Vec<String> = counted
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(_, text)| text)
+            .collect();
+        let found = match counted.as_slice() {
+            [one, two, three] => format!("{one}, {two} and {three}"),
+            some => some.join(" and "),
         };
         let nodes: BTreeSet<&str> = self
             .findings

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::needs::{MODULES, setting_keys};
-use crate::observed::{Disk, Facts, Link, ModuleState, ResolverFile, Setting};
+use crate::observed::{Disk, Facts, Link, ModuleState, ResolverFile, Route, Setting};
 
 const GIB: u64 = 1 << 30;
 
@@ -30,6 +30,7 @@ pub fn right_machine(index: u8, address: IpAddr) -> Facts {
     };
     let link = Link {
         mac: format!("52:54:00:00:00:{index:02x}"),
+        mtu: Some(1500),
         prefixes: [(address, 24)].into(),
     };
     Facts {
@@ -62,6 +63,11 @@ pub fn right_machine(index: u8, address: IpAddr) -> Facts {
         addresses: [("eth0".to_owned(), vec![address])].into(),
         links: [("eth0".to_owned(), link)].into(),
         has_default_route: true,
+        default_interface: Some("eth0".to_owned()),
+        routes: vec![Route {
+            to: "192.0.2.0/24".to_owned(),
+            interface: "eth0".to_owned(),
+        }],
         resolvers: vec![ResolverFile::parse(
             "/etc/resolv.conf",
             "nameserver 198.51.100.53\n",

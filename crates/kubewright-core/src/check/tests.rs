@@ -97,7 +97,13 @@ impl Scene {
     }
 
     fn text(&self) -> String {
-        Report::new(&self.cluster, probes(&self.cluster).len(), self.findings()).text()
+        Report::new(
+            &self.cluster,
+            probes(&self.cluster).len(),
+            &self.measured,
+            self.findings(),
+        )
+        .text()
     }
 
     /// `severity id node` of each finding.

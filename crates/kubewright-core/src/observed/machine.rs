@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Link {
     /// Its hardware address; empty where it has none.
     pub mac: String,
+    /// The largest packet it takes, bytes.
+    pub mtu: Option<u32>,
     /// The length of the prefix of each of its addresses.
     pub prefixes: BTreeMap<IpAddr, u8>,
 }

@@ -71,7 +71,8 @@ pub struct Plan {
     /// Changes of other control planes that wait until an unreachable one is back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deferred: Vec<Deferred>,
-    /// What whoever reads the plan should know of etcd: members cluster.yaml does not name, learners, alarms.
+    /// What whoever reads the plan should know: of etcd members cluster.yaml does not name, learners, alarms; and which
+    /// findings of a check cluster.yaml accepts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

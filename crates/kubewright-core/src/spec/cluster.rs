@@ -4,12 +4,14 @@
 //! reference page. `super::parse` is the only way a file becomes a `Cluster`; the serde form here is for plans and
 //! for the cluster's own copy, not for reading what people wrote.
 
+mod checks;
 mod component;
 mod node;
 mod outside;
 mod queries;
 mod ssh;
 
+pub use checks::{Acceptance, Checks};
 pub use component::{ComponentName, ComponentOverrides, ExtraVolume};
 pub use node::{Node, Role};
 pub use outside::{Dns, HttpProxy, Oidc, Registry};
@@ -65,6 +67,9 @@ pub struct Cluster {
     /// How many nodes are changed at a time if that restarts something on them.
     #[serde(default)]
     pub rollout: Rollout,
+    /// Which findings of `kubewright check` are accepted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub checks: Checks,
     /// Additions to single components, by upstream's name, such as `kube-apiserver`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "enum": ComponentName::WORDS }))]

@@ -3,6 +3,7 @@
 //! What cannot be decoded gets a placeholder and its path is marked broken; the result is only used when there was
 //! no error at all. The words that the file may hold, and near misses people bring from other tools, are in `words`.
 
+mod checks;
 mod components;
 mod nodes;
 mod outside;

@@ -36,7 +36,11 @@ pub const RULES: &[(&str, &str)] = &[
         "an argument or setting of a component that kubewright decides",
     ),
     ("owned-label", "a node label that kubewright or the kubelet sets"),
-    ("duplicate-name", "two nodes or addons have the same name"),
+    (
+        "duplicate-name",
+        "two nodes, addons or accepted findings have the same name",
+    ),
+    ("never-accepted", "a finding that `checks.accept` cannot accept"),
     ("reserved-name", "a node has a name of the API servers"),
     ("duplicate-address", "two nodes have the same address"),
     ("no-nodes", "the file has no nodes"),

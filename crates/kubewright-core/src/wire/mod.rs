@@ -25,7 +25,7 @@ use crate::carrier::unit_name;
 use crate::component::Description;
 use crate::errors::ErrorId;
 use crate::journal::Undone;
-use crate::observed::{Counters, Difference, Facts, Founders};
+use crate::observed::{Counters, Datagrams, Difference, Facts, Founders, SyncSpeed};
 use crate::operation_log::RecordedRun;
 use crate::resource::{Digest, NodeState, ResourceId};
 use crate::shown::sentence;
@@ -165,6 +165,31 @@ pub enum Request {
         address: IpAddr,
         /// Which TCP ports.
         ports: Vec<u16>,
+    },
+    /// Sends datagrams of a check back that come to UDP ports that are free, until the connection ends; answered by
+    /// [`Reply::Done`].
+    Echo {
+        /// On which of the node's addresses.
+        address: IpAddr,
+        /// Which UDP ports.
+        ports: Vec<u16>,
+    },
+    /// Sends datagrams to nodes that send them back; answered by [`Reply::Datagrams`].
+    ProbeDatagrams {
+        /// From which of the node's addresses.
+        from: IpAddr,
+        /// `address:port` each.
+        targets: Vec<String>,
+        /// Size of the large ones, bytes of an IP packet.
+        bytes: u16,
+        /// How long each size is tried at most, milliseconds.
+        timeout_ms: u64,
+    },
+    /// Measures how fast small writes become durable in a directory, which need not be there yet; nothing is left of
+    /// them. Answered by [`Reply::Synced`].
+    MeasureSync {
+        /// The directory.
+        directory: String,
     },
     /// Keeps on the node who founds etcd, durably, before any member starts; answered by [`Reply::Done`]. A node that
     /// keeps other founders refuses.
@@ -411,6 +436,16 @@ pub enum Reply {
     Probed {
         /// Target to what went wrong; reached targets map to `None`.
         targets: BTreeMap<String, Option<String>>,
+    },
+    /// Answers [`Request::ProbeDatagrams`].
+    Datagrams {
+        /// What became of them, by target.
+        targets: BTreeMap<String, Datagrams>,
+    },
+    /// Answers [`Request::MeasureSync`].
+    Synced {
+        /// What was measured.
+        speed: SyncSpeed,
     },
     /// Answers [`Request::Undo`].
     Undone {

@@ -1,4 +1,4 @@
-//! `kill`, `start`, `cut` and `heal`: what happens to machines in the world.
+//! `kill`, `start`, `cut`, `heal` and `throttle`: what happens to machines in the world.
 
 use anyhow::{Context, Result, bail};
 
@@ -85,6 +85,34 @@ pub(crate) fn heal(place: &Place, name: &MachineName) -> Result<()> {
     let machine = running(&lab, name)?;
     network::heal(&machine.interface(), &lab.subnet.bridge()).with_context(|| format!("heal {name}"))?;
     report(&[machine], "on the network");
+    Ok(())
+}
+
+/// How much of a processor machines have.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Throttle {
+    /// Per cent of one processor for each machine; 0 lets them go
+    #[arg(long)]
+    percent: u32,
+
+    #[command(flatten)]
+    targets: Targets,
+}
+
+pub(crate) fn throttle(place: &Place, arguments: &Throttle) -> Result<()> {
+    let (lab, _lock) = change(place)?;
+    let machines = arguments
+        .targets
+        .select(&lab, |state| state != State::Off, "off")?;
+    let percent = (arguments.percent > 0).then_some(arguments.percent);
+    for machine in &machines {
+        let held = machine.cgroup()?.hold(percent);
+        held.with_context(|| format!("throttle {}", machine.name()))?;
+    }
+    match percent {
+        Some(percent) => report(&machines, &format!("held to {percent} % of a processor")),
+        None => report(&machines, "as fast as this computer"),
+    }
     Ok(())
 }
 

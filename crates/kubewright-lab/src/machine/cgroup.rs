@@ -7,7 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::process::Process;
 use crate::lab::{LabName, MachineName};
@@ -22,6 +22,14 @@ pub(crate) struct Cgroup {
     hierarchies: Vec<Hierarchy>,
     /// Below each hierarchy's root.
     path: PathBuf,
+}
+
+/// How long a quota counts before the next begins, microseconds: the kernel's default.
+const PERIOD_US: u32 = 100_000;
+
+/// Per cent of one processor as microseconds of a period.
+const fn quota(percent: u32) -> u32 {
+    PERIOD_US / 100 * percent
 }
 
 /// A mounted cgroup hierarchy.
@@ -77,6 +85,37 @@ impl Cgroup {
             fs::write(&file, std::process::id().to_string())
                 .with_context(|| format!("write {}", file.display()))?;
         }
+        Ok(())
+    }
+
+    /// Gives all processes in the cgroup together so many per cent of one processor, or as much as there is.
+    pub(crate) fn hold(&self, percent: Option<u32>) -> Result<()> {
+        let mut is_held = false;
+        for (hierarchy, directory) in self.hierarchies.iter().zip(self.directories()) {
+            let (file, value) = if hierarchy.is_v2 {
+                (
+                    "cpu.max",
+                    percent.map_or("max".to_owned(), |percent| {
+                        format!("{} {PERIOD_US}", quota(percent))
+                    }),
+                )
+            } else {
+                let quota = percent.map_or("-1".to_owned(), |percent| quota(percent).to_string());
+                ("cpu.cfs_quota_us", quota)
+            };
+            let file = directory.join(file);
+            if !file.exists() {
+                continue;
+            }
+            if !hierarchy.is_v2 {
+                let period = directory.join("cpu.cfs_period_us");
+                fs::write(&period, PERIOD_US.to_string())
+                    .with_context(|| format!("write {}", period.display()))?;
+            }
+            fs::write(&file, value).with_context(|| format!("write {}", file.display()))?;
+            is_held = true;
+        }
+        ensure!(is_held, "no hierarchy of this computer has the cpu controller");
         Ok(())
     }
 

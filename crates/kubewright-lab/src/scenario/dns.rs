@@ -42,6 +42,19 @@ pub(super) fn is_answer(packet: &[u8]) -> bool {
         && u16::from_be_bytes([*answers_high, *answers_low]) > 0
 }
 
+/// What a server says that cannot find out (SERVFAIL).
+const SERVER_FAILURE: u8 = 2;
+
+/// Whether a packet refuses the question because the server cannot find out.
+pub(super) fn is_failure(packet: &[u8]) -> bool {
+    let [id_high, id_low, flags_high, flags_low, ..] = packet else {
+        return false;
+    };
+    u16::from_be_bytes([*id_high, *id_low]) == ID
+        && flags_high & 0x80 != 0
+        && flags_low & 0x0f == SERVER_FAILURE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +74,7 @@ mod tests {
         assert!(!is_answer(&packet([0x85, 0x80], 0)), "no record");
         assert!(!is_answer(&packet([0x01, 0x00], 1)), "the question itself");
         assert!(!is_answer(&[]));
+        assert!(is_failure(&packet([0x85, 0x82], 0)));
+        assert!(!is_failure(&packet([0x85, 0x80], 1)) && !is_failure(&[]));
     }
 }

@@ -22,6 +22,8 @@ mod founding;
 mod ha_bootstrap;
 #[path = "../../scenarios/other_choices.rs"]
 mod other_choices;
+#[path = "../../scenarios/poor_machines.rs"]
+mod poor_machines;
 #[path = "../../scenarios/power_cut.rs"]
 mod power_cut;
 #[path = "../../scenarios/probe.rs"]
@@ -96,6 +98,8 @@ enum Story {
     Founding,
     /// The defaults are not everything: sudo, plain routes, iptables, other ranges, a manifest of one's own
     OtherChoices,
+    /// Machines held to a tenth of a processor, without name servers: a bootstrap ends well, slowly
+    PoorMachines,
 }
 
 impl Story {
@@ -107,6 +111,7 @@ impl Story {
             Self::Changes => "changes",
             Self::Founding => "founding",
             Self::OtherChoices => "other-choices",
+            Self::PoorMachines => "poor-machines",
         }
     }
 
@@ -117,6 +122,7 @@ impl Story {
             Self::Faults => faults::tell(stage, full),
             Self::Founding => founding::tell(stage),
             Self::OtherChoices => other_choices::tell(stage),
+            Self::PoorMachines => poor_machines::tell(stage),
             Self::Changes => {
                 step("apply to blank machines", || {
                     stage.kubewright(&["--yes", "apply"])

@@ -249,6 +249,11 @@ impl Stage {
         Ok(dns::is_answer(&packet))
     }
 
+    /// Whether the cluster's DNS, asked from a machine, says of a name that it cannot find out.
+    pub(crate) fn dns_refuses(&self, machine: &str, name: &str) -> Result<bool> {
+        Ok(dns::is_failure(&self.ask_dns(machine, name)?))
+    }
+
     fn ask_dns(&self, machine: &str, name: &str) -> Result<Vec<u8>> {
         let service = self.kubectl(&["get", "service", "--namespace=kube-system", "kube-dns"])?;
         let address = service["spec"]["clusterIP"]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use kubewright_control::execute::{Outcome, RunContext, Verification};
 use kubewright_control::observe::Observation;
 use kubewright_control::session::Purpose;
-use kubewright_core::check::{Finding, Severity};
+use kubewright_core::check::{Finding, Scope};
 use kubewright_core::observed::{Counters, Observed};
 use kubewright_core::plan::{Deferred, Plan, Refusal, SavedPlan, deferred_text, explain, text};
 use kubewright_core::shown::sentence;
@@ -81,9 +81,7 @@ pub(crate) async fn run(arguments: &Arguments, flags: &GlobalFlags, ui: &Ui) -> 
     for line in operations::unfinished(&observation.run_context, &observation.observed, &opened).await {
         ui.say(&line);
     }
-    if !observation.observed.is_bootstrapped() {
-        refuse_findings(&opened, &observation.observed, ui).await?;
-    }
+    refuse_findings(&opened, &observation.observed, &made, ui).await?;
     if !flags.yes {
         let question = Question {
             cluster: &opened.file.cluster,
@@ -182,14 +180,24 @@ fn choose(
     Ok((planned.clone(), planned))
 }
 
-/// What would make a first apply fail is told before anything is changed.
-async fn refuse_findings(opened: &session::Opened, observed: &Observed, ui: &Ui) -> Result<(), Failure> {
-    let report = check::look(opened).await;
+/// What would make a first apply fail is told before anything is changed: of all nodes when the cluster is new, of the new
+/// ones when it lives.
+async fn refuse_findings(
+    opened: &session::Opened,
+    observed: &Observed,
+    plan: &Plan,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let touched = plan.steps.iter().filter_map(|planned| planned.step.node());
+    let scope = Scope::of_run(&opened.file.cluster, observed, touched);
+    if scope == Scope::Nobody {
+        return Ok(());
+    }
+    let mut report = check::look(opened, scope.only()).await;
+    report.keep(|finding| scope.covers(finding));
     // Whoever is left out need not be ready.
     let is_left_out = |node: &String| observed.unreachable.contains_key(node);
-    let is_error = |finding: &Finding| {
-        finding.severity == Severity::Error && !finding.node.as_ref().is_some_and(is_left_out)
-    };
+    let is_error = |finding: &Finding| finding.is_error() && !finding.node.as_ref().is_some_and(is_left_out);
     if report.findings.iter().any(is_error) {
         return Err(Failure::named(
             ErrorId::ChecksFailed,

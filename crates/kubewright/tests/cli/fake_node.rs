@@ -17,7 +17,7 @@ use kubewright_core::catalogue::{self, Platform};
 use kubewright_core::check::right_machine;
 use kubewright_core::component;
 use kubewright_core::errors::ErrorId;
-use kubewright_core::observed::{Change, Counters, Difference, Facts};
+use kubewright_core::observed::{Change, Counters, Datagrams, Difference, Facts, SyncSpeed};
 use kubewright_core::resource::{Digest, ResourceId, StagedResource};
 use kubewright_core::wire::frame::{Decoder, Frame, decode_message, encode_message};
 use kubewright_core::wire::{FromAgent, LockHolder, NodeError, PROTOCOL, Reply, Request, ToAgent};
@@ -365,10 +365,29 @@ impl FakeAgent {
             Request::ReadSecrets { .. }
             | Request::RecordOperation { .. }
             | Request::RecordFounders { .. }
+            | Request::Echo { .. }
             | Request::Wait { .. } => Ok(Reply::Done {}),
             Request::Listen { .. } => {
                 self.hear("listen");
                 Ok(Reply::Done {})
+            }
+            Request::ProbeDatagrams { targets, .. } => {
+                let arrived = Datagrams {
+                    small: true,
+                    ..Datagrams::default()
+                };
+                let targets = targets
+                    .into_iter()
+                    .map(|target| (target, arrived.clone()))
+                    .collect();
+                Ok(Reply::Datagrams { targets })
+            }
+            Request::MeasureSync { .. } => {
+                let speed = SyncSpeed {
+                    writes: 500,
+                    p99_us: 900,
+                };
+                Ok(Reply::Synced { speed })
             }
             Request::Probe { targets, .. } => {
                 self.hear("probe");

@@ -265,3 +265,82 @@ fn asks_for_nfts_version_while_nothing_of_ours_is_there() {
     );
     assert_eq!(facts(&system).nft_version, "");
 }
+
+/// What `nft --json` says of one table, whatever it is asked.
+const DROPS: &str = r#"{"nftables": [
+    {"chain": {"family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward", "policy": "drop"}},
+    {"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}},
+    {"set": {"family": "ip", "table": "filter", "name": "nodes", "elem": [{"prefix": {"addr": "192.0.2.0", "len": 24}}]}},
+    {"rule": {"family": "ip", "table": "filter", "chain": "FORWARD", "expr": [
+        {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}},
+            "right": {"prefix": {"addr": "10.244.0.0", "len": 16}}}}, {"counter": null}, {"accept": null}]}},
+    {"rule": {"family": "ip", "table": "filter", "chain": "FORWARD", "expr": [
+        {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "docker0"}}, {"drop": null}]}}
+]}"#;
+
+#[test]
+fn tells_chains_that_drop_what_is_forwarded_and_what_they_accept() {
+    let system = with_modules();
+    assert_eq!(facts(&system).forward_drops, []);
+    system.put("/sys/module/nf_tables/.keep", "");
+    system.simulated().says.insert("nft".to_owned(), DROPS.to_owned());
+    let drops = facts(&system).forward_drops;
+    assert_eq!(drops.len(), 1, "{drops:?}");
+    assert_eq!(drops[0].chain, "ip filter FORWARD");
+    assert_eq!(drops[0].accepts, ["10.244.0.0/16", "192.0.2.0/24"]);
+
+    system.simulated().says.remove("nft");
+    system.put("/proc/net/ip_tables_names", "nat\nfilter\n");
+    let saved =
+        "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -i cni0 -j ACCEPT\n-A FORWARD -s 10.0.0.0/8 -j DROP\n";
+    let program = "iptables-legacy-save".to_owned();
+    system.simulated().says.insert(program, saved.to_owned());
+    let drops = facts(&system).forward_drops;
+    assert_eq!(
+        (drops.len(), drops[0].accepts.clone()),
+        (1, vec!["cni0".to_owned()])
+    );
+}
+
+#[test]
+fn tells_routes_and_strict_checks_of_the_way_back() {
+    let system = TestSystem::new();
+    system.put(
+        "/proc/net/route",
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+         eth1\t00000000\t010200C0\t0003\t0\t0\t200\t00000000\t0\t0\t0\n\
+         eth0\t00000000\t010200C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+         wg0\t0000600A\t00000000\t0001\t0\t0\t0\t0000F0FF\t0\t0\t0\n",
+    );
+    for (name, value) in [
+        ("all", "0"),
+        ("default", "1"),
+        ("lo", "1"),
+        ("eth0", "1"),
+        ("eth1", "2"),
+        ("wg0", "0"),
+    ] {
+        system.put(&format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"), value);
+    }
+    let facts = facts(&system);
+    assert_eq!(facts.default_interface.as_deref(), Some("eth0"));
+    let routes: Vec<(&str, &str)> = facts
+        .routes
+        .iter()
+        .map(|route| (route.to.as_str(), route.interface.as_str()))
+        .collect();
+    assert_eq!(routes, [("10.96.0.0/12", "wg0")]);
+    assert_eq!(facts.strict_interfaces, ["eth0"]);
+}
+
+#[test]
+fn forwarding_that_is_turned_off_under_its_other_name_is_told() {
+    let system = TestSystem::new();
+    system.put("/etc/sysctl.d/99-zz.conf", "net/ipv4/conf/all/forwarding = 0\n");
+    let settings = facts(&system).settings;
+    let later = settings["net.ipv4.ip_forward"].later.as_ref().unwrap();
+    assert_eq!(
+        (later.value.as_str(), later.path.as_str()),
+        ("0", "/etc/sysctl.d/99-zz.conf")
+    );
+}

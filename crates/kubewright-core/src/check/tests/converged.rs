@@ -1,6 +1,8 @@
 //! A cluster that runs: its own ports, places and addresses are no findings.
 
-use super::super::{needed_ports, probes};
+use std::collections::BTreeSet;
+
+use super::super::{Scope, Unreachable, needed_ports, probes, right_machine};
 use super::{GIB, Scene};
 use crate::carrier::unit_name;
 use crate::observed::{Leftover, Listener};
@@ -121,4 +123,36 @@ fn tries_each_needed_connection_once_and_none_to_itself() {
     assert_eq!(of("w-1", "cp-2"), [6443, 10250]);
     assert_eq!(of("cp-1", "w-1"), [10250]);
     assert_eq!(of("w-1", "w-2"), [10250]);
+}
+
+#[test]
+fn what_is_checked_before_a_run_is_what_is_new() {
+    let everybody = ["cp-1", "cp-2", "cp-3", "w-1", "w-2"];
+    let scope = |scene: &Scene, touched: &[&str]| {
+        Scope::of_run(&scene.cluster, &scene.observed, touched.iter().copied())
+    };
+    assert_eq!(scope(&Scene::blank(), &everybody), Scope::All);
+    assert_eq!(scope(&converged(), &everybody), Scope::Nobody);
+    let mut scene = converged();
+    *scene.facts("w-2") = right_machine(9, "192.0.2.22".parse().unwrap());
+    assert_eq!(scope(&scene, &["cp-1"]), Scope::Nobody, "nothing is done on it");
+    let new = scope(&scene, &everybody);
+    assert_eq!(new, Scope::New(BTreeSet::from(["w-2".to_owned()])));
+
+    // What is wrong with a node that serves keeps no other from joining; what is wrong with the new one does.
+    scene.facts("w-1").memory_bytes = GIB / 2;
+    scene.facts("w-2").memory_bytes = GIB / 2;
+    scene.measured.unreachable.push(Unreachable {
+        from: "w-2".to_owned(),
+        to: "cp-1".to_owned(),
+        port: 6443,
+        cause: "connection timed out".to_owned(),
+    });
+    let covered: Vec<String> = scene
+        .findings()
+        .iter()
+        .filter(|finding| new.covers(finding))
+        .map(|finding| format!("{} {}", finding.kind.id(), finding.node.as_deref().unwrap_or("-")))
+        .collect();
+    assert_eq!(covered, ["memory w-2", "unreachable-port cp-1"]);
 }

@@ -77,8 +77,11 @@ fn machine() -> impl Strategy<Value = Facts> {
     )
         .prop_map(|(path, what)| PathObstacle { path, what });
     let address = prop_oneof![Just("192.0.2.11".parse().unwrap()), any::<IpAddr>()];
-    let link =
-        (word(), btree_map(address, any::<u8>(), 0..3)).prop_map(|(mac, prefixes)| Link { mac, prefixes });
+    let link = (word(), btree_map(address, any::<u8>(), 0..3)).prop_map(|(mac, prefixes)| Link {
+        mac,
+        mtu: None,
+        prefixes,
+    });
     let name = prop_oneof![word(), Just("overlay".to_owned()), Just("vxlan".to_owned())];
     (
         (word(), option::of(word()), word()),
@@ -187,7 +190,7 @@ proptest! {
             prop_assert!(!finding.fix.contains(char::is_control), "{:?}", finding);
             prop_assert!(!finding.fix.contains("$("), "{:?}", finding);
         }
-        let report = Report::new(&scene.cluster, 0, findings);
+        let report = Report::new(&scene.cluster, 0, &scene.measured, findings);
         prop_assert_eq!(serde_json::from_str::<Report>(&serde_json::to_string(&report).unwrap()).unwrap(), report);
     }
 

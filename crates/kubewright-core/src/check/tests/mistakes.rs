@@ -350,6 +350,53 @@ const MISTAKES: &[Mistake] = &[
         &["error no-default-route w-1"],
     ),
     (
+        "a firewall that forwards nothing",
+        |s| forward_drop(s, &["192.0.2.0/24", "docker0", "10.244.0.0/24"]),
+        &["error forward-drop w-1"],
+    ),
+    (
+        "a firewall that forwards packets of pods",
+        |s| forward_drop(s, &["10.240.0.0/12"]),
+        &[],
+    ),
+    (
+        "a route into the services",
+        |s| route(s, "10.96.0.0/16", "wg0"),
+        &["error route-in-range w-1"],
+    ),
+    (
+        "a route around the services",
+        |s| route(s, "10.0.0.0/8", "wg0"),
+        &[],
+    ),
+    (
+        "a second network with strict checks of the way back",
+        |s| {
+            let facts = s.facts("w-1");
+            facts.default_interface = Some("eth1".to_owned());
+            facts.strict_interfaces = vec!["eth0".to_owned()];
+        },
+        &["warning reverse-path-filter w-1"],
+    ),
+    (
+        "strict checks on the only network",
+        |s| s.facts("w-1").strict_interfaces = vec!["eth0".to_owned()],
+        &[],
+    ),
+    ("VXLAN closed", |s| lost(s, None), &["error unreachable-udp w-1"]),
+    (
+        "large packets lost",
+        |s| lost(s, Some(1500)),
+        &["error path-mtu w-1"],
+    ),
+    ("a quick disk", |s| sync(s, 9_900), &[]),
+    ("a slow disk", |s| sync(s, 10_000), &["warning disk-sync cp-1"]),
+    (
+        "a disk too slow for etcd",
+        |s| sync(s, 50_000),
+        &["error disk-sync cp-1"],
+    ),
+    (
         "no name server",
         |s| name_servers(s, "# No DNS servers known.\n"),
         &["warning no-name-server w-1"],

@@ -1,6 +1,6 @@
 //! What a stranger reads, word for word, and can act on.
 
-use super::super::Unreachable;
+use super::super::{Report, Unreachable};
 use super::wrong::*;
 use super::{GIB, Scene};
 use crate::observed::{Leftover, Marker, ModuleState, PathObstacleKind};
@@ -245,4 +245,34 @@ fn what_cannot_be_written_is_told_so_that_anyone_can_act() {
 
     8 errors on 2 of 5 nodes
     ");
+}
+
+#[test]
+fn an_accepted_finding_is_told_with_its_reason_and_is_no_error() {
+    let mut scene = Scene::with(
+        "  checks: { accept: [{ id: cgroup-controllers, reason: \"these boards have no cpuset\" }] }",
+    );
+    for node in ["w-1", "w-2"] {
+        scene
+            .facts(node)
+            .cgroup_controllers
+            .retain(|name| name != "cpuset");
+    }
+    let findings = scene.findings();
+    assert!(findings.iter().all(|finding| !finding.is_error()), "{findings:?}");
+    let report = Report::new(&scene.cluster, 0, &scene.measured, findings);
+    assert!(!report.has_errors());
+    assert_eq!((report.errors, report.warnings, report.accepted), (0, 0, 2));
+    insta::assert_snapshot!(report.text(), @r"
+    accepted: w-1, w-2: cgroup controllers are not available: cpuset [cgroup-controllers]
+      reason: these boards have no cpuset
+
+    2 accepted on 2 of 5 nodes
+    ");
+    scene.facts("cp-1").processors = 1;
+    scene.facts("cp-2").systemd = 0;
+    assert_eq!(
+        scene.text().lines().last(),
+        Some("1 error, 1 warning and 2 accepted on 4 of 5 nodes")
+    );
 }

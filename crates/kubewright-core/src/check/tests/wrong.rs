@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Clock, Silent};
+use super::super::{Clock, LostDatagram, Silent};
 use super::Scene;
 use crate::observed::{
-    CertificateFact, Disk, LaterSetting, Link, Listener, ModuleState, PathObstacle, PathObstacleKind,
-    ResolverFile, Setting,
+    CertificateFact, Disk, ForwardDrop, LaterSetting, Link, Listener, ModuleState, PathObstacle,
+    PathObstacleKind, ResolverFile, Route, Setting, SyncSpeed,
 };
 
 pub(super) fn listen(scene: &mut Scene, node: &str, port: u16, process: &str, unit: &str) {
@@ -60,6 +60,38 @@ pub(super) fn later(scene: &mut Scene, key: &str, value: &str) {
     });
 }
 
+/// A chain of w-1 drops what is forwarded, except what is accepted.
+pub(super) fn forward_drop(scene: &mut Scene, accepts: &[&str]) {
+    let chain = "ip filter FORWARD".to_owned();
+    let accepts = accepts.iter().map(|accepted| (*accepted).to_owned()).collect();
+    scene.facts("w-1").forward_drops = vec![ForwardDrop { chain, accepts }];
+}
+
+/// w-1 has a route.
+pub(super) fn route(scene: &mut Scene, to: &str, interface: &str) {
+    scene.facts("w-1").routes.push(Route {
+        to: to.to_owned(),
+        interface: interface.to_owned(),
+    });
+}
+
+/// Datagrams of cp-1 to w-1 are lost.
+pub(super) fn lost(scene: &mut Scene, bytes: Option<u16>) {
+    scene.measured.datagrams.push(LostDatagram {
+        from: "cp-1".to_owned(),
+        to: "w-1".to_owned(),
+        port: 8472,
+        bytes,
+        cause: "nothing came back".to_owned(),
+    });
+}
+
+/// cp-1's disk needs so long.
+pub(super) fn sync(scene: &mut Scene, p99_us: u64) {
+    let speed = SyncSpeed { writes: 500, p99_us };
+    scene.measured.syncs.insert("cp-1".to_owned(), speed);
+}
+
 /// What w-1's /etc/resolv.conf says.
 pub(super) fn name_servers(scene: &mut Scene, text: &str) {
     scene.facts("w-1").resolvers = vec![ResolverFile::parse("/etc/resolv.conf", text)];
@@ -85,5 +117,10 @@ pub(super) fn authority_ends(scene: &mut Scene, node: &str, days: i64) {
 pub(super) fn one_mac(scene: &mut Scene, other: &str, length: u8) -> BTreeMap<String, Link> {
     let mac = scene.facts(other).links["eth0"].mac.to_uppercase();
     let prefixes = [("192.0.2.22".parse().unwrap(), length)].into();
-    [("eth0".to_owned(), Link { mac, prefixes })].into()
+    let link = Link {
+        mac,
+        prefixes,
+        ..Link::default()
+    };
+    [("eth0".to_owned(), link)].into()
 }

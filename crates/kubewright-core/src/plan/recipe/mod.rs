@@ -122,9 +122,13 @@ impl<'a> Recipe<'a> {
         self.seen().names()
     }
 
-    /// What whoever reads the plan should know of etcd, whether or not it is in the way.
+    /// What whoever reads the plan should know: of etcd, whether or not it is in the way, and which findings of a
+    /// check the file accepts.
     pub(super) fn notes(&self) -> Vec<String> {
-        self.seen().notes()
+        let accepted = self.cluster.checks.accept.iter();
+        let accepted =
+            accepted.map(|one| format!("{} is accepted (checks.accept): {}", one.id.id(), one.reason));
+        self.seen().notes().into_iter().chain(accepted).collect()
     }
 }
 

@@ -261,3 +261,20 @@ proptest! {
         prop_assert_eq!(again.steps, Vec::new());
     }
 }
+
+#[test]
+fn what_the_file_accepts_of_a_check_is_told_by_every_plan() {
+    let mut cluster = cluster(&["cp-1", "w-1"]);
+    cluster.checks.accept.push(crate::spec::Acceptance {
+        id: crate::check::Kind::CgroupControllers,
+        reason: "these boards have no cpuset".to_owned(),
+    });
+    let plan = plan_of(&cluster, &converged(&cluster)).unwrap();
+    let told = text::render(&plan, &states(&cluster), &BTreeMap::new());
+    assert!(
+        told.starts_with(
+            "note: cgroup-controllers is accepted (checks.accept): these boards have no cpuset\n"
+        ),
+        "{told}"
+    );
+}

@@ -1,5 +1,6 @@
 //! The file as a whole and the parts of `spec` that are plain settings.
 
+use super::checks::checks;
 use super::components::decode_components;
 use super::nodes::decode_nodes;
 use super::outside;
@@ -64,6 +65,7 @@ pub(in crate::spec) fn decode_file(d: &mut Decoder<'_>, tree: &Tree) -> Option<C
         oidc: outside::oidc(d, &spec),
         ssh: ssh(d, &spec),
         rollout: rollout(d, &spec),
+        checks: checks(d, &spec),
         components: decode_components(d, &spec),
         addons: addons(d, &spec),
         nodes: if is_there {

@@ -19,6 +19,7 @@ pub(super) const KNOWN_KEYS: &[(&str, &[&str])] = &[
             "oidc",
             "ssh",
             "rollout",
+            "checks",
             "components",
             "addons",
             "nodes",
@@ -56,6 +57,8 @@ pub(super) const KNOWN_KEYS: &[(&str, &[&str])] = &[
         &["user", "port", "identityFile", "knownHosts", "jump", "sudo"],
     ),
     ("spec.rollout", &["canary", "maxUnavailable"]),
+    ("spec.checks", &["accept"]),
+    ("spec.checks.accept[]", &["id", "reason"]),
     ("spec.components.*", &["extraArgs", "extraConfig", "extraVolumes"]),
     (
         "spec.components.*.extraVolumes[]",
@@ -134,6 +137,8 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
     ("bastion", "jump", ""),
     ("proxyJump", "jump", ""),
     ("become", "sudo", ""),
+    ("ignore", "accept", ""),
+    ("skip", "accept", ""),
     ("args", "extraArgs", ""),
     ("config", "extraConfig", ""),
 ];

@@ -284,3 +284,66 @@ fn an_etcd_that_does_not_write_through_is_refused() {
         "{told}"
     );
 }
+
+#[test]
+fn findings_are_accepted_by_id_with_a_reason() {
+    let good = "  checks: { accept: [{ id: cgroup-controllers, reason: no cpuset on these boards }] }";
+    let parsed = crate::spec::parse(&adding(good), "cluster.yaml").unwrap();
+    let accepted = &parsed.spec.checks.accept;
+    assert_eq!(accepted.len(), 1);
+    assert_eq!(
+        (accepted[0].id.id(), accepted[0].reason.as_str()),
+        ("cgroup-controllers", "no cpuset on these boards")
+    );
+
+    let said = said(&adding(
+        "  checks:
+    accept:
+      - { id: cgroup-controler, reason: x }
+      - { id: weather, reason: x }
+      - { id: other-cluster, reason: x }
+      - { id: swap-on }
+      - { id: memory, reason: '' }
+      - { id: processors, reason: x }
+      - { id: processors, reason: y }
+    ignore: []",
+    ));
+    assert_snapshot!(said, @r"
+    error: cluster.yaml:9:15: `cgroup-controler` is no finding of a check [unknown-word]
+     9 |       - { id: cgroup-controler, reason: x }
+       |               ^^^^^^^^^^^^^^^^
+       = did you mean `cgroup-controllers`?
+
+    error: cluster.yaml:10:15: `weather` is no finding of a check [unknown-word]
+     10 |       - { id: weather, reason: x }
+        |               ^^^^^^^
+        = kubewright check shows the id of each finding in brackets; docs/reference/checks.md has all
+
+    error: cluster.yaml:11:15: `other-cluster` cannot be accepted: it protects the machines of other nodes and clusters [never-accepted]
+     11 |       - { id: other-cluster, reason: x }
+        |               ^^^^^^^^^^^^^
+        = remove the entry; docs/reference/checks.md says how `other-cluster` is fixed
+
+    error: cluster.yaml:12:9: the reason is missing in `spec.checks.accept[3]` [missing-key]
+     12 |       - { id: swap-on }
+        |         ^
+        = write `{ id: cgroup-controllers, reason: why that is right here }`
+
+    error: cluster.yaml:13:31: `spec.checks.accept[4].reason` is empty [empty-value]
+     13 |       - { id: memory, reason: '' }
+        |                               ^^
+        = write `{ id: cgroup-controllers, reason: why that is right here }`
+
+    error: cluster.yaml:15:15: `processors` is accepted twice [duplicate-name]
+     15 |       - { id: processors, reason: y }
+        |               ^^^^^^^^^^
+        = keep one of `spec.checks.accept[5]` and `spec.checks.accept[6]`
+
+    error: cluster.yaml:16:5: unknown key `ignore` in `spec.checks` [unknown-key]
+     16 |     ignore: []
+        |     ^^^^^^
+        = it is called `accept` here
+
+    7 errors in cluster.yaml
+    ");
+}

@@ -245,7 +245,7 @@ fn an_empty_or_foreign_file_is_told_what_belongs_there() {
     error: cluster.yaml:4:9: unknown key `containers` in `spec` [unknown-key]
      4 | spec: { containers: [] }
        |         ^^^^^^^^^^
-       = known keys here: kubernetes, controlPlane, etcd, network, security, artifacts, proxy, registries, dns, oidc, ssh, rollout, components, addons, nodes
+       = known keys here: kubernetes, controlPlane, etcd, network, security, artifacts, proxy, registries, dns, oidc, ssh, rollout, checks, components, addons, nodes
 
     4 errors in cluster.yaml
     ");

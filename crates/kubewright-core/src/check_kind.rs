@@ -1,4 +1,6 @@
 //! The closed list of what a preflight can find. Each entry is its own documentation: the reference page is made of it.
+//!
+//! It lies below the cluster's file, which names findings that a person accepts, and below the checks that make them.
 
 use crate::kinds::kinds;
 
@@ -168,6 +170,13 @@ kinds! {
          /etc/group and their shadow files for missing users, /etc/fstab for swap) has the immutable or append-only \
          attribute.";
         "`chattr -i PATH` or `chattr -a PATH`.";
+    /// A slow disk for etcd.
+    DiskSync = "disk-sync":
+        "Error. Of 500 small writes in the file system of /var/lib/etcd, each followed by `fdatasync` as etcd does it, one in \
+         a hundred took 50 ms or longer (half of etcd's heartbeat interval): leaders would change whenever the disk is busy. \
+         Warning from 10 ms on (etcd's own advice). Measured for 10 s at most, on control planes whose etcd has no \
+         member yet.";
+        "Give /var/lib/etcd a faster disk (SSD) that nothing else keeps busy.";
     /// A port is taken.
     PortInUse = "port-in-use":
         "Error. Another process listens on a TCP port that a component needs.";
@@ -177,6 +186,17 @@ kinds! {
         "Error. A node cannot open a TCP connection to a port of another node that it will need. The component listens there \
          or, before it exists, the agent during the check. Warning: only metrics need the connection.";
         "Open the port in the firewall between the nodes.";
+    /// Nodes cannot send datagrams.
+    UnreachableUdp = "unreachable-udp":
+        "Error. Datagrams from a node to UDP 8472 (VXLAN, `cni: flannel`) of a node that is not set up yet, where the agent \
+         sends them back during the check, do not come back: pods on different nodes would not reach each other.";
+        "Open the UDP port in the firewall between the nodes.";
+    /// Large packets are lost.
+    PathMtu = "path-mtu":
+        "Error. Packets as large as the MTU of the sending node's interface do not arrive at another node, small ones do, and \
+         nobody tells the sender: connections between the nodes would stop at the first large answer. Tried together \
+         with `unreachable-udp`.";
+        "Give the interfaces of all nodes the MTU of the network between them.";
     /// The address is not the node's.
     AddressNotOnNode = "address-not-on-node":
         "Error. No interface of the node has the `address` from cluster.yaml, which etcd, the API server and the kubelet \
@@ -187,6 +207,22 @@ kinds! {
         "Error. An interface of the node has an address inside `network.podCidr` or `network.serviceCidr`: its traffic would \
          be treated as cluster traffic. Interfaces of the pod network are ignored.";
         "Choose another range before the first apply, or another address for the interface.";
+    /// A route is inside a range of the cluster.
+    RouteInRange = "route-in-range":
+        "Error. A route of the node leads into `network.podCidr` or `network.serviceCidr` through an interface that is not the \
+         pod network's: packets to pods or services would leave through it. Not checked on nodes that are set up.";
+        "Choose another range before the first apply, or remove the route.";
+    /// Forwarded packets are dropped.
+    ForwardDrop = "forward-drop":
+        "Error. A chain of the packet filter through which all forwarded packets go has the policy drop (as ufw and container \
+         engines set it), and no rule of its table accepts a range that holds `network.podCidr`, an interface of the pod network, \
+         or everything. Not checked on nodes that are set up, nor with `cni: none`.";
+        "Accept packets from and to the pods there ([firewall](../how-to/firewall.md)).";
+    /// Packets with another way back are dropped.
+    ReversePath = "reverse-path-filter":
+        "Warning. The node's address is on another interface than its default route, and `rp_filter` is 1 (strict) there: \
+         packets from other networks to that address are dropped. Between nodes of one network it does no harm.";
+        "`sysctl -w net.ipv4.conf.INTERFACE.rp_filter=2`, if other networks reach the nodes there.";
     /// No default route.
     NoDefaultRoute = "no-default-route":
         "Error. The node has no default route. Connections from the node to service addresses (API server to webhooks and \
@@ -233,4 +269,25 @@ kinds! {
         "Warning. SELinux is enforcing. kubewright installs no policy for its units, so SELinux may stop one of them.";
         "If a unit is denied (`ausearch -m avc`): install container-selinux, or `setenforce 0` and `SELINUX=permissive` \
          in /etc/selinux/config.";
+}
+
+impl Kind {
+    /// Returns why no file can accept it: it would make another cluster's machines or data this one's, or `apply`
+    /// cannot do its work there, whatever anybody has judged.
+    pub const fn never_accepted(self) -> Option<&'static str> {
+        match self {
+            Self::NodeUnreachable => Some("nothing can be done on a node that cannot be worked on"),
+            Self::OtherCluster | Self::OtherNode | Self::DuplicateMachineId => {
+                Some("it protects the machines of other nodes and clusters")
+            }
+            Self::DuplicateAddress | Self::AddressNotOnNode => {
+                Some("nothing can be reached at an address that is another machine's")
+            }
+            Self::AuthorityMismatch | Self::MemberWithoutData => Some("it protects the cluster's data"),
+            Self::Architecture | Self::Blocked | Self::Immutable | Self::ReadOnly => {
+                Some("apply cannot put on the node what it has to")
+            }
+            _ => None,
+        }
+    }
 }
