@@ -2,6 +2,8 @@
 //!
 //! One row per item: its number and what must be so. Deliberately not followed, with the reason:
 //!
+//! - 1.1.15 to 1.1.18 and 1.1.21 ask for files of root's alone: the API server, the controller manager and the scheduler run
+//!   as their own users, and what each reads is root's and readable by its group (0640). None can change what it reads.
 //! - 1.1.19 asks that everything below `/etc/kubernetes/pki` be root's: etcd's two keys are etcd's, or it could not
 //!   run as its own user (1.1.12); the API proxy's key is the proxy's.
 //! - 1.2.1 asks for no anonymous requests at all: three health endpoints are open, and nothing else.
@@ -34,7 +36,7 @@ enum Must<'a> {
     Set(&'a str, &'a str, Value),
     /// Nothing, or an empty value, at a JSON pointer of a YAML file.
     Unset(&'a str, &'a str),
-    /// The path has at most this mode and this owner.
+    /// The path has at most this mode and this owner, `USER:GROUP` or one name for both.
     Mode(&'a str, u32, &'a str),
 }
 
@@ -55,16 +57,16 @@ fn table() -> Vec<(&'static str, Must<'static>)> {
         ("1.1.11", Mode("/var/lib/etcd", 0o700, "etcd")),
         ("1.1.12", Mode("/var/lib/etcd", 0o700, "etcd")),
         ("1.1.13", Mode("/etc/kubernetes/admin.conf", 0o600, "root")),
-        ("1.1.15", Mode("/etc/kubernetes/scheduler.conf", 0o600, "root")),
+        ("1.1.15", Mode("/etc/kubernetes/scheduler.conf", 0o640, "root:kube-scheduler")),
         (
             "1.1.17",
-            Mode("/etc/kubernetes/controller-manager.conf", 0o600, "root"),
+            Mode("/etc/kubernetes/controller-manager.conf", 0o640, "root:kube-controller-manager"),
         ),
         ("1.1.19", Mode("/etc/kubernetes/pki", 0o755, "root")),
         ("1.1.20", Mode("/etc/kubernetes/pki/ca.crt", 0o644, "root")),
-        ("1.1.21", Mode("/etc/kubernetes/pki/ca.key", 0o600, "root")),
-        ("1.1.21", Mode("/etc/kubernetes/pki/apiserver.key", 0o600, "root")),
-        ("1.1.21", Mode("/etc/kubernetes/pki/sa.key", 0o600, "root")),
+        ("1.1.21", Mode("/etc/kubernetes/pki/ca.key", 0o640, "root:kube-controller-manager")),
+        ("1.1.21", Mode("/etc/kubernetes/pki/apiserver.key", 0o640, "root:kube-apiserver")),
+        ("1.1.21", Mode("/etc/kubernetes/pki/sa.key", 0o640, "root:kube-token-signers")),
         ("1.2.2", Lack(API, "token-auth-file")),
         ("1.2.4", Point(API, "kubelet-client-certificate")),
         ("1.2.4", Point(API, "kubelet-client-key")),
@@ -252,7 +254,8 @@ fn check(state: &NodeState, must: &Must) -> Result<(), String> {
         }
         Mode(path, mode, owner) => {
             let found = access(state, path).ok_or_else(|| format!("nothing provides {path}"))?;
-            let fits = found.mode & !mode == 0 && found.user == *owner && found.group == *owner;
+            let (user, group) = owner.split_once(':').unwrap_or((owner, owner));
+            let fits = found.mode & !mode == 0 && found.user == user && found.group == group;
             if fits {
                 Ok(())
             } else {

@@ -7,6 +7,7 @@ mod drift;
 mod in_the_way;
 mod interrupted;
 mod kernel;
+mod owners;
 mod units;
 mod whole;
 

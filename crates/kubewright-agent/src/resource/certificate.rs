@@ -9,7 +9,7 @@
 use std::io::Write as _;
 
 use kubewright_core::observed::{CertificatePart, CertificateProblem, Change};
-use kubewright_core::resource::{Access, AuthorityCertificates, Certificate, Digest, Usage};
+use kubewright_core::resource::{Access, AuthorityCertificates, Certificate, Digest, ResourceId, Usage};
 use kubewright_core::wire::NodeError;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType,
@@ -20,9 +20,11 @@ use super::{Work, file};
 use crate::accounts;
 use crate::fault::{fault, hinted};
 use crate::node::Node;
-use crate::tree::commit_both;
+use crate::tree::{Owner, commit_both};
 use crate::x509;
 
+/// Everybody may read a certificate.
+const PUBLIC_MODE: u32 = 0o644;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 /// Keys and certificates are a few kilobytes.
@@ -31,9 +33,22 @@ const LIMIT: u64 = 256 << 10;
 /// The certificate's own access: readable by all, owned like the key.
 fn public_access(certificate: &Certificate) -> Access {
     Access {
-        mode: 0o644,
+        mode: PUBLIC_MODE,
         ..certificate.key_access.clone()
     }
+}
+
+/// Gives a key back to whom it belonged, and its certificate with it.
+pub(super) fn undo_owner(node: &mut Node, id: &ResourceId, owner: Owner) -> Result<(), NodeError> {
+    let owned = node.ledger.owned.get(id).cloned().unwrap_or_default();
+    for key in &owned.also {
+        file::set_owner(node, key, owner)?;
+    }
+    let public = Owner {
+        mode: PUBLIC_MODE,
+        ..owner
+    };
+    file::set_owner(node, id.what(), public)
 }
 
 /// Whether a change takes a new certificate, or only owner and mode differ.
@@ -192,7 +207,7 @@ fn is_superseded(node: &Node, authorities: &AuthorityCertificates, wanted: &Cert
 
 /// Makes a key and hands in its signing request.
 pub(super) fn request(work: &mut Work<'_>, certificate: &Certificate) -> Result<(), NodeError> {
-    let id = kubewright_core::resource::ResourceId::new("certificate", &certificate.certificate_path);
+    let id = ResourceId::new("certificate", &certificate.certificate_path);
     if work.keys.contains_key(&id) {
         return Ok(());
     }
@@ -255,7 +270,7 @@ pub(super) fn change(
         return file::set_owner(node, &certificate.certificate_path, public_owner);
     }
     request(work, certificate)?;
-    let id = kubewright_core::resource::ResourceId::new("certificate", &certificate.certificate_path);
+    let id = ResourceId::new("certificate", &certificate.certificate_path);
     let text = work.peer.signature(&id)?;
     let doing = || format!("issue {}", certificate.name);
     let key = work

@@ -1,14 +1,13 @@
 //! Directories.
 
-use kubewright_core::journal::Undo;
 use kubewright_core::observed::Change;
 use kubewright_core::resource::Directory;
 use kubewright_core::wire::NodeError;
 
+use super::owner;
 use crate::accounts;
-use crate::fault::fault;
 use crate::node::Node;
-use crate::tree::{Kind, Look, Owner};
+use crate::tree::{Kind, Look};
 
 pub(super) fn inspect(node: &Node, directory: &Directory) -> Result<Option<Change>, NodeError> {
     Ok(match node.tree.look(&directory.path)? {
@@ -27,34 +26,16 @@ pub(super) fn inspect(node: &Node, directory: &Directory) -> Result<Option<Chang
     })
 }
 
-pub(super) fn record(node: &Node, directory: &Directory) -> Result<Undo, NodeError> {
-    Ok(match node.tree.look(&directory.path)? {
-        Look::There(seen) => Undo::Value {
-            value: format!("{}:{}:{:o}", seen.owner.uid, seen.owner.gid, seen.owner.mode),
-        },
-        _ => Undo::Remove,
-    })
-}
-
 pub(super) fn change(node: &Node, directory: &Directory) -> Result<(), NodeError> {
-    let owner = accounts::need_owner(node.system.as_ref(), &directory.access, &directory.path)?;
+    let wanted = accounts::need_owner(node.system.as_ref(), &directory.access, &directory.path)?;
     match node.tree.look(&directory.path)? {
-        Look::There(_) => node.tree.set_owner(&directory.path, owner),
-        _ => node.tree.make_directory(&directory.path, owner),
+        Look::There(_) => owner::give_directory(node, &directory.path, wanted),
+        _ => node.tree.make_directory(&directory.path, wanted),
     }
 }
 
 pub(super) fn undo(node: &Node, path: &str, value: &str) -> Result<(), NodeError> {
-    let malformed = || fault(format!("undo {path}"), format!("{value:?} is no owner and mode"));
-    let mut parts = value.split(':');
-    let mut number =
-        |radix| u32::from_str_radix(parts.next().unwrap_or_default(), radix).map_err(|_| malformed());
-    let owner = Owner {
-        uid: number(10)?,
-        gid: number(10)?,
-        mode: number(8)?,
-    };
-    node.tree.set_owner(path, owner)
+    owner::give_directory(node, path, owner::parse(path, value)?)
 }
 
 /// Whether it is there with nothing in it; only then is a directory ever removed.

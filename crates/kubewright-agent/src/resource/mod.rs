@@ -10,6 +10,7 @@ pub mod directory;
 pub mod file;
 pub mod image;
 pub mod kernel_module;
+mod owner;
 pub mod shared_secret;
 pub mod swap;
 pub mod symlink;
@@ -80,11 +81,17 @@ pub fn inspect(node: &mut Node, state: &NodeState, resource: &Resource) -> Resul
 pub fn record(node: &mut Node, resource: &Resource, change: &Change) -> Result<Undo, NodeError> {
     match resource {
         Resource::User(user) => Ok(user::record(node, user)),
-        Resource::Directory(directory) => directory::record(node, directory),
+        Resource::Directory(directory) => owner::record(node, &directory.path),
         Resource::File(file) => file::record(node, &file.path),
         Resource::Symlink(link) => symlink::record(node, link),
         Resource::SharedSecret(_) | Resource::Certificate(_) if *change == Change::Missing => {
             Ok(Undo::Remove)
+        }
+        Resource::SharedSecret(secret) if matches!(change, Change::Access { .. }) => {
+            owner::record(node, &secret.path)
+        }
+        Resource::Certificate(certificate) if matches!(change, Change::Access { .. }) => {
+            owner::record(node, &certificate.key_path)
         }
         Resource::SharedSecret(_)
         | Resource::Certificate(_)
@@ -204,6 +211,10 @@ pub fn undo(node: &mut Node, id: &ResourceId, undo: &Undo) -> Result<(), NodeErr
         ("directory", Undo::Remove) => node.tree.remove_directory(what),
         ("directory", Undo::Value { value }) => directory::undo(node, what, value),
         ("sysctl", Undo::Value { value }) => sysctl::set(node, what, value),
+        ("secret", Undo::Value { value }) => file::set_owner(node, what, owner::parse(what, value)?),
+        ("certificate", Undo::Value { value }) => {
+            certificate::undo_owner(node, id, owner::parse(what, value)?)
+        }
         (
             "unit",
             Undo::Unit {

@@ -9,7 +9,7 @@ use crate::value::Version;
 /// What holds for one minor of Kubernetes and not for the others.
 struct Minor {
     /// The 36 of 1.36.
-    minor: u32,
+    number: u32,
     /// Its newest patch; all from 0 on are on offer.
     newest_patch: u32,
     /// crictl, which is released with each minor.
@@ -20,17 +20,17 @@ struct Minor {
 /// are the same for all three. A line comes with its minor and goes with it.
 const MINORS: [Minor; 3] = [
     Minor {
-        minor: 37,
+        number: 37,
         newest_patch: 2,
         crictl: Version::new(1, 37, 0),
     },
     Minor {
-        minor: 36,
+        number: 36,
         newest_patch: 4,
         crictl: Version::new(1, 36, 0),
     },
     Minor {
-        minor: 35,
+        number: 35,
         newest_patch: 8,
         crictl: Version::new(1, 35, 0),
     },
@@ -39,7 +39,7 @@ const MINORS: [Minor; 3] = [
 impl Minor {
     /// Returns its newest version.
     const fn newest(&self) -> Version {
-        Version::new(1, self.minor, self.newest_patch)
+        Version::new(1, self.number, self.newest_patch)
     }
 
     /// Returns whether a version is one of its own on offer.
@@ -94,7 +94,7 @@ pub fn newest() -> Version {
 
 /// Returns the supported minors as text, newest first, such as `1.36`.
 pub fn supported_minors() -> Vec<String> {
-    MINORS.iter().map(|of| format!("1.{}", of.minor)).collect()
+    MINORS.iter().map(|of| format!("1.{}", of.number)).collect()
 }
 
 /// Returns every Kubernetes version on offer, newest first.
@@ -104,7 +104,7 @@ pub fn versions() -> Vec<Version> {
         .flat_map(|of| {
             (0..=of.newest_patch)
                 .rev()
-                .map(|patch| Version::new(1, of.minor, patch))
+                .map(|patch| Version::new(1, of.number, patch))
         })
         .collect()
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::description::on_control_planes;
 use super::port::local;
-use super::trust::{authority_id, secret_id};
-use super::view::{View, directory, private_file};
+use super::trust::{TOKEN_SIGNERS, authority_id, secret_id};
+use super::view::{View, directory, file_for};
 use super::{
-    Arguments, CIPHER_SUITES, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
+    Account, Arguments, CIPHER_SUITES, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
     Reach, Readiness, Traces, client_certificate, etcd, local_serving_certificate, to_yaml,
 };
 use crate::manifest::KUBELET_API_GROUP;
@@ -44,6 +44,7 @@ pub const DESCRIPTION: Description = Description {
     title: "the Kubernetes API server",
     program: Program::Catalogue(NAME),
     binaries: &[NAME],
+    account: Some(Account::homeless(NAME)),
     ports: &[Port::tcp(PORT, "the API server", Reach::Everybody)],
     probe: Some(PROBE),
     traces: Traces {
@@ -72,17 +73,17 @@ pub fn component(view: &View) -> Component {
     component.reads.push(Resource::Binary(view.binary(NAME)));
     component
         .reads
-        .push(private_file(AUTHENTICATION_PATH, to_yaml(&authentication(view))));
+        .push(file_for(NAME, AUTHENTICATION_PATH, to_yaml(&authentication(view))));
     component
         .reads
-        .push(private_file(ADMISSION_PATH, to_yaml(&admission(view))));
+        .push(file_for(NAME, ADMISSION_PATH, to_yaml(&admission(view))));
     component
         .reads
-        .push(directory(LOG_DIRECTORY, Access::root(0o700)));
+        .push(directory(LOG_DIRECTORY, Access::of(NAME, 0o700)));
     if is_audited(view) {
         component
             .reads
-            .push(private_file(AUDIT_POLICY_PATH, to_yaml(&audit_policy())));
+            .push(file_for(NAME, AUDIT_POLICY_PATH, to_yaml(&audit_policy())));
     }
     component.shared = vec![
         authority_id(AuthorityName::Kubernetes),
@@ -139,7 +140,10 @@ impl Certificates {
             self.kubelet_client,
             self.front_proxy_client,
         ]
-        .map(Resource::Certificate)
+        .map(|mut certificate| {
+            certificate.key_access = Access::readable_by(NAME);
+            Resource::Certificate(certificate)
+        })
         .into()
     }
 }
@@ -181,6 +185,7 @@ fn process(view: &View, certificates: &Certificates) -> Process {
     process.systemd.readiness = Readiness::Notify { timeout_seconds: 300 };
     process.systemd.start = Start::Ask;
     process.starts_after = vec![etcd::NAME];
+    process.groups = vec![TOKEN_SIGNERS.name];
     process.confinement = Confinement::Strict {
         writable: vec![LOG_DIRECTORY],
     };

@@ -9,7 +9,7 @@ use super::{
     Arguments, CIPHER_SUITES, Component, Confinement, Description, Kubeconfig, Process, apiserver,
     client_certificate, local_serving_certificate,
 };
-use crate::resource::{AuthorityName, Certificate, Resource, Start};
+use crate::resource::{Access, AuthorityName, Certificate, Resource, Start};
 
 /// Seconds a leader that is gone holds the lease, by which it must have renewed it, and between attempts: upstream's own.
 /// With shorter ones (8, 6, 1) the leader of a slow machine changed once a minute: an API server that needs seconds for an
@@ -36,8 +36,8 @@ impl Beside {
         let name = program.trim_start_matches("kube-");
         let user = format!("system:{program}");
         let path = format!("/etc/kubernetes/pki/{name}");
-        let client = client_certificate(name, AuthorityName::Kubernetes, &user, &[], &path);
-        let serving = local_serving_certificate(
+        let mut client = client_certificate(name, AuthorityName::Kubernetes, &user, &[], &path);
+        let mut serving = local_serving_certificate(
             &format!("{name}-server"),
             AuthorityName::Kubernetes,
             program,
@@ -45,6 +45,9 @@ impl Beside {
             [],
             &format!("{path}-server"),
         );
+        for certificate in [&mut client, &mut serving] {
+            certificate.key_access = Access::readable_by(program);
+        }
         let kubeconfig = Kubeconfig {
             path: self.kubeconfig,
             cluster: view.cluster.name.as_str(),
@@ -53,7 +56,10 @@ impl Beside {
             certificate: &client,
         };
         let mut component = Component::new(self.description);
-        component.reads = vec![Resource::Binary(view.binary(program)), kubeconfig.file()];
+        component.reads.extend([
+            Resource::Binary(view.binary(program)),
+            kubeconfig.file_for(program),
+        ]);
         component.shared = vec![
             authority_id(AuthorityName::Kubernetes),
             authority_id(AuthorityName::FrontProxy),

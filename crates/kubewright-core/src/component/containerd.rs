@@ -77,6 +77,7 @@ pub fn component(view: &View) -> Result<Component, RenderError> {
     let mut process = Process::new(&DESCRIPTION);
     process.arguments.set("config", CONFIG_PATH);
     process.environment = environment(view);
+    process.leaves_the_cluster = true;
     process.systemd.readiness = Readiness::Notify { timeout_seconds: 120 };
     process.limits.oom_score_adjust = Some(-999);
     process.limits.parent_of_containers = true;

@@ -6,14 +6,15 @@
 
 use super::beside_apiserver::{Beside, LEASE_SECONDS, on_restart};
 use super::description::on_control_planes;
-use super::trust::secret_id;
+use super::trust::{TOKEN_SIGNERS, secret_id};
 use super::view::View;
-use super::{Arguments, Component, Description, Port, Probe, Program};
+use super::{Account, Arguments, Component, Description, Port, Probe, Program};
 use crate::pki::SERVICE_ACCOUNT_KEY_PATH;
 use crate::resource::{AuthorityName, Certificate, Stage};
 use crate::spec::ComponentName;
 
-const NAME: &str = "kube-controller-manager";
+/// The component's name.
+pub const NAME: &str = "kube-controller-manager";
 const PORT: u16 = 10257;
 
 /// The controller manager, on control planes.
@@ -21,6 +22,7 @@ pub const DESCRIPTION: Description = Description {
     title: "the Kubernetes controller manager",
     program: Program::Catalogue(NAME),
     binaries: &[NAME],
+    account: Some(Account::homeless(NAME)),
     ports: &[Port::local(PORT, "the controller manager")],
     probe: Some(Probe::https(PORT, "/healthz")),
     on_restart,
@@ -39,7 +41,9 @@ pub fn component(view: &View) -> Component {
         secret_id(AuthorityName::Kubernetes.key_path()),
         secret_id(SERVICE_ACCOUNT_KEY_PATH),
     ]);
-    component.process = Some(BESIDE.process(arguments(view, &serving)));
+    let mut process = BESIDE.process(arguments(view, &serving));
+    process.groups = vec![TOKEN_SIGNERS.name];
+    component.process = Some(process);
     component
 }
 

@@ -6,7 +6,7 @@
 use super::port::{Port, local};
 use super::traces::{Rival, Traces};
 use super::view::{AGENT_PATH, BINARY_DIRECTORY};
-use crate::resource::{AuthorityName, Stage};
+use crate::resource::{AuthorityName, Resource, Stage, User};
 use crate::spec::{Cluster, Node};
 
 /// A component as it is on every node that has it.
@@ -100,6 +100,24 @@ pub struct Account {
     pub name: &'static str,
     /// The home directory.
     pub home: &'static str,
+}
+
+impl Account {
+    /// A user without a home.
+    pub const fn homeless(name: &'static str) -> Self {
+        Self {
+            name,
+            home: "/nonexistent",
+        }
+    }
+
+    /// What a node has of it.
+    pub fn resource(self) -> Resource {
+        Resource::User(User {
+            name: self.name.to_owned(),
+            home: self.home.to_owned(),
+        })
+    }
 }
 
 /// Where a component tells its health: HTTP GET on the node's loopback address.

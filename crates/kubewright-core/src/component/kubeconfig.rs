@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::apiserver;
 use super::configuration::to_yaml;
-use super::view::private_file;
+use super::view::{file_for, private_file};
 use crate::resource::{AuthorityName, Certificate, Resource};
 
 /// Who talks to which API server, from which file.
@@ -19,6 +19,15 @@ pub(crate) struct Kubeconfig<'a> {
 impl Kubeconfig<'_> {
     /// The file, for root alone.
     pub(crate) fn file(&self) -> Resource {
+        private_file(self.path, self.content())
+    }
+
+    /// The file, for a group as well.
+    pub(crate) fn file_for(&self, group: &str) -> Resource {
+        file_for(group, self.path, self.content())
+    }
+
+    fn content(&self) -> String {
         let context = format!("{}@{}", self.user, self.cluster);
         let value = json!({
             "apiVersion": "v1",
@@ -35,6 +44,6 @@ impl Kubeconfig<'_> {
             "contexts": [{"name": context, "context": {"cluster": self.cluster, "user": self.user}}],
             "current-context": context,
         });
-        private_file(self.path, to_yaml(&value))
+        to_yaml(&value)
     }
 }

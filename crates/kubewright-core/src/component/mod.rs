@@ -44,7 +44,7 @@ pub use traces::{Rival, Traces, UnitTrace};
 pub use view::{AGENT_PATH, BINARY_DIRECTORY, View};
 
 use crate::context::RenderError;
-use crate::resource::{Resource, ResourceId, User};
+use crate::resource::{Resource, ResourceId};
 use crate::spec::{Cluster, Node};
 
 /// TLS 1.2 suites with forward secrecy and authenticated encryption; TLS 1.3 chooses by itself (CIS 1.2.29, 4.2.12).
@@ -148,12 +148,7 @@ pub struct Component {
 impl Component {
     /// A component that has nothing yet but the user it runs as.
     pub fn new(description: &'static Description) -> Self {
-        let account = description.account.map(|account| {
-            Resource::User(User {
-                name: account.name.to_owned(),
-                home: account.home.to_owned(),
-            })
-        });
+        let account = description.account.map(Account::resource);
         Self {
             description,
             reads: account.into_iter().collect(),

@@ -15,6 +15,11 @@ pub struct Process {
     pub words: Vec<&'static str>,
     /// The program's arguments.
     pub arguments: Arguments,
+    /// Groups it is in besides its user's own.
+    pub groups: Vec<&'static str>,
+    /// Whether it talks to the world outside the cluster, as the node's other programs do. A proxy that the whole node
+    /// is told of is none of the others' business: what they talk to is in the cluster.
+    pub leaves_the_cluster: bool,
     /// Environment variables; never secret.
     pub environment: BTreeMap<String, String>,
     /// Names of the components it starts after, where the node has them.
@@ -45,7 +50,8 @@ pub enum Confinement {
     None,
     /// The network, and the file system read-only but for these directories; no capability, no new privilege.
     Strict {
-        /// Directories it writes.
+        /// Directories it writes. What it writes there it may give to itself: whoever starts a new log file gives it
+        /// the owner of the one before.
         writable: Vec<&'static str>,
     },
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::beside_apiserver::{Beside, LEASE_SECONDS, on_restart};
 use super::description::on_control_planes;
-use super::view::{View, private_file};
-use super::{Component, Description, Port, Probe, Program, merge, to_yaml};
+use super::view::{View, file_for};
+use super::{Account, Component, Description, Port, Probe, Program, merge, to_yaml};
 use crate::resource::Stage;
 use crate::spec::ComponentName;
 
@@ -19,6 +19,7 @@ pub const DESCRIPTION: Description = Description {
     title: "the Kubernetes scheduler",
     program: Program::Catalogue(NAME),
     binaries: &[NAME],
+    account: Some(Account::homeless(NAME)),
     ports: &[Port::local(PORT, "the scheduler")],
     probe: Some(Probe::https(PORT, "/healthz")),
     on_restart,
@@ -35,7 +36,7 @@ pub fn component(view: &View) -> Component {
     let (mut component, serving) = BESIDE.component(view);
     component
         .reads
-        .push(private_file(CONFIG_PATH, configuration(view)));
+        .push(file_for(NAME, CONFIG_PATH, configuration(view)));
     let mut arguments = BESIDE.arguments(("config", CONFIG_PATH), &serving);
     // The file decides; auditors look at the process list.
     arguments.set("profiling", "false");

@@ -140,6 +140,11 @@ pub(crate) fn private_file(path: &str, content: impl Into<String>) -> Resource {
     file(path, Access::root(0o600), content)
 }
 
+/// A file of root's that one group may read, too.
+pub(crate) fn file_for(group: &str, path: &str, content: impl Into<String>) -> Resource {
+    file(path, Access::readable_by(group), content)
+}
+
 fn file(path: &str, access: Access, content: impl Into<String>) -> Resource {
     Resource::File(crate::resource::File {
         path: path.to_owned(),

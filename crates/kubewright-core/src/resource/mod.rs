@@ -68,6 +68,16 @@ impl Access {
         Self::of("root", mode)
     }
 
+    /// Root's, and readable by the members of one group. A process in it cannot change what it reads; and a process of
+    /// root's without any capability, as an earlier version started them, can still read it.
+    pub fn readable_by(group: &str) -> Self {
+        Self {
+            user: "root".to_owned(),
+            group: group.to_owned(),
+            mode: 0o640,
+        }
+    }
+
     /// A user and the group of the same name, with the given permission bits.
     pub fn of(user: &str, mode: u32) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Every certificate and key on every machine against docs/reference/certificates.md: OpenSSL verifies each against its
 //! authority and refuses it under the others; subjects, names and usages are those of the table; private keys are for
-//! their owner alone; and there is no certificate and no key that the document does not name.
+//! their owner, or the one group that is named; and there is no certificate and no key that the document does not name.
 
 mod table;
 
@@ -59,7 +59,10 @@ fn verify_machine(stage: &Stage, subject: &Subject) -> Result<usize> {
             "{path} has a {kind}; the document does not name it"
         );
         ensure!(
-            kind != "key" || words.get("mode").is_some_and(|mode| mode.ends_with("00")),
+            kind != "key"
+                || words
+                    .get("mode")
+                    .is_some_and(|mode| mode.ends_with("00") || mode == "640"),
             "{path} has a private key and mode {:?}",
             words.get("mode")
         );
@@ -121,8 +124,8 @@ fn check_certificate(
     is("curve", "P-256")?;
     is("today", "valid")?;
     is("key fits", "yes")?;
-    is("key mode", "600")?;
-    is("key owner", &promise.key_owner)?;
+    is("key mode", promise.key_access.mode)?;
+    is("key owner", &promise.key_access.owner)?;
     is("mode", "644")
 }
 
@@ -139,11 +142,13 @@ fn check_authority(authority: &Authority, subject: &Subject, said: &Said) -> Res
     is("itself", "OK")?;
     is("is an authority", "yes")?;
     is("mode", "644")?;
-    is("key mode", if subject.is_control_plane { "600" } else { "none" })?;
-    is(
-        "key owner",
-        if subject.is_control_plane { "root" } else { "none" },
-    )
+    let (mode, owner) = if subject.is_control_plane {
+        (authority.key_access.mode, authority.key_access.owner.as_str())
+    } else {
+        ("none", "none")
+    };
+    is("key mode", mode)?;
+    is("key owner", owner)
 }
 
 /// The script that asks OpenSSL and the file system; each answer is a line `path TAB word TAB answer`.
@@ -175,7 +180,7 @@ access() {
     say "$1" mode "$(stat -L -c %a "$1")"
     if [ -e "$2" ]; then
         say "$1" 'key mode' "$(stat -L -c %a "$2")"
-        say "$1" 'key owner' "$(stat -L -c %U "$2")"
+        say "$1" 'key owner' "$(stat -L -c %U:%G "$2")"
     else
         say "$1" 'key mode' none
         say "$1" 'key owner' none
@@ -301,8 +306,8 @@ mod tests {
             ("curve", "P-256"),
             ("today", "valid"),
             ("key fits", "yes"),
-            ("key mode", "600"),
-            ("key owner", "root"),
+            ("key mode", "640"),
+            ("key owner", "root:kube-scheduler"),
             ("mode", "644"),
         ];
         let said = |words: &[(&str, &str)]| -> Said {

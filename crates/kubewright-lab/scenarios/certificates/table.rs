@@ -11,8 +11,8 @@ pub(super) const DOCUMENT: &str = include_str!("../../../../docs/reference/certi
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Promise {
     pub(super) path: String,
-    /// The user its key belongs to.
-    pub(super) key_owner: String,
+    /// Who may do what with its key.
+    pub(super) key_access: KeyAccess,
     /// As in the first column of the table of authorities.
     pub(super) authority: String,
     pub(super) common_name: String,
@@ -28,12 +28,37 @@ impl Promise {
     }
 }
 
+/// Owner and mode of a key, as `stat` says them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyAccess {
+    /// `USER:GROUP`.
+    pub(super) owner: String,
+    /// In octal.
+    pub(super) mode: &'static str,
+}
+
+impl KeyAccess {
+    /// From the document's remark: nothing (root alone), a user, or `group NAME` (root's, readable by a group).
+    fn noted(remark: Option<&str>) -> Self {
+        let (owner, mode) = match remark {
+            None => ("root:root".to_owned(), "600"),
+            Some(remark) => match remark.strip_prefix("group ") {
+                Some(group) => (format!("root:{group}"), "640"),
+                None => (format!("{remark}:{remark}"), "600"),
+            },
+        };
+        Self { owner, mode }
+    }
+}
+
 /// An authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Authority {
     pub(super) common_name: String,
     pub(super) certificate: String,
     pub(super) key: String,
+    /// Who may do what with the key.
+    pub(super) key_access: KeyAccess,
     /// Whether its certificate is on workers, too.
     pub(super) is_everywhere: bool,
 }
@@ -57,6 +82,7 @@ pub(super) fn authorities(document: &str) -> Result<BTreeMap<String, Authority>>
             common_name: code(common_name)?,
             certificate: code(certificate)?,
             key: code(key)?,
+            key_access: KeyAccess::noted(remark(key, "(")),
             is_everywhere: certificate.contains("(all nodes)"),
         };
         Ok((word.clone(), authority))
@@ -97,10 +123,6 @@ fn promise(document: &str, cells: &[String], subject: &Subject) -> Result<Promis
     else {
         bail!("a row of certificates has too few cells: {cells:?}");
     };
-    let key_owner = certificate
-        .split_once("(key: ")
-        .and_then(|(_, rest)| rest.split_once(')'))
-        .map_or("root", |(owner, _)| owner);
     let names = if names == "see below" {
         names_below(document)?
     } else {
@@ -112,7 +134,7 @@ fn promise(document: &str, cells: &[String], subject: &Subject) -> Result<Promis
     };
     Ok(Promise {
         path: code(certificate)?,
-        key_owner: key_owner.to_owned(),
+        key_access: KeyAccess::noted(remark(certificate, "(key: ")),
         authority: authority.clone(),
         common_name: resolve(plain(common_name)),
         organization: plain(organization).to_owned(),
@@ -156,6 +178,12 @@ fn rows(document: &str, heading: &str) -> Result<Vec<Vec<String>>> {
         inner.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
     Ok(table[2..].iter().map(cells).collect())
+}
+
+/// What a cell says in parentheses that begin so.
+fn remark<'c>(cell: &'c str, begin: &str) -> Option<&'c str> {
+    let (_, rest) = cell.split_once(begin)?;
+    rest.split_once(')').map(|(remark, _)| remark)
 }
 
 /// The first piece of code in a cell.
@@ -202,7 +230,10 @@ mod tests {
         let promises = promises(DOCUMENT, &subject(true)).unwrap();
         let peer = find(&promises, "/etcd/peer.crt");
         assert_eq!(peer.authority, "etcd");
-        assert_eq!(peer.key_owner, "etcd");
+        assert_eq!(
+            (peer.key_access.owner.as_str(), peer.key_access.mode),
+            ("etcd:etcd", "600")
+        );
         assert_eq!(peer.key_path(), "/etc/kubernetes/pki/etcd/peer.key");
         assert_eq!(peer.usages, ["client", "server"].map(str::to_owned).into());
         let kubelet = find(&promises, "/kubelet-client.crt");
@@ -210,7 +241,12 @@ mod tests {
             (kubelet.common_name.as_str(), kubelet.organization.as_str()),
             ("system:node:n1", "system:nodes")
         );
+        assert_eq!(kubelet.key_access, KeyAccess::noted(None));
         let server = find(&promises, "/apiserver.crt");
+        assert_eq!(
+            (server.key_access.owner.as_str(), server.key_access.mode),
+            ("root:kube-apiserver", "640")
+        );
         for name in [
             "n1",
             "kubernetes.default.svc.cluster.local",
@@ -223,6 +259,8 @@ mod tests {
             authorities(DOCUMENT).unwrap()["front proxy"].common_name,
             "front-proxy-ca"
         );
+        let cluster = &authorities(DOCUMENT).unwrap()["cluster"];
+        assert_eq!(cluster.key_access.owner, "root:kube-controller-manager");
         assert!(
             shared_secrets(DOCUMENT)
                 .unwrap()

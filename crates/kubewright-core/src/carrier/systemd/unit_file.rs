@@ -9,25 +9,41 @@ use crate::component::{Command, Component, Confinement, Process, Readiness};
 const HEADER: &str =
     "# Written by kubewright; a change here is undone. Arguments: spec.components in cluster.yaml.\n";
 
-/// What a confined process is kept from. Directives that need what a container's systemd cannot give are left out.
+/// What a confined process is kept from. docs/reference/processes.md has the reasons for what is not here.
 const CONFINED: &str = "\
 NoNewPrivileges=true
 CapabilityBoundingSet=
+DevicePolicy=closed
+KeyringMode=private
 LockPersonality=true
+MemoryDenyWriteExecute=true
+PrivateDevices=true
+PrivateMounts=true
 PrivateTmp=true
+ProtectClock=true
 ProtectControlGroups=true
 ProtectHome=true
+ProtectHostname=true
 ProtectKernelLogs=true
 ProtectKernelModules=true
 ProtectKernelTunables=true
+ProtectProc=invisible
 ProtectSystem=strict
+RemoveIPC=true
 RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
 RestrictNamespaces=true
 RestrictRealtime=true
 RestrictSUIDSGID=true
 SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
 UMask=0077
 ";
+
+/// How programs are told of a proxy: both spellings are in use.
+const PROXY_VARIABLES: &str =
+    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy";
 
 /// The file of a component's unit, on a node with all these components.
 pub(super) fn content(component: &Component, process: &Process, all: &[Component]) -> String {
@@ -87,11 +103,17 @@ fn service_section(component: &Component, process: &Process) -> String {
         line(&mut text, "User", account.name);
         line(&mut text, "Group", account.name);
     }
+    if !process.groups.is_empty() {
+        line(&mut text, "SupplementaryGroups", &process.groups.join(" "));
+    }
     for (name, value) in &process.environment {
         line(&mut text, "Environment", &quote(&format!("{name}={value}")));
     }
     if let Some(path) = process.systemd.environment_file {
         line(&mut text, "EnvironmentFile", &format!("-{path}"));
+    }
+    if !process.leaves_the_cluster {
+        line(&mut text, "UnsetEnvironment", PROXY_VARIABLES);
     }
     commands(&mut text, process);
     match process.systemd.readiness {
@@ -104,6 +126,7 @@ fn service_section(component: &Component, process: &Process) -> String {
     if let Confinement::Strict { writable } = &process.confinement {
         text.push_str(CONFINED);
         if !writable.is_empty() {
+            line(&mut text, "SystemCallFilter", "@chown");
             line(&mut text, "ReadWritePaths", &writable.join(" "));
         }
     }
