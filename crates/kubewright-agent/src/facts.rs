@@ -50,21 +50,6 @@ const DISKS: [&str; 12] = [
     "/usr/local/lib",
     "/tmp",
 ];
-/// Programs that some configuration of a node needs.
-const COMMANDS: [&str; 12] = [
-    "conntrack",
-    "ip",
-    "iptables",
-    "journalctl",
-    "modprobe",
-    "mount",
-    "nft",
-    "swapoff",
-    "systemctl",
-    "umount",
-    "useradd",
-    "userdel",
-];
 const LIMIT: u64 = 256 << 10;
 /// How long a program may take to tell something that is only nice to know.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -357,14 +342,14 @@ fn missing_commands(system: &dyn System) -> Vec<String> {
         "/sbin",
         "/bin",
     ];
-    COMMANDS
-        .iter()
+    kubewright_core::component::programs()
+        .into_iter()
         .filter(|name| {
             !directories
                 .iter()
                 .any(|directory| system.path(&format!("{directory}/{name}")).exists())
         })
-        .map(|name| (*name).to_owned())
+        .map(str::to_owned)
         .collect()
 }
 

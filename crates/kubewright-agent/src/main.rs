@@ -14,7 +14,7 @@ use kubewright_agent::wait::wait;
 use kubewright_core::wire::NodeCondition;
 
 const USAGE: &str = "usage: kubewright-agent serve | api-proxy --config FILE | \
-                     wait-url URL --ca FILE --server-name NAME --timeout-seconds N | \
+                     keep-routes --config FILE | wait-url URL --ca FILE --server-name NAME --timeout-seconds N | \
                      choose-resolvers FILE ADDRESS | undo [RUN] | version";
 
 fn main() -> ExitCode {
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         }
         [Some("api-proxy"), Some("--config"), _] => {
             finish(kubewright_agent::api_proxy::run(Path::new(&arguments[2])))
+        }
+        [Some("keep-routes"), Some("--config"), _] => {
+            kubewright_agent::keep_routes::keep(&RealSystem, Path::new(&arguments[2]))
         }
         [Some("undo")] => undo_here(None),
         [Some("undo"), Some(run)] => undo_here(Some(run)),

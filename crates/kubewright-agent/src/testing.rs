@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -41,6 +42,11 @@ pub(crate) struct Simulated {
     pub(crate) refused: BTreeSet<String>,
     /// Images: reference to manifest.
     pub(crate) images: BTreeMap<String, Digest>,
+    /// Routes of kubewright's, and what hides pods: a table of nftables (its rule's mark), a chain and a jump of iptables.
+    pub(crate) routes: BTreeMap<String, IpAddr>,
+    pub(crate) nft_mark: Option<String>,
+    pub(crate) chain: Vec<String>,
+    pub(crate) has_jump: bool,
     /// What other programs say, by name; the rest is not installed.
     pub(crate) says: BTreeMap<String, String>,
     /// What the clock says, if not [`NOW`].
@@ -110,6 +116,19 @@ impl TestSystem {
 
     pub(crate) fn simulated(&self) -> MutexGuard<'_, Simulated> {
         self.simulated.lock().unwrap()
+    }
+
+    /// A link went down and up.
+    pub(crate) fn forget_routes(&self) {
+        self.simulated().routes.clear();
+    }
+
+    /// Somebody flushed the packet filters.
+    pub(crate) fn forget_rules(&self) {
+        let mut simulated = self.simulated();
+        simulated.nft_mark = None;
+        simulated.chain.clear();
+        simulated.has_jump = false;
     }
 
     /// Puts a file on the node behind the agent's back.
@@ -352,6 +371,52 @@ fn ids() -> (u32, u32) {
     )
 }
 
+/// What `nft --json list table` prints of our table, shortened.
+pub(crate) fn listing(mark: &str) -> String {
+    format!(
+        r#"{{"nftables": [{{"metainfo": {{"version": "1.0.6"}}}}, {{"table": {{"family": "ip", "name": "kubewright", "handle": 1}}}},
+        {{"chain": {{"family": "ip", "table": "kubewright", "name": "postrouting", "handle": 1, "type": "nat",
+        "hook": "postrouting", "prio": 100, "policy": "accept"}}}}, {{"rule": {{"family": "ip", "table": "kubewright",
+        "chain": "postrouting", "handle": 3, "comment": "{mark}", "expr": [{{"match": {{"op": "==", "left": {{"payload":
+        {{"protocol": "ip", "field": "saddr"}}}}, "right": {{"prefix": {{"addr": "10.244.0.0", "len": 24}}}}}}}},
+        {{"masquerade": {{"flags": "fully-random"}}}}]}}}}]}}"#
+    )
+}
+
+/// A batch of `ip`; a gateway that ends in .99 cannot be reached.
+fn set_routes(simulated: &mut Simulated, batch: &str) -> Output {
+    let mut unreachable = false;
+    for line in batch.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["route", "del", range, ..] => drop(simulated.routes.remove(*range)),
+            ["route", "replace", _, "via", via, ..] if via.ends_with(".99") => unreachable = true,
+            ["route", "replace", range, "via", via, ..] => {
+                simulated.routes.insert((*range).to_owned(), via.parse().unwrap());
+            }
+            other => panic!("{other:?} is not simulated"),
+        }
+    }
+    if unreachable {
+        return failed("RTNETLINK answers: Network is unreachable");
+    }
+    said("")
+}
+
+fn iptables(simulated: &mut Simulated, words: &[String]) -> Output {
+    let line = words.join(" ");
+    match (words[0].as_str(), words[1].as_str()) {
+        ("-S", _) if !simulated.chain.is_empty() => return said(&simulated.chain.join("\n")),
+        ("-C", "POSTROUTING") if simulated.has_jump => {}
+        ("-N", _) if simulated.chain.is_empty() => simulated.chain.push(line),
+        ("-F", _) => simulated.chain.truncate(1),
+        ("-A", "POSTROUTING") => simulated.has_jump = true,
+        ("-A", _) => simulated.chain.push(line),
+        _ => return failed("iptables: No chain/target/match by that name."),
+    }
+    said("")
+}
+
 fn said(text: &str) -> Output {
     Output {
         success: true,
@@ -429,6 +494,17 @@ impl System for TestSystem {
                 );
                 said("")
             }
+            "ip" if arguments.iter().any(|argument| argument == "show") => {
+                let routes = simulated.routes.iter().map(|(range, via)| {
+                    format!(r#"{{"dst":"{range}","gateway":"{via}","dev":"eth0","protocol":"75","flags":[]}}"#)
+                });
+                said(&format!("[{}]", routes.collect::<Vec<_>>().join(",")))
+            }
+            "nft" if arguments.iter().any(|argument| argument == "table") => match &simulated.nft_mark {
+                Some(mark) => said(&listing(mark)),
+                None => failed("Error: No such file or directory"),
+            },
+            "iptables" => iptables(&mut simulated, &arguments[3..]),
             "journalctl" => match simulated.says.get("journalctl") {
                 Some(text) => said(text),
                 None => said("it broke\nbecause of this\n"),
@@ -461,11 +537,18 @@ impl System for TestSystem {
     }
 
     fn feed(&self, command: &Command, input: &mut dyn Read) -> io::Result<Output> {
-        assert_eq!(command.program, "ctr");
         let mut archive = String::new();
         let read = input.read_to_string(&mut archive);
         let mut simulated = self.simulated();
         simulated.commands.push(command.line());
+        match command.program.as_str() {
+            "ip" => return Ok(set_routes(&mut simulated, &archive)),
+            "nft" => {
+                simulated.nft_mark = archive.split('"').nth(1).map(str::to_owned);
+                return Ok(said(""));
+            }
+            program => assert_eq!(program, "ctr"),
+        }
         if let Some((reference, digest)) = archive.trim().split_once(' ') {
             simulated
                 .images

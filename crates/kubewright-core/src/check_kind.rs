@@ -263,7 +263,7 @@ kinds! {
     /// A program is missing.
     MissingCommand = "missing-command":
         "Error. A program that kubewright or a component runs on the node is not installed.";
-        "Install its package; the message names it.";
+        "Install its package; the message names it. The [list of all](requirements.md#programs) says what runs each.";
     /// SELinux enforces.
     Selinux = "selinux":
         "Warning. SELinux is enforcing. kubewright installs no policy for its units, so SELinux may stop one of them.";

@@ -169,6 +169,14 @@ fn describe(resource: &Resource) -> String {
         Resource::SwapOff(_) => "swap         off\n".to_owned(),
         Resource::Binary(it) => format!("binary       {}  {} {}\n", it.path, it.name, it.version),
         Resource::Image(it) => format!("image        {}\n", it.reference),
+        Resource::Routing(it) => {
+            let mut text = format!("routing      pods of {}, masqueraded by {:?}\n", it.pods, it.filter);
+            for (range, via) in &it.routes {
+                let _ = writeln!(text, "             {range} via {via}");
+            }
+            let _ = writeln!(text, "             not to {}", it.inside.join(" "));
+            text
+        }
         Resource::Unit(unit) => describe_unit(unit),
     }
 }

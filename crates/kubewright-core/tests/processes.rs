@@ -6,11 +6,13 @@
 #[path = "golden/context.rs"]
 mod context;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use context::world;
+use kubewright_core::component::{callers_of, programs};
 use kubewright_core::render::render;
 use kubewright_core::resource::{Resource, Unit};
 
@@ -77,6 +79,47 @@ fn a_proxy_of_the_whole_node_reaches_nobody_but_the_runtime() {
                 .all(|name| unset.split(' ').any(|word| word == *name));
             assert_eq!(is_safe, unit.name != "containerd.service", "{}", unit.name);
         }
+    }
+}
+
+#[test]
+fn what_units_run_is_what_their_components_say() {
+    for case in ["three-plus-two", "three-combined", "bridge", "extra-args"] {
+        let world = world(case);
+        let node = world.cluster.nodes.first().unwrap();
+        let mut run = BTreeSet::new();
+        for unit in units(case, node.name.as_str()) {
+            let component = unit.name.trim_end_matches(".service").to_owned();
+            let commands = unit
+                .content
+                .lines()
+                .filter(|line| line.starts_with("ExecSt"))
+                .filter_map(|line| line.split_once('='));
+            let programs = commands.filter_map(|(_, words)| words.split(' ').next());
+            for program in programs.map(|program| program.trim_start_matches(['-', '+'])) {
+                if !program.starts_with('/') {
+                    run.insert((component.clone(), program.to_owned()));
+                }
+            }
+        }
+        assert!(run.len() > 2, "{case}: {run:?}");
+        for (component, program) in run {
+            let callers = callers_of(&world.cluster, node, &program);
+            assert!(
+                callers.contains(&component.as_str()),
+                "{case}: {component} runs {program} and does not say so"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_program_that_is_run_is_in_the_requirements() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/requirements.md");
+    let page = fs::read_to_string(path).unwrap();
+    let (_, section) = page.split_once("### Programs").unwrap();
+    for program in programs().into_iter().filter(|program| !program.starts_with("ip6tables")) {
+        assert!(section.contains(&format!("`{program}`")), "{program}");
     }
 }
 

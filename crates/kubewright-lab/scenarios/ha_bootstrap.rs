@@ -38,6 +38,9 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
     look(stage)?;
     let verified = step("verify every certificate", || certificates::verify(stage))?;
     ui::say(format_args!("{verified} certificates are as documented"));
+    step("see as whom the control plane runs", || {
+        control_planes_are_confined(stage)
+    })?;
     let pieces = step("search for secrets", || canary::search(stage, watch))?;
     ui::say(format_args!("{pieces} pieces of secrets are nowhere"));
     step("apply again", || stage.nothing_to_do())?;
@@ -51,6 +54,40 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
         stage.kubewright(&["--yes", "apply"])
     })?;
     look(stage)
+}
+
+/// As docs/reference/processes.md says: each process as a user of its own, and exposed 2.0 at most by the judgement of the
+/// machine's own systemd.
+fn control_planes_are_confined(stage: &Stage) -> Result<()> {
+    const ASK: &str = r#"
+for unit in etcd kube-apiserver kube-controller-manager kube-scheduler kubewright-api-proxy; do
+    user=$(stat -c %U "/proc/$(systemctl show --property=MainPID --value "$unit.service")")
+    level=$(systemd-analyze security --no-pager "$unit.service" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+    echo "$unit $user $level"
+done
+echo "audit $(stat -c %U:%a /var/log/kubernetes/audit.log) 0"
+"#;
+    let users = [
+        ("etcd", "etcd"),
+        ("kube-apiserver", "kube-apiserver"),
+        ("kube-controller-manager", "kube-controller-manager"),
+        ("kube-scheduler", "kube-scheduler"),
+        ("kubewright-api-proxy", "kubewright-proxy"),
+        ("audit", "kube-apiserver:600"),
+    ];
+    for machine in stage.machines()?.iter().filter(|name| name.starts_with("cp-")) {
+        let said = stage.script(machine, ASK)?;
+        let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
+        for (line, (process, user)) in lines.iter().zip(users) {
+            let level: f64 = line.last().and_then(|level| level.parse().ok()).unwrap_or(10.0);
+            ensure!(
+                line[..2] == [process, user] && level <= 2.0,
+                "on {machine} {line:?}, not {process} as {user}"
+            );
+        }
+        ensure!(lines.len() == users.len(), "{machine} said {said:?}");
+    }
+    Ok(())
 }
 
 /// Five Ready nodes, a status that says so as well, and a cluster that works.

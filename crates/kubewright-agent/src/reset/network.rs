@@ -4,14 +4,13 @@
 //! keep a reset from ending. A reboot clears all of them.
 
 use kubewright_core::component;
+use kubewright_core::resource::ROUTE_PROTOCOL;
 use serde_json::Value;
 
 use crate::system::{Command, System};
 
 /// Links of network plug-ins and service proxies that are no component of ours.
 const LINKS: [&str; 3] = ["kube-bridge", "kube-ipvs0", "kube-dummy-if"];
-/// The number kubewright's own routes are marked with, as their origin.
-const ROUTE_PROTOCOL: &str = "75";
 
 /// Removes what is there.
 pub(super) fn clean(system: &dyn System) {

@@ -11,6 +11,7 @@ pub mod file;
 pub mod image;
 pub mod kernel_module;
 mod owner;
+pub(crate) mod routing;
 pub mod shared_secret;
 pub mod swap;
 pub mod symlink;
@@ -69,6 +70,7 @@ pub fn inspect(node: &mut Node, state: &NodeState, resource: &Resource) -> Resul
         Resource::SwapOff(_) => Ok(swap::inspect(node)),
         Resource::Binary(binary) => binary::inspect(node, binary),
         Resource::Image(image) => Ok(image::inspect(node, image)),
+        Resource::Routing(wanted) => routing::inspect(node.system.as_ref(), wanted),
         Resource::Unit(_) => Ok(None),
     }
     .map_err(|error| of(error, resource.id()))
@@ -96,6 +98,7 @@ pub fn record(node: &mut Node, resource: &Resource, change: &Change) -> Result<U
         Resource::SharedSecret(_)
         | Resource::Certificate(_)
         | Resource::Image(_)
+        | Resource::Routing(_)
         | Resource::KernelModule(_) => Ok(Undo::Nothing),
         Resource::Sysctl(sysctl) => Ok(sysctl::record(node, sysctl)),
         Resource::SwapOff(_) => file::record(node, swap::FSTAB),
@@ -140,6 +143,7 @@ pub fn change(
         Resource::SwapOff(_) => swap::change(node),
         Resource::Binary(binary) => binary::change(node, work, binary),
         Resource::Image(image) => image::change(node, work, image),
+        Resource::Routing(wanted) => routing::change(node.system.as_ref(), wanted).map(drop),
         Resource::Unit(_) => Ok(()),
     }
     .map_err(|error| of(error, resource.id()))
@@ -277,6 +281,7 @@ pub fn record_shared<'i>(
 pub fn why_left(id: &ResourceId) -> &'static str {
     match id.kind() {
         "image" => "images stay in the runtime's store",
+        "routing" => "routes follow the file that was put back, or stay until the next boot",
         "module" => "a loaded kernel module stays until the next boot",
         "secret" => "replaced secrets are not kept",
         "certificate" => "replaced keys are not kept",

@@ -59,7 +59,8 @@ pub fn disturbance(difference: &Difference) -> Disturbance<'_> {
                 | ResourceKind::KernelModule
                 | ResourceKind::SwapOff
                 | ResourceKind::Binary
-                | ResourceKind::Image,
+                | ResourceKind::Image
+                | ResourceKind::Routing,
             ),
             _,
         ) => Disturbance::None,

@@ -3,7 +3,8 @@
 use super::text::{list, shown};
 use super::{Found, Kind, Look, Subject, packages};
 use crate::catalogue::Platform;
-use crate::spec::{Cluster, Cni, ComponentName, ProxyMode};
+use crate::component::callers_of;
+use crate::spec::{Cluster, ComponentName, ProxyMode};
 
 const MIB: u64 = 1 << 20;
 /// kubeadm's limit: `ControlPlaneMem` in cmd/kubeadm/app/constants of Kubernetes 1.36.
@@ -220,39 +221,32 @@ fn swap(subject: &Subject, found: &mut Found) {
 }
 
 fn commands(cluster: &Cluster, subject: &Subject, found: &mut Found) {
-    let missing: Vec<&str> = subject
+    let missing: Vec<(&str, Vec<&str>)> = subject
         .facts
         .missing_commands
         .iter()
-        .map(String::as_str)
-        .filter(|command| is_called(cluster, command))
+        .map(|program| (program.as_str(), callers_of(cluster, subject.node, program)))
+        .filter(|(_, callers)| !callers.is_empty())
         .collect();
     if missing.is_empty() {
         return;
     }
-    let names: Vec<String> = missing.iter().take(10).map(|command| shown(command)).collect();
+    let names: Vec<String> = missing
+        .iter()
+        .take(10)
+        .map(|(program, callers)| match callers.as_slice() {
+            // The agent's, which everything needs.
+            [] | ["host", ..] => shown(program),
+            callers => format!("{} ({})", shown(program), callers.join(", ")),
+        })
+        .collect();
+    let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
     found.error(
         Kind::MissingCommand,
         subject.name(),
         format!("not installed: {}", list(names)),
-        packages::install(&subject.facts.os_id, &missing),
+        packages::install(&subject.facts.os_id, &programs),
     );
-}
-
-/// Whether this cluster calls a program: those of the other way to forward service traffic are not needed. Without
-/// kube-proxy the network's own rules are nftables'.
-fn is_called(cluster: &Cluster, command: &str) -> bool {
-    let proxy = cluster.network.proxy;
-    let has_own_network = matches!(cluster.network.cni, Cni::Flannel | Cni::Bridge);
-    match command {
-        "nft" => proxy == ProxyMode::Nftables || (proxy == ProxyMode::None && has_own_network),
-        command if command.starts_with("iptables") || command.starts_with("ip6tables") => {
-            proxy == ProxyMode::Iptables
-        }
-        // kube-proxy talks to the kernel by itself since 1.32.
-        "conntrack" => false,
-        _ => true,
-    }
 }
 
 fn selinux(subject: &Subject, found: &mut Found) {

@@ -1,7 +1,7 @@
 //! What the agent looks at because an apply will need it: places it writes to, and what the kernel can do.
 
 /// Directories kubewright makes or writes into, and those above them. The agent follows no link in any of them.
-pub const PLACES: [&str; 35] = [
+pub const PLACES: [&str; 36] = [
     "/etc",
     "/etc/cni",
     "/etc/containerd",
@@ -27,6 +27,7 @@ pub const PLACES: [&str; 35] = [
     "/usr/local/bin",
     "/usr/local/lib",
     "/usr/local/lib/kubewright",
+    "/usr/local/lib/kubewright/stand-ins",
     "/var",
     "/var/lib",
     "/var/lib/etcd",

@@ -3,6 +3,7 @@
 //! Checks, waits, status, disruption texts, downloads, the agent's facts and the reference pages are computed from
 //! these, so that none of them keeps a list of components of its own.
 
+use super::call::Call;
 use super::port::{Port, local};
 use super::traces::{Rival, Traces};
 use super::view::{AGENT_PATH, BINARY_DIRECTORY};
@@ -26,6 +27,8 @@ pub struct Description {
     pub binaries: &'static [&'static str],
     /// The system user it runs as; `None` is root.
     pub account: Option<Account>,
+    /// The programs of the operating system it runs.
+    pub calls: &'static [Call],
     /// The ports it listens on, ascending.
     pub ports: &'static [Port],
     /// Where it tells its health.
@@ -49,6 +52,7 @@ impl Description {
             program: Program::None,
             binaries: &[],
             account: None,
+            calls: &[],
             ports: &[],
             probe: None,
             traces: Traces::NONE,

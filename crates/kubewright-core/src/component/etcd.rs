@@ -16,7 +16,7 @@ use super::port::local;
 use super::trust::authority_id;
 use super::view::{View, directory, public_file};
 use super::{
-    Account, Arguments, Command, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
+    Account, Arguments, Call, Command, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
     Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, local_serving_certificate,
 };
 use crate::founding::EtcdStart;
@@ -50,6 +50,7 @@ pub const DESCRIPTION: Description = Description {
         name: USER,
         home: DATA_DIRECTORY,
     }),
+    calls: &[Call::always("rm")],
     ports: &[
         Port::tcp(CLIENT_PORT, "etcd's clients", Reach::ControlPlanes),
         Port::tcp(PEER_PORT, "etcd's peers", Reach::ControlPlanes),

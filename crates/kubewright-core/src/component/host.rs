@@ -7,7 +7,7 @@
 
 use super::description::everywhere;
 use super::view::{View, directory, public_file};
-use super::{Component, Description, Traces};
+use super::{Call, Component, Description, Traces};
 use crate::resource::{Access, KernelModule, Resource, Stage, SwapOff, Sysctl};
 use crate::spec::Cluster;
 
@@ -52,6 +52,19 @@ SystemMaxUse=2G
 
 /// The operating system, on every node.
 pub const DESCRIPTION: Description = Description {
+    // What kubewright's agent runs on every node, whatever is on it.
+    calls: &[
+        Call::always("groupadd"),
+        Call::always("journalctl"),
+        Call::always("kill"),
+        Call::always("modprobe"),
+        Call::always("swapoff"),
+        Call::always("systemctl"),
+        Call::always("umount"),
+        Call::always("useradd"),
+        Call::always("userdel"),
+        Call::always("usermod"),
+    ],
     traces: Traces {
         directories: &["/etc/kubernetes"],
         ..Traces::NONE

@@ -9,7 +9,7 @@ use super::port::local;
 use super::trust::authority_id;
 use super::view::{View, directory, private_file};
 use super::{
-    Arguments, Component, Description, Kubeconfig, Port, Probe, Process, Program, Reach, Rival, Traces,
+    Arguments, Call, Component, Description, Kubeconfig, Port, Probe, Process, Program, Reach, Rival, Traces,
     api_proxy, client_certificate, merge, to_yaml,
 };
 use crate::resource::{Access, AuthorityName, Resource, Stage, Start};
@@ -26,6 +26,15 @@ pub const DESCRIPTION: Description = Description {
     title: "kube-proxy, the way to services",
     program: Program::Catalogue(NAME),
     binaries: &[NAME],
+    calls: &[
+        Call::for_nftables("nft"),
+        Call::for_iptables("ip6tables"),
+        Call::for_iptables("ip6tables-restore"),
+        Call::for_iptables("ip6tables-save"),
+        Call::for_iptables("iptables"),
+        Call::for_iptables("iptables-restore"),
+        Call::for_iptables("iptables-save"),
+    ],
     ports: &[
         Port::local(METRICS_PORT, "kube-proxy's metrics"),
         Port::tcp(HEALTH_PORT, "kube-proxy's health", Reach::Itself),

@@ -10,7 +10,7 @@ use super::description::everywhere;
 use super::trust::authority_id;
 use super::view::{AGENT_PATH, View, directory, private_file};
 use super::{
-    Arguments, CIPHER_SUITES, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program,
+    Arguments, CIPHER_SUITES, Call, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program,
     Reach, Rival, Traces, UnitTrace, api_proxy, client_certificate, containerd, merge, network,
     serving_certificate, to_yaml,
 };
@@ -38,6 +38,8 @@ pub const DESCRIPTION: Description = Description {
     title: "the kubelet, which runs this node's pods",
     program: Program::Catalogue(NAME),
     binaries: &[NAME],
+    // For the volumes of pods.
+    calls: &[Call::always("mount"), Call::always("umount")],
     ports: &[
         Port::local(HEALTH_PORT, "the kubelet's health"),
         Port::tcp(PORT, "the kubelet", Reach::ControlPlanesAndMetrics),

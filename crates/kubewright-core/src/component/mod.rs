@@ -8,6 +8,7 @@ pub mod api_proxy;
 pub mod apiserver;
 mod arguments;
 mod beside_apiserver;
+mod call;
 mod certificate;
 mod configuration;
 pub mod containerd;
@@ -33,6 +34,7 @@ mod view;
 use std::collections::BTreeSet;
 
 pub use arguments::Arguments;
+pub use call::{Call, When};
 pub(crate) use certificate::{client_certificate, local_serving_certificate, serving_certificate};
 pub(crate) use configuration::{merge, to_json, to_toml, to_yaml};
 pub use description::{Account, Description, Probe, Program};
@@ -118,6 +120,23 @@ pub fn binaries(cluster: &Cluster) -> BTreeSet<&'static str> {
     let components = cluster.nodes.iter().flat_map(|node| on_node(cluster, node));
     components
         .flat_map(|description| description.binaries.iter().copied())
+        .collect()
+}
+
+/// Returns every program of the operating system that some component runs in some cluster, sorted.
+pub fn programs() -> BTreeSet<&'static str> {
+    let calls = ALL.iter().flat_map(|description| description.calls);
+    calls.map(|call| call.program).collect()
+}
+
+/// Returns the components of a node that run a program of the operating system.
+pub fn callers_of<'a>(cluster: &'a Cluster, node: &'a Node, program: &'a str) -> Vec<&'static str> {
+    on_node(cluster, node)
+        .filter(|description| {
+            let mut calls = description.calls.iter();
+            calls.any(|call| call.program == program && call.is_for(cluster))
+        })
+        .map(|description| description.name)
         .collect()
 }
 

@@ -135,6 +135,11 @@ pub(crate) fn public_file(path: &str, content: impl Into<String>) -> Resource {
     file(path, Access::root(0o644), content)
 }
 
+/// A program of a few lines.
+pub(crate) fn executable(path: &str, content: impl Into<String>) -> Resource {
+    file(path, Access::root(0o755), content)
+}
+
 /// A file of root's that only root may read.
 pub(crate) fn private_file(path: &str, content: impl Into<String>) -> Resource {
     file(path, Access::root(0o600), content)

@@ -65,6 +65,13 @@ kinds! {
         "changed kernel settings";
         "A sysctl value, kernel module or the swap state differs, at runtime or in the boot configuration.";
         "`kubewright apply` sets it.";
+    /// Routes or masquerading differ.
+    Routing = "routing":
+        "routes and masquerading";
+        "Routes to other nodes' pods are missing or lead elsewhere, or the rule that hides pod addresses from the world outside \
+         is not there (`cni: bridge`).";
+        "`kubewright-routes.service` sets them within seconds; if they stay away, `journalctl -u kubewright-routes` on the node \
+         shows why. `kubewright apply` sets them, too.";
     /// A unit's file differs.
     UnitChanged = "unit-changed":
         "changed units";

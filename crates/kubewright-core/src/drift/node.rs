@@ -161,6 +161,7 @@ fn missing(kind: &str) -> Kind {
         "binary" => Kind::BinaryChanged,
         "image" => Kind::ImageMissing,
         "sysctl" | "module" | "swap" => Kind::KernelSetting,
+        "routing" => Kind::Routing,
         _ => Kind::FileMissing,
     }
 }

@@ -257,6 +257,7 @@ fn every_change_of_a_machine_has_its_kind() {
         ("image:a", Change::Missing, "image-missing"),
         ("sysctl:a", value(), "kernel-setting"),
         ("swap:off", value(), "kernel-setting"),
+        ("routing:pods", value(), "routing"),
         ("file:/a", Change::Orphaned, "orphaned"),
         (
             "unit:kubelet.service",

@@ -311,6 +311,7 @@ fn describe(resource: &Resource) -> String {
         Resource::SwapOff(_) => "swap off".to_owned(),
         Resource::Binary(binary) => format!("binary {} {} {}", binary.path, binary.name, binary.version),
         Resource::Image(image) => format!("image {}", image.reference),
+        Resource::Routing(_) => "routes to pods and masquerading".to_owned(),
         Resource::Unit(unit) => format!("unit {}", unit.name),
     }
 }

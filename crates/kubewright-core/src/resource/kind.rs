@@ -27,13 +27,15 @@ pub enum ResourceKind {
     Binary,
     /// A container image.
     Image,
+    /// Routes and masquerading.
+    Routing,
     /// A unit.
     Unit,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::User,
         Self::Directory,
         Self::File,
@@ -45,6 +47,7 @@ impl ResourceKind {
         Self::SwapOff,
         Self::Binary,
         Self::Image,
+        Self::Routing,
         Self::Unit,
     ];
 
@@ -62,6 +65,7 @@ impl ResourceKind {
             Self::SwapOff => "swap",
             Self::Binary => "binary",
             Self::Image => "image",
+            Self::Routing => "routing",
             Self::Unit => "unit",
         }
     }
@@ -91,6 +95,7 @@ impl Resource {
             Self::SwapOff(_) => ResourceKind::SwapOff,
             Self::Binary(_) => ResourceKind::Binary,
             Self::Image(_) => ResourceKind::Image,
+            Self::Routing(_) => ResourceKind::Routing,
             Self::Unit(_) => ResourceKind::Unit,
         }
     }

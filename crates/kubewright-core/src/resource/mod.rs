@@ -7,6 +7,7 @@
 mod digest;
 mod kind;
 mod node_state;
+mod routing;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use digest::{Digest, ParseDigestError};
 pub use kind::ResourceKind;
 pub use node_state::{NodeState, Stage, StagedResource};
+pub use routing::{PacketFilter, ROUTE_PROTOCOL, Routing};
 
 /// Names one resource on one node, `kind:what`, as in `file:/etc/kubernetes/admin.conf`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +116,8 @@ pub enum Resource {
     Binary(Binary),
     /// A container image in the runtime's store.
     Image(Image),
+    /// Routes to other nodes' pods, and masquerading.
+    Routing(Routing),
     /// A systemd unit: its file, whether it is enabled, and that it runs with its present inputs.
     Unit(Unit),
 }
@@ -323,6 +327,7 @@ impl Resource {
             Self::SwapOff(_) => "off",
             Self::Binary(binary) => &binary.path,
             Self::Image(image) => &image.reference,
+            Self::Routing(_) => "pods",
             Self::Unit(unit) => &unit.name,
         };
         ResourceId::new(self.kind().word(), what)

@@ -140,7 +140,7 @@ fn a_report_says_what_is_the_same_once_and_errors_first() {
     error: cp-3: TCP 6443 (the API server) cannot be reached from cp-1, cp-2, w-1, w-2: no route to host [unreachable-port]
       fix: allow TCP 6443 from 192.0.2.11, 192.0.2.12, 192.0.2.21, 192.0.2.22 to 192.0.2.13 in the firewalls of the nodes and between them
 
-    error: cp-1, cp-2, cp-3, w-1, w-2: not installed: modprobe, nft [missing-command]
+    error: cp-1, cp-2, cp-3, w-1, w-2: not installed: modprobe, nft (kube-proxy, flanneld) [missing-command]
       fix: apt-get install kmod nftables
 
     warning: cp-1, cp-2, cp-3, w-1, w-2: swap is on (/swapfile); the kubelet does not start with it [swap-on]

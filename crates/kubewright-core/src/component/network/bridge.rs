@@ -1,29 +1,40 @@
 //! A bridge on each node and plain routes between nodes: the fastest network there is, when all nodes share a segment.
 //!
-//! One unit, run once per boot and whenever the membership changes: routes to the other nodes' pod ranges (under a
-//! protocol number of their own, so that they can be found and removed), a rule that hides pod addresses from the
-//! world outside, and at last the CNI configuration. Given addresses are remembered on tmpfs: no pod outlives a boot.
+//! Routes to the other nodes' pod ranges (under a protocol number of their own, so that they can be found and removed) and a
+//! rule that hides pod addresses from the world outside are a resource: inspected and set by every apply, and kept by a
+//! process of kubewright's own program on the node. When they are in place it says so, and the CNI configuration is
+//! announced. Given addresses are remembered on tmpfs: no pod outlives a boot.
 
 use serde_json::json;
 
 use super::{BRIDGE, RIVAL, announce, plugins, waiting};
 use crate::component::view::{View, directory, public_file};
-use crate::component::{Command, Component, Description, Process, Readiness, Rival, Traces};
-use crate::resource::{Access, Stage};
+use crate::component::{
+    Call, Component, Description, Process, Program, Readiness, Rival, Traces, to_json,
+};
+use crate::resource::{Access, PacketFilter, Resource, Routing, Stage};
 use crate::spec::{Cni, ProxyMode};
 
 /// The component's name.
 pub const NAME: &str = "kubewright-routes";
 
-const RULES_PATH: &str = "/etc/kubewright/bridge/masquerade.nft";
-/// Marks kubewright's routes in `ip route`; a number without a meaning elsewhere.
-const ROUTE_PROTOCOL: &str = "75";
-const CHAIN: &str = "KUBEWRIGHT-MASQUERADE";
+/// What the process keeps; it reads this again at each look.
+const CONFIG_PATH: &str = "/etc/kubewright/bridge/routing.json";
 
 /// The bridge network, where it is the cluster's.
 pub const DESCRIPTION: Description = Description {
     title: "routes to the pods of other nodes",
+    program: Program::Agent,
     binaries: &["bridge", "host-local", "loopback", "portmap"],
+    calls: &[
+        Call::always("cp"),
+        Call::always("ip"),
+        Call::always("mkdir"),
+        Call::always("mv"),
+        Call::for_nftables("nft"),
+        Call::for_iptables("ip6tables"),
+        Call::for_iptables("iptables"),
+    ],
     traces: Traces {
         tables: &["kubewright"],
         chains: &["KUBEWRIGHT-"],
@@ -34,6 +45,7 @@ pub const DESCRIPTION: Description = Description {
         links: &[BRIDGE],
         ..RIVAL
     }),
+    on_restart: |_| Some("routes between nodes stay in place meanwhile".to_owned()),
     ..Description::new(NAME, Stage::Node, |cluster, _| cluster.network.cni == Cni::Bridge)
 };
 
@@ -41,65 +53,51 @@ pub const DESCRIPTION: Description = Description {
 pub fn component(view: &View) -> Component {
     let mut component = Component::new(&DESCRIPTION);
     component.reads = waiting(&conflist(view));
+    component
+        .reads
+        .push(directory("/usr/local/lib/kubewright", Access::root(0o755)));
+    component.reads.push(Resource::Binary(view.agent_binary()));
     component.rereads = plugins(view, &DESCRIPTION);
-    if uses_nftables(view) {
-        component
-            .reads
-            .push(directory("/etc/kubewright/bridge", Access::root(0o755)));
-        component.reads.push(public_file(RULES_PATH, rules(view)));
-    }
-    component.process = Some(process(view));
+    component
+        .rereads
+        .push(directory("/etc/kubewright/bridge", Access::root(0o755)));
+    let routing = routing(view);
+    component
+        .rereads
+        .push(public_file(CONFIG_PATH, to_json(&json!(routing))));
+    component.rereads.push(Resource::Routing(routing));
+    component.process = Some(process());
     component
 }
 
-fn process(view: &View) -> Process {
+fn process() -> Process {
     let mut process = Process::new(&DESCRIPTION);
-    process.systemd.readiness = Readiness::Finished;
-    process.systemd.before_start = routes(view);
-    process.systemd.before_start.extend(masquerade(view));
-    process.systemd.before_start.extend(announce());
-    process.systemd.on_stop = vec![ip(view, &["route", "flush", "proto", ROUTE_PROTOCOL]).may_fail()];
-    process.systemd.on_stop.extend(stop_masquerading(view));
+    process.words = vec!["keep-routes", "--config", CONFIG_PATH];
+    process.systemd.readiness = Readiness::Notify { timeout_seconds: 330 };
+    process.systemd.after_start = announce();
+    process.limits.oom_score_adjust = Some(-999);
     process
 }
 
-fn routes(view: &View) -> Vec<Command> {
-    view.cluster
+fn routing(view: &View) -> Routing {
+    let others = view
+        .cluster
         .nodes
         .iter()
-        .filter(|node| node.name != view.node.name)
-        .filter_map(|node| Some((node, view.context.pod_cidrs.get(node.name.as_str())?)))
-        .map(|(node, range)| {
-            let (range, address) = (range.to_string(), node.address.to_string());
-            ip(
-                view,
-                &[
-                    "route",
-                    "replace",
-                    &range,
-                    "via",
-                    &address,
-                    "proto",
-                    ROUTE_PROTOCOL,
-                ],
-            )
-        })
-        .collect()
-}
-
-fn ip(view: &View, words: &[&str]) -> Command {
-    let family = if view.pod_cidr.is_ipv4() { "-4" } else { "-6" };
-    command(&["ip", family], words)
-}
-
-fn command(program: &[&str], words: &[&str]) -> Command {
-    let mut command = Command::new([]);
-    command.words = program.iter().chain(words).map(|&word| word.to_owned()).collect();
-    command
-}
-
-fn uses_nftables(view: &View) -> bool {
-    view.cluster.network.proxy != ProxyMode::Iptables
+        .filter(|node| node.name != view.node.name);
+    let routes = others.filter_map(|node| {
+        let range = view.context.pod_cidrs.get(node.name.as_str())?;
+        Some((range.to_string(), node.address))
+    });
+    Routing {
+        routes: routes.collect(),
+        pods: view.pod_cidr.to_string(),
+        inside: inside(view),
+        filter: match view.cluster.network.proxy {
+            ProxyMode::Iptables => PacketFilter::Iptables,
+            ProxyMode::Nftables | ProxyMode::None => PacketFilter::Nftables,
+        },
+    }
 }
 
 /// Where pods are known by their own address: other pods and the nodes.
@@ -108,67 +106,6 @@ fn inside(view: &View) -> Vec<String> {
     std::iter::once(view.cluster.network.pod_cidr.to_string())
         .chain(nodes)
         .collect()
-}
-
-fn rules(view: &View) -> String {
-    let family = if view.pod_cidr.is_ipv4() { "ip" } else { "ip6" };
-    format!(
-        "# Written by kubewright. Pods reach the world outside under their node's address.\n\
-         table {family} kubewright\n\
-         delete table {family} kubewright\n\
-         table {family} kubewright {{\n\
-         \tchain postrouting {{\n\
-         \t\ttype nat hook postrouting priority srcnat; policy accept;\n\
-         \t\t{family} saddr {} {family} daddr != {{ {} }} masquerade fully-random\n\
-         \t}}\n\
-         }}\n",
-        view.pod_cidr,
-        inside(view).join(", "),
-    )
-}
-
-fn masquerade(view: &View) -> Vec<Command> {
-    if uses_nftables(view) {
-        return vec![Command::new(["nft", "-f", RULES_PATH])];
-    }
-    let source = view.pod_cidr.to_string();
-    let mut commands = vec![
-        iptables(view, &["-N", CHAIN]).may_fail(),
-        iptables(view, &["-F", CHAIN]),
-    ];
-    for destination in inside(view) {
-        commands.push(iptables(view, &["-A", CHAIN, "-d", &destination, "-j", "RETURN"]));
-    }
-    commands.push(iptables(
-        view,
-        &["-A", CHAIN, "-j", "MASQUERADE", "--random-fully"],
-    ));
-    let jump = ["POSTROUTING", "-s", source.as_str(), "-j", CHAIN];
-    commands.push(iptables(view, &[&["-D"], jump.as_slice()].concat()).may_fail());
-    commands.push(iptables(view, &[&["-A"], jump.as_slice()].concat()));
-    commands
-}
-
-fn stop_masquerading(view: &View) -> Vec<Command> {
-    if uses_nftables(view) {
-        let family = if view.pod_cidr.is_ipv4() { "ip" } else { "ip6" };
-        return vec![Command::new(["nft", "delete", "table", family, "kubewright"]).may_fail()];
-    }
-    let source = view.pod_cidr.to_string();
-    vec![
-        iptables(view, &["-D", "POSTROUTING", "-s", &source, "-j", CHAIN]).may_fail(),
-        iptables(view, &["-F", CHAIN]).may_fail(),
-        iptables(view, &["-X", CHAIN]).may_fail(),
-    ]
-}
-
-fn iptables(view: &View, words: &[&str]) -> Command {
-    let program = if view.pod_cidr.is_ipv4() {
-        "iptables"
-    } else {
-        "ip6tables"
-    };
-    command(&[program, "-w", "-t", "nat"], words)
 }
 
 fn conflist(view: &View) -> serde_json::Value {

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::{RIVAL, announce, plugins, waiting};
 use crate::component::trust::authority_id;
-use crate::component::view::{View, directory, public_file};
+use crate::component::view::{View, directory, executable, public_file};
 use crate::component::{
-    Arguments, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol, Reach,
+    Arguments, Call, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol, Reach,
     Readiness, Rival, Traces, api_proxy, client_certificate, containerd, to_json,
 };
 use crate::manifest::FLANNEL_GROUP;
@@ -24,6 +24,21 @@ const HEALTH_PORT: u16 = 10244;
 const KUBECONFIG: &str = "/etc/kubernetes/flannel.conf";
 /// What VXLAN puts around a packet over IPv4, in bytes.
 const VXLAN_BYTES: u32 = 50;
+/// Where the stand-ins for programs are that flannel wants and does not need.
+const STAND_INS: &str = "/usr/local/lib/kubewright/stand-ins";
+/// The directories systemd has programs searched in.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const NO_IPTABLES: &str = "\
+#!/bin/sh
+# Written by kubewright, for flannel on a node without iptables. It makes its rules with nft, and at its start deletes those
+# it may have made with iptables before; without that program it does not start. A node without it has no such rules.
+if [ \"$1\" = --version ]; then
+    echo 'iptables v1.8.0 (nf_tables)'
+    exit 0
+fi
+echo 'there is no iptables on this node' >&2
+exit 1
+";
 const NET_CONF: &str = "/etc/kubewright/flannel/net-conf.json";
 
 /// flannel, where it is the cluster's network.
@@ -31,6 +46,17 @@ pub const DESCRIPTION: Description = Description {
     title: "flannel, the network between pods",
     program: Program::Catalogue(NAME),
     binaries: &[NAME, "bridge", "flannel", "host-local", "loopback", "portmap"],
+    calls: &[
+        Call::always("cp"),
+        Call::always("ip"),
+        Call::always("mkdir"),
+        Call::always("mv"),
+        Call::for_nftables("nft"),
+        Call::for_iptables("ip6tables"),
+        Call::for_iptables("ip6tables-restore"),
+        Call::for_iptables("iptables"),
+        Call::for_iptables("iptables-restore"),
+    ],
     ports: &[
         Port {
             number: 8472,
@@ -83,6 +109,17 @@ pub fn component(view: &View) -> Component {
         .reads
         .push(directory("/etc/kubewright/flannel", Access::root(0o755)));
     component.reads.push(public_file(NET_CONF, net_conf(view)));
+    if uses_nftables(view) {
+        component
+            .reads
+            .push(directory("/usr/local/lib/kubewright", Access::root(0o755)));
+        component.reads.push(directory(STAND_INS, Access::root(0o755)));
+        for program in ["iptables", "ip6tables"] {
+            component
+                .reads
+                .push(executable(&format!("{STAND_INS}/{program}"), NO_IPTABLES));
+        }
+    }
     component.shared.push(authority_id(AuthorityName::Kubernetes));
     component.rereads = plugins(view, &DESCRIPTION);
     component.rereads.push(Resource::Certificate(client));
@@ -104,6 +141,11 @@ fn process(view: &View) -> Process {
     process
         .environment
         .insert("NODE_NAME".to_owned(), view.name().to_owned());
+    if uses_nftables(view) {
+        // The node's own iptables comes first, if there is one.
+        let path = format!("{SYSTEM_PATH}:{STAND_INS}");
+        process.environment.insert("PATH".to_owned(), path);
+    }
     process.systemd.readiness = Readiness::Notify { timeout_seconds: 330 };
     process.starts_after = vec![api_proxy::NAME, containerd::NAME];
     process.systemd.before_start = vec![api_proxy::wait_for_api()];
@@ -118,11 +160,15 @@ fn process(view: &View) -> Process {
     process
 }
 
+fn uses_nftables(view: &View) -> bool {
+    view.cluster.network.proxy != ProxyMode::Iptables
+}
+
 fn net_conf(view: &View) -> String {
     let network = &view.cluster.network;
     let mut value = json!({
         "Backend": {"Type": "vxlan"},
-        "EnableNFTables": network.proxy != ProxyMode::Iptables,
+        "EnableNFTables": uses_nftables(view),
     });
     if let Some(mtu) = network.mtu {
         // Of the path: flannel itself takes off what VXLAN needs.
