@@ -42,6 +42,10 @@ pub struct NodePlatform {
     pub platform: Platform,
     /// 1 or 2. On 1 the kubelet is told to run all the same; whether that is acceptable is for the checks to say.
     pub cgroup_version: u32,
+    /// Its memory; 0 where it is not known.
+    pub memory_bytes: u64,
+    /// Its processors; 0 where they are not known.
+    pub processors: u32,
 }
 
 impl Default for NodePlatform {
@@ -49,6 +53,8 @@ impl Default for NodePlatform {
         Self {
             platform: Platform::Amd64,
             cgroup_version: 2,
+            memory_bytes: 0,
+            processors: 0,
         }
     }
 }

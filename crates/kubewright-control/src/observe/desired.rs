@@ -130,6 +130,8 @@ fn platform(node: &str, facts: &Facts) -> Result<NodePlatform, Error> {
     Ok(NodePlatform {
         platform,
         cgroup_version: facts.cgroup_version,
+        memory_bytes: facts.memory_bytes,
+        processors: facts.processors,
     })
 }
 

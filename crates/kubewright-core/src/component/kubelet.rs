@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::description::everywhere;
+use super::reservations::reserve;
 use super::trust::authority_id;
 use super::view::{AGENT_PATH, View, directory, private_file};
 use super::{
@@ -32,6 +33,12 @@ const CURRENT_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 const RUN_DIRECTORY: &str = "/run/kubewright";
 /// What pods resolve names with: the file with the real name servers, see [`choose_resolvers`].
 const RESOLVERS: &str = "/run/kubewright/resolv.conf";
+
+/// Seconds by pod priority when the machine is shut down: ordinary pods, `system-cluster-critical` and
+/// `system-node-critical` ones. As long as an ordinary pod gets by default when it is deleted, and what a network and DNS need.
+const SHUTDOWN: [(i64, u32); 3] = [(0, 30), (2_000_000_000, 10), (2_000_001_000, 5)];
+/// The kubelet's keys that say it for all pods.
+const SHUTDOWN_FOR_ALL: [&str; 2] = ["shutdownGracePeriod", "shutdownGracePeriodCriticalPods"];
 
 /// The kubelet, on every node.
 pub const DESCRIPTION: Description = Description {
@@ -188,8 +195,24 @@ fn configuration(view: &View, serving: &Certificate) -> Value {
     if view.machine.cgroup_version == 1 {
         value["failCgroupV1"] = false.into();
     }
+    reserve(&mut value, &view.machine, view.node.is_control_plane());
+    value["shutdownGracePeriodByPodPriority"] = shutdown();
     if let Some(overrides) = view.overrides(ComponentName::Kubelet) {
+        // The kubelet takes periods by priority or one for all, and refuses both.
+        if overrides.extra_config.keys().any(|key| SHUTDOWN_FOR_ALL.contains(&key.as_str()))
+            && let Some(map) = value.as_object_mut()
+        {
+            map.remove("shutdownGracePeriodByPodPriority");
+        }
         merge(&mut value, &overrides.extra_config);
     }
     value
+}
+
+/// How long pods are given when the machine is shut down: one class after the other, the cluster's own last.
+fn shutdown() -> Value {
+    let classes = SHUTDOWN.map(|(priority, seconds)| {
+        json!({"priority": priority, "shutdownGracePeriodSeconds": seconds})
+    });
+    json!(classes)
 }

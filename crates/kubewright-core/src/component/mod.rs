@@ -24,6 +24,7 @@ pub mod kubelet;
 pub mod network;
 mod port;
 mod process;
+mod reservations;
 pub mod scheduler;
 mod systemd;
 pub mod tools;

@@ -69,6 +69,17 @@ impl World {
         }
     }
 
+    fn set_size(&mut self, memory_bytes: u64, processors: u32) {
+        for node in &self.cluster.nodes {
+            let machine = NodePlatform {
+                memory_bytes,
+                processors,
+                ..NodePlatform::default()
+            };
+            self.platforms.insert(node.name.to_string(), machine);
+        }
+    }
+
     #[allow(dead_code)] // each test binary uses what it needs
     pub(crate) fn set_agent(&mut self, blob: Blob) {
         self.agents.insert(Platform::Amd64, blob);
@@ -119,6 +130,10 @@ pub(crate) fn world(case: &str) -> World {
     // The tree of a first apply shows what only that has.
     if case == "three-plus-two" {
         world.etcd = etcd_starts(&world.cluster, &Observed::default());
+    }
+    // Elsewhere the machines' size is unknown, as in a plan that is made without them.
+    if case == "three-plus-two" {
+        world.set_size(8 << 30, 4);
     }
     if case == "extra-args" {
         world.set_cgroup_version(1);
