@@ -23,6 +23,7 @@ use kubewright_core::journal::Event;
 use kubewright_core::observed::{Disk, Facts, Link, Marker};
 use kubewright_core::resource::AuthorityName;
 use kubewright_core::wire::NodeError;
+use kubewright_core::{carrier, component};
 use rustix::fs::StatVfsMountFlags;
 
 use crate::bootstrapped;
@@ -342,8 +343,9 @@ fn missing_commands(system: &dyn System) -> Vec<String> {
         "/sbin",
         "/bin",
     ];
-    kubewright_core::component::programs()
+    component::programs()
         .into_iter()
+        .chain(carrier::PROGRAMS)
         .filter(|name| {
             !directories
                 .iter()

@@ -496,7 +496,9 @@ impl System for TestSystem {
             }
             "ip" if arguments.iter().any(|argument| argument == "show") => {
                 let routes = simulated.routes.iter().map(|(range, via)| {
-                    format!(r#"{{"dst":"{range}","gateway":"{via}","dev":"eth0","protocol":"75","flags":[]}}"#)
+                    format!(
+                        r#"{{"dst":"{range}","gateway":"{via}","dev":"eth0","protocol":"75","flags":[]}}"#
+                    )
                 });
                 said(&format!("[{}]", routes.collect::<Vec<_>>().join(",")))
             }

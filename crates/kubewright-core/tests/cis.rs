@@ -57,16 +57,36 @@ fn table() -> Vec<(&'static str, Must<'static>)> {
         ("1.1.11", Mode("/var/lib/etcd", 0o700, "etcd")),
         ("1.1.12", Mode("/var/lib/etcd", 0o700, "etcd")),
         ("1.1.13", Mode("/etc/kubernetes/admin.conf", 0o600, "root")),
-        ("1.1.15", Mode("/etc/kubernetes/scheduler.conf", 0o640, "root:kube-scheduler")),
+        (
+            "1.1.15",
+            Mode("/etc/kubernetes/scheduler.conf", 0o640, "root:kube-scheduler"),
+        ),
         (
             "1.1.17",
-            Mode("/etc/kubernetes/controller-manager.conf", 0o640, "root:kube-controller-manager"),
+            Mode(
+                "/etc/kubernetes/controller-manager.conf",
+                0o640,
+                "root:kube-controller-manager",
+            ),
         ),
         ("1.1.19", Mode("/etc/kubernetes/pki", 0o755, "root")),
         ("1.1.20", Mode("/etc/kubernetes/pki/ca.crt", 0o644, "root")),
-        ("1.1.21", Mode("/etc/kubernetes/pki/ca.key", 0o640, "root:kube-controller-manager")),
-        ("1.1.21", Mode("/etc/kubernetes/pki/apiserver.key", 0o640, "root:kube-apiserver")),
-        ("1.1.21", Mode("/etc/kubernetes/pki/sa.key", 0o640, "root:kube-token-signers")),
+        (
+            "1.1.21",
+            Mode(
+                "/etc/kubernetes/pki/ca.key",
+                0o640,
+                "root:kube-controller-manager",
+            ),
+        ),
+        (
+            "1.1.21",
+            Mode("/etc/kubernetes/pki/apiserver.key", 0o640, "root:kube-apiserver"),
+        ),
+        (
+            "1.1.21",
+            Mode("/etc/kubernetes/pki/sa.key", 0o640, "root:kube-token-signers"),
+        ),
         ("1.2.2", Lack(API, "token-auth-file")),
         ("1.2.4", Point(API, "kubelet-client-certificate")),
         ("1.2.4", Point(API, "kubelet-client-key")),

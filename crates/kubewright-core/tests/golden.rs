@@ -170,7 +170,10 @@ fn describe(resource: &Resource) -> String {
         Resource::Binary(it) => format!("binary       {}  {} {}\n", it.path, it.name, it.version),
         Resource::Image(it) => format!("image        {}\n", it.reference),
         Resource::Routing(it) => {
-            let mut text = format!("routing      pods of {}, masqueraded by {:?}\n", it.pods, it.filter);
+            let mut text = format!(
+                "routing      pods of {}, masqueraded by {:?}\n",
+                it.pods, it.filter
+            );
             for (range, via) in &it.routes {
                 let _ = writeln!(text, "             {range} via {via}");
             }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use context::world;
+use kubewright_core::carrier::PROGRAMS;
 use kubewright_core::component::{callers_of, programs};
 use kubewright_core::render::render;
 use kubewright_core::resource::{Resource, Unit};
@@ -118,7 +119,11 @@ fn every_program_that_is_run_is_in_the_requirements() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/requirements.md");
     let page = fs::read_to_string(path).unwrap();
     let (_, section) = page.split_once("### Programs").unwrap();
-    for program in programs().into_iter().filter(|program| !program.starts_with("ip6tables")) {
+    for program in programs()
+        .into_iter()
+        .chain(PROGRAMS)
+        .filter(|program| !program.starts_with("ip6tables"))
+    {
         assert!(section.contains(&format!("`{program}`")), "{program}");
     }
 }

@@ -36,7 +36,8 @@ data: { motd: hello }
 /// What ends with findings.
 const FINDINGS: i32 = 3;
 
-/// What takes routes or packet filter rules from a node, as a script on it.
+/// What takes routes or packet filter rules from a node, as a script on it. Some versions of the network service leave
+/// routes of others alone: the last may take nothing away (`quiet`).
 const DISTURBANCES: &[(&str, &str)] = &[
     ("a flush of the routes", "ip route flush proto 75"),
     ("nft flush ruleset", "nft flush ruleset"),
@@ -56,6 +57,8 @@ printf '[Match]\\nName=host0\\n[Network]\\nAddress=%s\\nGateway=%s\\n' \"$ADDRES
 systemctl start systemd-networkd.service
 networkctl reload
 networkctl reconfigure host0
+quiet=yes
+sleep 5
 ";
 
 /// Waits until routes to all other nodes and the masquerading are there, ten seconds at most; says how long it took, and
@@ -70,7 +73,7 @@ seen() { journalctl --unit=kubewright-routes --output=cat --no-pager | grep -c '
 before=$(seen)
 begin=$(date +%s%N)
 disturb
-while ! whole || [ "$(seen)" -le "$before" ]; do
+while ! whole || { [ "$(seen)" -le "$before" ] && [ "${quiet:-no}" = no ]; }; do
     if [ $((($(date +%s%N) - begin) / 1000000000)) -ge 12 ]; then
         echo "after 12 s: $(ip -4 route show proto 75); $(journalctl --unit=kubewright-routes --output=cat -n 3)" >&2
         exit 1

@@ -45,10 +45,10 @@ use self::health::Checkers;
 use self::log::{Level, chain, event};
 use self::members::{Members, Remembered};
 use self::membership::Learner;
-use crate::notify::{Notifier, watchdog_interval};
 use self::pool::Pool;
 use self::timing::Timing;
 use self::tls::Tls;
+use crate::notify::{Notifier, watchdog_interval};
 
 /// Why the proxy does not run.
 #[derive(Debug, thiserror::Error)]

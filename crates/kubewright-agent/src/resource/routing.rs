@@ -35,7 +35,10 @@ struct Differences {
 impl Differences {
     fn find(system: &dyn System, wanted: &Routing) -> Result<Self, NodeError> {
         let present = routes(system, wanted)?;
-        let lacking = wanted.routes.iter().filter(|(range, via)| present.get(*range) != Some(*via));
+        let lacking = wanted
+            .routes
+            .iter()
+            .filter(|(range, via)| present.get(*range) != Some(*via));
         let foreign = present.keys().filter(|range| !wanted.routes.contains_key(*range));
         Ok(Self {
             lacking: lacking.map(|(range, via)| (range.clone(), *via)).collect(),
@@ -50,7 +53,11 @@ impl Differences {
         if !self.foreign.is_empty() {
             let _ = write!(text, ", {} too many", self.foreign.len());
         }
-        text.push_str(if self.unmasked { ", no masquerading" } else { ", masquerading" });
+        text.push_str(if self.unmasked {
+            ", no masquerading"
+        } else {
+            ", masquerading"
+        });
         text
     }
 }
@@ -77,7 +84,11 @@ pub(crate) fn inspect(system: &dyn System, wanted: &Routing) -> Result<Option<Ch
 pub(crate) fn change(system: &dyn System, wanted: &Routing) -> Result<bool, NodeError> {
     let found = Differences::find(system, wanted)?;
     let set = set_routes(system, wanted, &found);
-    let hidden = if found.unmasked { masquerade(system, wanted) } else { Ok(()) };
+    let hidden = if found.unmasked {
+        masquerade(system, wanted)
+    } else {
+        Ok(())
+    };
     set.and(hidden)?;
     Ok(found != Differences::default())
 }
@@ -122,7 +133,11 @@ fn set_routes(system: &dyn System, wanted: &Routing, found: &Differences) -> Res
         return Ok(());
     }
     // One that cannot be set yet keeps none of the others from being set.
-    feed(system, &Command::new("ip", &[family(wanted), "-force", "-batch", "-"]), &batch)
+    feed(
+        system,
+        &Command::new("ip", &[family(wanted), "-force", "-batch", "-"]),
+        &batch,
+    )
 }
 
 fn feed(system: &dyn System, command: &Command, input: &str) -> Result<(), NodeError> {
@@ -214,8 +229,16 @@ fn rules(wanted: &Routing) -> String {
 /// Whether what `nft --json list table` printed is one chain after routing with our rule in it, and nothing else.
 fn has_rule(text: &str, mark: &str) -> bool {
     let listing: Value = serde_json::from_str(text).unwrap_or_default();
-    let entries = listing["nftables"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let of = |kind: &'static str| entries.iter().map(move |entry| &entry[kind]).filter(|it| !it.is_null());
+    let entries = listing["nftables"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let of = |kind: &'static str| {
+        entries
+            .iter()
+            .map(move |entry| &entry[kind])
+            .filter(|it| !it.is_null())
+    };
     let mut chains = of("chain");
     let mut rules = of("rule");
     let (Some(chain), None, Some(rule), None) = (chains.next(), chains.next(), rules.next(), rules.next())
@@ -226,7 +249,9 @@ fn has_rule(text: &str, mark: &str) -> bool {
     chain["type"] == "nat"
         && chain["hook"] == "postrouting"
         && rule["comment"] == mark
-        && hides.into_iter().any(|expression| !expression["masquerade"].is_null())
+        && hides
+            .into_iter()
+            .any(|expression| !expression["masquerade"].is_null())
 }
 
 fn iptables(wanted: &Routing, words: &[&str]) -> Command {
@@ -238,7 +263,11 @@ fn iptables(wanted: &Routing, words: &[&str]) -> Command {
 fn chain(wanted: &Routing) -> impl Iterator<Item = String> {
     let whole = if wanted.is_ipv6() { 128 } else { 32 };
     let inside = wanted.inside.iter().map(move |place| {
-        let length = if place.contains('/') { String::new() } else { format!("/{whole}") };
+        let length = if place.contains('/') {
+            String::new()
+        } else {
+            format!("/{whole}")
+        };
         format!("-A {CHAIN} -d {place}{length} -j RETURN")
     });
     std::iter::once(format!("-N {CHAIN}"))

@@ -9,7 +9,7 @@ pub mod systemd;
 
 pub use disturbance::{Disturbance, disturbance};
 pub use systemd::{
-    component_of, disable_command, jobs_command, log_command, mask_command, stop_command, unit_name,
+    PROGRAMS, component_of, disable_command, jobs_command, log_command, mask_command, stop_command, unit_name,
 };
 
 use crate::component::Component;

@@ -2,6 +2,7 @@
 
 use super::text::{list, shown};
 use super::{Found, Kind, Look, Subject, packages};
+use crate::carrier;
 use crate::catalogue::Platform;
 use crate::component::callers_of;
 use crate::spec::{Cluster, ComponentName, ProxyMode};
@@ -226,7 +227,7 @@ fn commands(cluster: &Cluster, subject: &Subject, found: &mut Found) {
         .missing_commands
         .iter()
         .map(|program| (program.as_str(), callers_of(cluster, subject.node, program)))
-        .filter(|(_, callers)| !callers.is_empty())
+        .filter(|(program, callers)| !callers.is_empty() || carrier::PROGRAMS.contains(program))
         .collect();
     if missing.is_empty() {
         return;

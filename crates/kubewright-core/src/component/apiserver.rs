@@ -13,8 +13,8 @@ use super::port::local;
 use super::trust::{TOKEN_SIGNERS, authority_id, secret_id};
 use super::view::{View, directory, file_for};
 use super::{
-    Account, Arguments, CIPHER_SUITES, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
-    Reach, Readiness, Traces, client_certificate, etcd, local_serving_certificate, to_yaml,
+    Account, Arguments, CIPHER_SUITES, Component, Confinement, Description, Limits, Port, Probe, Process,
+    Program, Reach, Readiness, Traces, client_certificate, etcd, local_serving_certificate, to_yaml,
 };
 use crate::manifest::KUBELET_API_GROUP;
 use crate::pki::{ENCRYPTION_CONFIG_PATH, SERVICE_ACCOUNT_KEY_PATH, SERVICE_ACCOUNT_PUBLIC_PATH};
@@ -71,9 +71,11 @@ pub fn component(view: &View) -> Component {
     let certificates = Certificates::new(view);
     let process = process(view, &certificates);
     component.reads.push(Resource::Binary(view.binary(NAME)));
-    component
-        .reads
-        .push(file_for(NAME, AUTHENTICATION_PATH, to_yaml(&authentication(view))));
+    component.reads.push(file_for(
+        NAME,
+        AUTHENTICATION_PATH,
+        to_yaml(&authentication(view)),
+    ));
     component
         .reads
         .push(file_for(NAME, ADMISSION_PATH, to_yaml(&admission(view))));

@@ -16,8 +16,8 @@ use super::port::local;
 use super::trust::authority_id;
 use super::view::{View, directory, public_file};
 use super::{
-    Account, Arguments, Call, Command, Component, Confinement, Description, Limits, Port, Probe, Process, Program,
-    Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, local_serving_certificate,
+    Account, Arguments, Call, Command, Component, Confinement, Description, Limits, Port, Probe, Process,
+    Program, Reach, Readiness, Rival, Traces, UnitTrace, client_certificate, local_serving_certificate,
 };
 use crate::founding::EtcdStart;
 use crate::observed::{PEER_PORT, peer_url};

@@ -11,8 +11,8 @@ use super::reservations::reserve;
 use super::trust::authority_id;
 use super::view::{AGENT_PATH, View, directory, private_file};
 use super::{
-    Arguments, CIPHER_SUITES, Call, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program,
-    Reach, Rival, Traces, UnitTrace, api_proxy, client_certificate, containerd, merge, network,
+    Arguments, CIPHER_SUITES, Call, Command, Component, Description, Kubeconfig, Port, Probe, Process,
+    Program, Reach, Rival, Traces, UnitTrace, api_proxy, client_certificate, containerd, merge, network,
     serving_certificate, to_yaml,
 };
 use crate::resource::{Access, AuthorityName, Certificate, Resource, Stage};
@@ -199,7 +199,10 @@ fn configuration(view: &View, serving: &Certificate) -> Value {
     value["shutdownGracePeriodByPodPriority"] = shutdown();
     if let Some(overrides) = view.overrides(ComponentName::Kubelet) {
         // The kubelet takes periods by priority or one for all, and refuses both.
-        if overrides.extra_config.keys().any(|key| SHUTDOWN_FOR_ALL.contains(&key.as_str()))
+        if overrides
+            .extra_config
+            .keys()
+            .any(|key| SHUTDOWN_FOR_ALL.contains(&key.as_str()))
             && let Some(map) = value.as_object_mut()
         {
             map.remove("shutdownGracePeriodByPodPriority");
@@ -211,8 +214,7 @@ fn configuration(view: &View, serving: &Certificate) -> Value {
 
 /// How long pods are given when the machine is shut down: one class after the other, the cluster's own last.
 fn shutdown() -> Value {
-    let classes = SHUTDOWN.map(|(priority, seconds)| {
-        json!({"priority": priority, "shutdownGracePeriodSeconds": seconds})
-    });
+    let classes = SHUTDOWN
+        .map(|(priority, seconds)| json!({"priority": priority, "shutdownGracePeriodSeconds": seconds}));
     json!(classes)
 }

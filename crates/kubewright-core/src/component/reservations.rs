@@ -119,7 +119,10 @@ mod tests {
     fn a_control_plane_keeps_more_for_what_runs_beside_its_pods() {
         for (gib, processors, memory, cpu) in [(2.0, 2, "409Mi", "200m"), (16.0, 8, "1024Mi", "500m")] {
             let configuration = kept(gib, processors, true);
-            assert_eq!(configuration["systemReserved"], json!({"cpu": cpu, "memory": memory}));
+            assert_eq!(
+                configuration["systemReserved"],
+                json!({"cpu": cpu, "memory": memory})
+            );
         }
     }
 

@@ -59,11 +59,7 @@ fn a_unit_that_does_not_come_up_again_keeps_nothing_from_its_former_owner() {
     bench.converge_all().unwrap();
     grouped(&mut bench);
     bench.converge_as("run-2").unwrap();
-    bench
-        .system
-        .simulated()
-        .broken
-        .insert("demo.service".to_owned());
+    bench.system.simulated().broken.insert("demo.service".to_owned());
     let real = Arc::clone(&bench.system) as Arc<dyn System>;
     let undone = crate::undo::undo(&real, Some("run-2")).unwrap();
     let left: Vec<&str> = undone.left.iter().map(|left| left.resource.as_str()).collect();

@@ -2,6 +2,9 @@
 
 use super::unit_name;
 
+/// Programs that have units started and stopped, and read what they said: kubewright's agent runs them on every node.
+pub const PROGRAMS: [&str; 2] = ["journalctl", "systemctl"];
+
 /// Returns what shows why components run or do not, as in `journalctl -u etcd -u kube-apiserver`.
 pub fn log_command(components: &[&str]) -> String {
     components

@@ -10,7 +10,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-pub use commands::{disable_command, jobs_command, log_command, mask_command, stop_command};
+pub use commands::{PROGRAMS, disable_command, jobs_command, log_command, mask_command, stop_command};
 pub use words::process_words;
 
 use crate::component::{Component, Process};

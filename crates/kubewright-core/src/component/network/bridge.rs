@@ -9,9 +9,7 @@ use serde_json::json;
 
 use super::{BRIDGE, RIVAL, announce, plugins, waiting};
 use crate::component::view::{View, directory, public_file};
-use crate::component::{
-    Call, Component, Description, Process, Program, Readiness, Rival, Traces, to_json,
-};
+use crate::component::{Call, Component, Description, Process, Program, Readiness, Rival, Traces, to_json};
 use crate::resource::{Access, PacketFilter, Resource, Routing, Stage};
 use crate::spec::{Cni, ProxyMode};
 

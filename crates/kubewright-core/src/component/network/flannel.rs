@@ -10,8 +10,8 @@ use super::{RIVAL, announce, plugins, waiting};
 use crate::component::trust::authority_id;
 use crate::component::view::{View, directory, executable, public_file};
 use crate::component::{
-    Arguments, Call, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol, Reach,
-    Readiness, Rival, Traces, api_proxy, client_certificate, containerd, to_json,
+    Arguments, Call, Command, Component, Description, Kubeconfig, Port, Probe, Process, Program, Protocol,
+    Reach, Readiness, Rival, Traces, api_proxy, client_certificate, containerd, to_json,
 };
 use crate::manifest::FLANNEL_GROUP;
 use crate::resource::{Access, AuthorityName, Resource, Stage};
