@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use kubewright_core::component::etcd;
 use kubewright_core::journal::Event;
 use kubewright_core::observed::{Disk, Facts, Link, Marker};
 use kubewright_core::resource::AuthorityName;
@@ -34,7 +35,7 @@ use crate::mounts::{self, Mount};
 use crate::resolvers;
 use crate::resource::swap;
 use crate::system::{Command, System, ask};
-use crate::tree::Tree;
+use crate::tree::{Look, Tree};
 
 /// Directories whose free space matters.
 const DISKS: [&str; 12] = [
@@ -127,6 +128,7 @@ pub fn gather(system: &Arc<dyn System>) -> Result<Facts, NodeError> {
         authority_certificates: authority_certificates(&tree),
         certificates: certificates::find(&tree, &ledger),
         has_etcd_data,
+        etcd_database_bytes: etcd_database_bytes(&tree),
         is_bootstrapped: bootstrapped::is_bootstrapped(&tree)?,
         founders: founding::founders(&tree)?,
         etcd: Some(health::etcd(system, &tree)),
@@ -374,6 +376,14 @@ fn has_etcd_data(tree: &Tree) -> bool {
                 .unwrap_or_default()
                 .contains(&"member".to_owned())
     })
+}
+
+/// The size of the etcd member's database; etcd compares that of the file with its quota.
+fn etcd_database_bytes(tree: &Tree) -> u64 {
+    match tree.look(etcd::DATABASE) {
+        Ok(Look::There(seen)) => seen.stamp.size,
+        Ok(Look::Missing | Look::Blocked(_)) | Err(_) => 0,
+    }
 }
 
 /// The newest run, if it has no end.

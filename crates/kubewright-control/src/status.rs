@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use kubewright_core::component::apiserver;
+use kubewright_core::component::etcd::Filling;
 use kubewright_core::observed::{EtcdMember, Facts, ObservedEtcd};
 use kubewright_core::shown::shown;
 use kubewright_core::wire::NodeCondition;
@@ -36,6 +37,9 @@ pub struct ClusterStatus {
     /// The etcd clusters that the members are of, what each is and holds, where there is more than one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub etcd_clusters: Vec<String>,
+    /// Databases of etcd that fill 60 % or more of their quota, and what makes room.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub etcd_databases: Vec<DatabaseStatus>,
     /// Nodes the API knows and cluster.yaml does not.
     pub unknown_nodes: Vec<String>,
     /// Cluster objects that differ.
@@ -153,6 +157,37 @@ pub struct MemberStatus {
     pub version: Option<String>,
 }
 
+/// A database of etcd that is filling up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// The member's control plane.
+    pub node: String,
+    /// The size of its file, bytes.
+    pub bytes: u64,
+    /// The size at which etcd refuses writes, bytes.
+    pub quota_bytes: u64,
+    /// How much of the quota it fills.
+    pub percent: u64,
+    /// That in one sentence.
+    pub message: String,
+    /// What makes room.
+    pub remedy: String,
+}
+
+impl From<Filling> for DatabaseStatus {
+    fn from(filling: Filling) -> Self {
+        Self {
+            percent: filling.percent(),
+            message: filling.to_string(),
+            remedy: filling.remedy(),
+            node: filling.node,
+            bytes: filling.bytes,
+            quota_bytes: filling.quota_bytes,
+        }
+    }
+}
+
 /// A certificate on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -246,6 +281,10 @@ pub async fn look(session: &Session, observation: &Observation) -> ClusterStatus
         nodes,
         etcd_members: etcd_members(&members),
         etcd_clusters: etcd_clusters(&members),
+        etcd_databases: Filling::all(&session.cluster, &observation.observed)
+            .into_iter()
+            .map(DatabaseStatus::from)
+            .collect(),
         unknown_nodes: seen.map(|api| api.unknown_nodes.clone()).unwrap_or_default(),
         objects_differing: seen.map_or(0, |api| api.objects.len()),
     }

@@ -151,6 +151,12 @@ kinds! {
          /var/lib/kubelet, 15 % for /var/lib/containerd, or `evictionHard` of `components.kubelet.extraConfig`). \
          Warning: less than three times the need.";
         "Free space, or mount a larger file system there.";
+    /// etcd's database is filling up.
+    EtcdDatabase = "etcd-database":
+        "Warning. The database of an etcd member fills 60 % or more of its quota (`quota-backend-bytes`, 8 GiB unless \
+         cluster.yaml says another); from 80 % on urgently. At 100 % etcd raises the alarm NOSPACE and refuses every write.";
+        "Delete what fills it (`etcdctl get / --prefix --keys-only` shows the keys), then `etcdctl defrag` on one control \
+         plane after the other, the leader last.";
     /// No inodes.
     Inodes = "inodes":
         "Error. Fewer than 10000 free inodes on a file system that kubewright writes to: one ordinary image has as many files.";

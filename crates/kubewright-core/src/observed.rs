@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::certificate::{CertificatePart, CertificateProblem};
 pub use self::change::{Change, Difference, UnitAction, UnitFileProblem, UnitFinding, unit_reasons};
-pub use self::etcd::{EtcdAlarm, EtcdCluster, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
+pub use self::etcd::{AlarmKind, EtcdAlarm, EtcdCluster, EtcdMember, EtcdStatus, Membership, ObservedEtcd};
 pub use self::founders::{Founders, PEER_PORT, peer_url};
 pub use self::machine::{LaterSetting, Link, ModuleState, PathObstacle, PathObstacleKind, Setting};
 pub use self::network::{Datagrams, ForwardDrop, Route, SyncSpeed};
@@ -109,6 +109,8 @@ pub struct Facts {
     pub certificates: Vec<CertificateFact>,
     /// etcd's data directory holds a member.
     pub has_etcd_data: bool,
+    /// The size of the member's database, bytes; 0 when there is none.
+    pub etcd_database_bytes: u64,
     /// The node remembers a finished bootstrap ([`crate::wire::Request::MarkBootstrapped`]).
     pub is_bootstrapped: bool,
     /// The founders of etcd, as the node keeps them ([`crate::wire::Request::RecordFounders`]).

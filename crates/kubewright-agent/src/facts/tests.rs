@@ -158,6 +158,7 @@ fn what_kubewright_put_there_is_no_leftover() {
     system.put("/etc/systemd/system/kubelet.service", "");
     system.put("/etc/kubernetes/pki/ca.crt", "PEM");
     system.put("/var/lib/etcd/member/wal", "");
+    system.put("/var/lib/etcd/member/snap/db", "12345");
     system.put(
         Marker::PATH,
         r#"{"cluster": "prod", "clusterId": "x", "node": "n1"}"#,
@@ -174,6 +175,7 @@ fn what_kubewright_put_there_is_no_leftover() {
         BTreeMap::from([("/etc/kubernetes/pki/ca.crt".to_owned(), "PEM".to_owned())])
     );
     assert!(facts.has_etcd_data);
+    assert_eq!(facts.etcd_database_bytes, 5);
 }
 
 #[test]

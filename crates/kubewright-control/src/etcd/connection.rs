@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures::future::BoxFuture;
 use kubewright_core::component::etcd;
 use kubewright_core::errors::ErrorId;
-use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};
+use kubewright_core::observed::{AlarmKind, EtcdAlarm, EtcdMember, EtcdStatus};
 use kubewright_core::resource::AuthorityName;
 
 use super::client::{EtcdClient, Status};
@@ -134,6 +134,7 @@ fn observed(status: Status) -> EtcdStatus {
         cluster_id: status.cluster_id,
         revision: status.revision,
         database_bytes: status.database_bytes,
+        used_bytes: status.database_used_bytes,
         version: status.version,
         has_leader: status.leader != 0,
         is_leader: status.leader == status.member_id && status.leader != 0,
@@ -146,7 +147,7 @@ fn observed(status: Status) -> EtcdStatus {
                 member_id: field("memberID:")
                     .and_then(|id| id.parse().ok())
                     .unwrap_or_default(),
-                kind: kind.to_owned(),
+                kind: kind.to_owned().into(),
             }),
             None => observed.complaints.push(error),
         }
@@ -181,7 +182,7 @@ mod tests {
         assert!(observed.is_leader && observed.has_leader);
         let alarm = EtcdAlarm {
             member_id: 10_276_657_743_932_975_437,
-            kind: "NOSPACE".to_owned(),
+            kind: AlarmKind::NoSpace,
         };
         assert_eq!(observed.alarms, [alarm]);
         assert_eq!(observed.complaints, ["etcdserver: no leader"]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use kubewright_control::etcd::{EtcdConnection, EtcdConnections};
 use kubewright_control::node::Node;
-use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};
+use kubewright_core::observed::{AlarmKind, EtcdAlarm, EtcdMember, EtcdStatus};
 use kubewright_core::resource::Digest;
 
 use super::etcd;
@@ -55,7 +55,7 @@ impl EtcdConnection for One {
             }
             let alarm = state.meddling.alarm.as_ref().map(|member| EtcdAlarm {
                 member_id: id(&state, &self.node, member),
-                kind: "NOSPACE".to_owned(),
+                kind: AlarmKind::NoSpace,
             });
             Ok(EtcdStatus {
                 member_id: id(&state, &self.node, &self.node),

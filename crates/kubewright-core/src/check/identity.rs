@@ -7,6 +7,7 @@ use super::text::{count, list, sentence, shown};
 use super::{Found, Kind, Look, Subject};
 use crate::carrier;
 use crate::component;
+use crate::component::etcd::Filling;
 use crate::observed::{Change, Leftover};
 use crate::resource::{AuthorityName, Digest};
 
@@ -31,6 +32,14 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
         blocked(subject, found);
         leftovers(subject, found);
         unfinished(subject, found);
+    }
+    for filling in Filling::all(look.cluster, look.observed) {
+        found.warning(
+            Kind::EtcdDatabase,
+            &filling.node,
+            filling.to_string(),
+            filling.remedy(),
+        );
     }
     cluster_ids(look, found);
     authorities(look, found);

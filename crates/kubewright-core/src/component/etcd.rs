@@ -9,6 +9,8 @@
 //! A bootstrap that was interrupted is taken up by the next run, which still has the permission to give, until every
 //! member was healthy once and the nodes have remembered that (`Settle`).
 
+mod database;
+
 use std::net::SocketAddr;
 
 use super::description::on_control_planes;
@@ -24,10 +26,14 @@ use crate::observed::{PEER_PORT, peer_url};
 use crate::resource::{Access, AuthorityName, Certificate, Digest, Resource, Stage, Start, Usage};
 use crate::spec::ComponentName;
 
+pub use self::database::Filling;
+
 /// The component's name.
 pub const NAME: &str = "etcd";
 /// Where the data is.
 pub const DATA_DIRECTORY: &str = "/var/lib/etcd";
+/// The database itself.
+pub const DATABASE: &str = "/var/lib/etcd/member/snap/db";
 /// What is there when the data directory holds a member.
 pub const MEMBER_DIRECTORY: &str = "/var/lib/etcd/member";
 /// The permission to begin without data; on tmpfs, removed once the member serves.
@@ -128,7 +134,7 @@ fn process(view: &View, server: &Certificate, peer: &Certificate) -> Process {
         ("tls-min-version", "TLS1.3"),
         ("auto-compaction-mode", "periodic"),
         ("auto-compaction-retention", "8h"),
-        ("quota-backend-bytes", "8589934592"),
+        (database::QUOTA_ARGUMENT, &database::QUOTA.to_string()),
         ("feature-gates", "InitialCorruptCheck=true,CompactHashCheck=true"),
     ]);
     if let Some(overrides) = view.overrides(ComponentName::Etcd) {

@@ -2,6 +2,7 @@
 
 use super::{Finding, Kind, Seen, is_built};
 use crate::check::text::list;
+use crate::component::etcd::Filling;
 use crate::observed::{EtcdStatus, Membership, ObservedEtcd};
 use crate::shown::{sentence, shown};
 use crate::spec::Node;
@@ -56,6 +57,11 @@ pub(super) fn of_node(seen: &Seen<'_>, node: &Node) -> Vec<Finding> {
     if node.is_control_plane() {
         for message in member_problems(seen, node) {
             found.push(finding(Kind::EtcdMember, "its member", message));
+        }
+        let filling = Filling::all(seen.cluster, seen.observed).into_iter();
+        for filling in filling.filter(|filling| filling.node == name) {
+            let message = format!("{filling}: {}", filling.remedy());
+            found.push(finding(Kind::EtcdDatabase, "its member", message));
         }
         if let Some(Ok(status)) = own(seen, name) {
             let wanted = seen.release.etcd.to_string();

@@ -128,6 +128,12 @@ kinds! {
          or raises an alarm.";
         "A stopped member: `kubewright apply`. A member that is not in the list or has never started: `apply` cannot fix \
          it.";
+    /// etcd's database is filling up.
+    EtcdDatabase = "etcd-database":
+        "etcd's database";
+        "The database of an etcd member fills 60 % or more of its quota (`quota-backend-bytes`, 8 GiB unless cluster.yaml says \
+         another). At 100 % etcd refuses every write.";
+        "Follow the message: delete what fills it, defragment one control plane after the other.";
     /// A component runs in another version.
     RunningVersion = "running-version":
         "running versions";

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::catalogue;
 use crate::observed::{
-    Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, Facts, Marker, ObservedApi, ObservedEtcd,
-    ObservedNode, UnitAction, UnitFileProblem, UnitFinding,
+    AlarmKind, Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus, Facts, Marker, ObservedApi,
+    ObservedEtcd, ObservedNode, UnitAction, UnitFileProblem, UnitFinding,
 };
 use crate::resource::{Access, File, Resource, ResourceId, Stage, Start, Unit};
 use crate::spec::parse;
@@ -385,7 +385,7 @@ fn etcd_members_are_compared() {
     look.etcd().members = None;
     let alarm = |member_id| EtcdAlarm {
         member_id,
-        kind: "NOSPACE".to_owned(),
+        kind: AlarmKind::NoSpace,
     };
     let status = EtcdStatus {
         member_id: 1,
@@ -404,6 +404,18 @@ fn etcd_members_are_compared() {
             "etcd-unreachable member list unavailable".to_owned()
         ]
     );
+}
+
+#[test]
+fn a_database_that_fills_up_is_found_before_its_alarm() {
+    let mut look = Look::new();
+    let bytes = |percent: u64| (8_u64 << 30) / 100 * percent + 1000;
+    let facts = &mut look.observed.nodes.get_mut("cp-1").unwrap().facts;
+    facts.etcd_database_bytes = bytes(59);
+    assert!(!look.ids().contains(&"etcd-database"));
+    let facts = &mut look.observed.nodes.get_mut("cp-1").unwrap().facts;
+    facts.etcd_database_bytes = bytes(81);
+    assert!(look.ids().contains(&"etcd-database"));
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub struct EtcdStatus {
     pub revision: u64,
     /// The size of its database, bytes.
     pub database_bytes: u64,
+    /// The part of its database that is in use, bytes; 0 where it does not tell.
+    pub used_bytes: u64,
     /// Its version, as in `3.6.16`.
     pub version: String,
     /// Whether it sees a leader.
@@ -77,8 +79,46 @@ pub struct EtcdStatus {
 pub struct EtcdAlarm {
     /// The member it is about.
     pub member_id: u64,
-    /// Which, as in `NOSPACE` or `CORRUPT`.
-    pub kind: String,
+    /// Which.
+    pub kind: AlarmKind,
+}
+
+/// The kinds of alarms (etcd's `AlarmType`), written as etcd writes them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum AlarmKind {
+    /// The database has reached its quota: etcd refuses writes.
+    NoSpace,
+    /// The data of a member differs from the others' or is damaged.
+    Corrupt,
+    /// One of a later etcd.
+    Other(String),
+}
+
+impl From<String> for AlarmKind {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "NOSPACE" => Self::NoSpace,
+            "CORRUPT" => Self::Corrupt,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+impl From<AlarmKind> for String {
+    fn from(kind: AlarmKind) -> Self {
+        kind.to_string()
+    }
+}
+
+impl fmt::Display for AlarmKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSpace => out.write_str("NOSPACE"),
+            Self::Corrupt => out.write_str("CORRUPT"),
+            Self::Other(word) => out.write_str(&shown(word)),
+        }
+    }
 }
 
 /// What a control plane of cluster.yaml is to etcd.
@@ -181,9 +221,9 @@ impl ObservedEtcd {
     }
 
     /// Every alarm any member knows of, with the name of the member it is about.
-    pub fn alarms(&self) -> Vec<(String, String)> {
+    pub fn alarms(&self) -> Vec<(AlarmKind, String)> {
         let told = self.own.values().filter_map(|own| own.as_ref().ok());
-        let mut alarms: Vec<(String, String)> = told
+        let mut alarms: Vec<(AlarmKind, String)> = told
             .flat_map(|own| &own.alarms)
             .map(|alarm| (alarm.kind.clone(), self.name_of(alarm.member_id)))
             .collect();

@@ -7,7 +7,7 @@ use crate::carrier::log_command;
 use crate::catalogue::SkewError;
 use crate::component::{apiserver, etcd};
 use crate::errors::ErrorId;
-use crate::observed::{EtcdCluster, Founders, Health, Marker};
+use crate::observed::{AlarmKind, EtcdCluster, Founders, Health, Marker};
 use crate::shown::{sentence, shown};
 use crate::spec::{Cidr, NODE_POD_PREFIX, Version};
 
@@ -286,7 +286,7 @@ pub enum Obstacle {
     /// An alarm is raised in etcd.
     Alarm {
         /// Which.
-        alarm: String,
+        alarm: AlarmKind,
         /// The member it is about.
         member: String,
     },
@@ -322,12 +322,7 @@ impl fmt::Display for Obstacle {
                 out.write_str(": it matches no control plane in cluster.yaml")
             }
             Self::Alarm { alarm, member } => {
-                write!(
-                    out,
-                    "etcd's alarm {} of {} is raised",
-                    shown(alarm),
-                    shown(member)
-                )
+                write!(out, "etcd's alarm {alarm} of {} is raised", shown(member))
             }
             Self::TwoMembers => out.write_str("etcd has only two members"),
             Self::Untold { silent } => {
@@ -370,12 +365,22 @@ impl Obstacle {
                 "find out what it is; if it is gone for good, on a control plane: etcdctl member remove {id:x}; kubewright \
                  drift shows the members"
             ),
-            Self::Alarm { alarm, .. } if alarm == "NOSPACE" => {
+            Self::Alarm {
+                alarm: AlarmKind::NoSpace,
+                ..
+            } => {
                 "on a control plane: etcdctl compact REVISION, etcdctl defrag --cluster, etcdctl alarm disarm; kubewright \
                  status shows when etcd serves again"
                     .to_owned()
             }
-            Self::Alarm { member, .. } => format!(
+            Self::Alarm {
+                alarm: AlarmKind::Other(_),
+                ..
+            } => "etcdctl alarm list on a control plane shows it; this version knows no remedy for it".to_owned(),
+            Self::Alarm {
+                alarm: AlarmKind::Corrupt,
+                member,
+            } => format!(
                 "the data of {} differs from the others' or is damaged: stop its etcd, keep its /var/lib/etcd aside and \
                  look at {}; etcdctl alarm list shows it",
                 shown(member),

@@ -18,7 +18,7 @@ mod windows;
 
 use super::*;
 use crate::observed::{
-    CertificatePart, CertificateProblem, Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus,
+    AlarmKind, CertificatePart, CertificateProblem, Change, Difference, EtcdAlarm, EtcdMember, EtcdStatus,
     FixedSettings, Health, Marker, Observed, ObservedApi, ObservedEtcd, ObservedNode, UnitAction,
     UnitFileProblem, UnitFinding,
 };

@@ -109,6 +109,9 @@ fn text(status: &ClusterStatus) -> String {
         }
     }
     text.push_str(&etcd_line(status));
+    for database in &status.etcd_databases {
+        let _ = writeln!(text, "warning: {}: {}", database.message, database.remedy);
+    }
     if let Some((node, certificate)) = status.next_to_end() {
         let _ = writeln!(
             text,

@@ -38,6 +38,11 @@ const MISTAKES: &[Mistake] = &[
         &[],
     ),
     (
+        "a database that fills its quota",
+        |s| s.own("cp-1").etcd_database_bytes = 7 << 30,
+        &["warning etcd-database cp-1"],
+    ),
+    (
         "clones",
         |s| s.facts("w-2").machine_id = s.facts("w-1").machine_id.clone(),
         &["error duplicate-machine-id w-1", "error duplicate-machine-id w-2"],

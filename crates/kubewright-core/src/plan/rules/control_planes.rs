@@ -4,6 +4,7 @@
 //! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
 
 use super::quorum::{ControlPlane, Elsewhere, MemberHealth, NotNow};
+use crate::component::etcd::Filling;
 use crate::observed::{EtcdMember, Health, Membership, Observed, ObservedEtcd};
 use crate::plan::{Obstacle, Refusal};
 use crate::spec::Cluster;
@@ -141,8 +142,10 @@ impl<'a> ControlPlanes<'a> {
 
     /// What whoever reads the plan should know of etcd, whether or not it is in the way.
     pub(in crate::plan) fn notes(&self) -> Vec<String> {
+        let filling = Filling::all(self.cluster, self.observed).into_iter();
+        let filling = filling.map(|filling| format!("{filling}: {}", filling.remedy()));
         let Some(etcd) = self.etcd() else {
-            return Vec::new();
+            return filling.collect();
         };
         let strangers = etcd.unknown_members(self.cluster).into_iter().map(stranger);
         let mut notes: Vec<Obstacle> = strangers.chain(alarms(etcd)).collect();
@@ -158,7 +161,7 @@ impl<'a> ControlPlanes<'a> {
                 });
             }
         }
-        notes.iter().map(ToString::to_string).collect()
+        notes.iter().map(ToString::to_string).chain(filling).collect()
     }
 }
 

@@ -342,7 +342,7 @@ fn an_alarm_is_named_and_is_not_taken_for_members_that_are_down() {
     let mut etcd = members();
     let alarm = EtcdAlarm {
         member_id: 2,
-        kind: "NOSPACE".to_owned(),
+        kind: AlarmKind::NoSpace,
     };
     for own in etcd.own.values_mut() {
         own.as_mut().unwrap().alarms.push(alarm.clone());
@@ -406,7 +406,7 @@ fn nothing_a_member_says_moves_the_cursor_or_begins_a_line() {
     etcd.members.as_mut().unwrap().push(stranger);
     let alarm = EtcdAlarm {
         member_id: 9,
-        kind: hostile.to_owned(),
+        kind: AlarmKind::Other(hostile.to_owned()),
     };
     etcd.own
         .get_mut("cp-2")
@@ -433,4 +433,20 @@ fn nothing_a_member_says_moves_the_cursor_or_begins_a_line() {
     for text in texts.iter().chain(&noted.notes) {
         assert!(!text.chars().any(crate::shown::is_harmful), "{text:?}");
     }
+}
+
+#[test]
+fn a_database_that_fills_up_is_a_note_and_in_the_way_of_nothing() {
+    let cluster = cluster(&NODES);
+    let mut observed = converged(&cluster);
+    observed.nodes.get_mut("cp-2").unwrap().facts.etcd_database_bytes = 7 << 30;
+    restart(&mut observed, "cp-1", Stage::Etcd);
+    let plan = plan(&cluster, &observed).unwrap();
+    assert_eq!(plan.notes.len(), 1, "{:?}", plan.notes);
+    let note = &plan.notes[0];
+    assert!(
+        note.starts_with("etcd's database on cp-2 fills 87 % of its quota (7.0 of 8.0 GiB)"),
+        "{note}"
+    );
+    assert!(note.contains("etcdctl defrag"), "{note}");
 }

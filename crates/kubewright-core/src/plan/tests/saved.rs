@@ -344,7 +344,7 @@ fn what_etcd_tells_of_its_members_counts_and_what_changes_by_itself_does_not() {
         });
         let alarm = EtcdAlarm {
             member_id: 1,
-            kind: "NOSPACE".to_owned(),
+            kind: AlarmKind::NoSpace,
         };
         etcd.own
             .get_mut("cp-3")
