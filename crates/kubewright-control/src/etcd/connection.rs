@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures::future::BoxFuture;
 use kubewright_core::component::etcd;
 use kubewright_core::errors::ErrorId;
-use kubewright_core::observed::{AlarmKind, EtcdAlarm, EtcdMember, EtcdStatus};
+use kubewright_core::observed::{EtcdAlarm, EtcdMember, EtcdStatus};
 use kubewright_core::resource::AuthorityName;
 
 use super::client::{EtcdClient, Status};
@@ -157,6 +157,8 @@ fn observed(status: Status) -> EtcdStatus {
 
 #[cfg(test)]
 mod tests {
+    use kubewright_core::observed::AlarmKind;
+
     use super::*;
 
     #[test]

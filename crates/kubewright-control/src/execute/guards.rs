@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_core::observed::{Observed, ObservedEtcd, ObservedNode};
-use kubewright_core::plan::{PlannedStep, Refusal};
+use kubewright_core::plan::{Guard, PlannedStep, Refusal};
 use kubewright_core::spec::Cluster;
 use tokio::time::{Instant, sleep};
 
@@ -91,11 +91,20 @@ impl Guards {
         (&self.cluster, etcd)
     }
 
-    /// Waits until the step's guards hold, but not long.
+    /// Waits until the step's guards hold, but not long; before anything is disturbed.
+    pub(super) async fn hold_before(&self, planned: &PlannedStep) -> Result<(), Error> {
+        self.hold_those(planned, |_| true).await
+    }
+
+    /// The same while its turn lasts: what was disturbed is not asked of.
     pub(super) async fn hold(&self, planned: &PlannedStep) -> Result<(), Error> {
+        self.hold_those(planned, |guard| !guard.is_asked_once()).await
+    }
+
+    async fn hold_those(&self, planned: &PlannedStep, which: fn(&Guard) -> bool) -> Result<(), Error> {
         let begun = Instant::now();
         loop {
-            match self.ask(planned).await {
+            match self.ask(planned, which).await {
                 Ok(()) => return Ok(()),
                 Err(refusal) if begun.elapsed() >= self.pace().bound(self.patience) => {
                     return Err(refusal.into());
@@ -116,12 +125,13 @@ impl Guards {
         }
     }
 
-    async fn ask(&self, planned: &PlannedStep) -> Result<(), Refusal> {
-        let Some(node) = planned.step.node().filter(|_| !planned.guard.is_empty()) else {
+    async fn ask(&self, planned: &PlannedStep, which: fn(&Guard) -> bool) -> Result<(), Refusal> {
+        let guards: Vec<&Guard> = planned.guard.iter().filter(|guard| which(guard)).collect();
+        let Some(node) = planned.step.node().filter(|_| !guards.is_empty()) else {
             return Ok(());
         };
         let observed = self.look().await;
-        let mut guards = planned.guard.iter();
+        let mut guards = guards.into_iter();
         guards.try_for_each(|guard| guard.hold(node, &self.cluster, &observed))
     }
 }

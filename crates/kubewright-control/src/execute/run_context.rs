@@ -50,14 +50,14 @@ impl RunContext {
         if planned.guard.is_empty() {
             return self.act(planned, reporter).await;
         }
-        self.guards.hold(planned).await?;
+        self.guards.hold_before(planned).await?;
         let result = if let Step::Converge { node, state, .. } = step {
             // What disturbs nothing may take its time; the guards are asked again right before what does.
             let (quiet, disturbing) = step.parts();
             let mut changed = 0;
             if !quiet.is_empty() {
                 changed += self.converge(node, *state, quiet, reporter).await?;
-                self.guards.hold(planned).await?;
+                self.guards.hold_before(planned).await?;
             }
             if step.restarts_etcd() {
                 leadership::move_off(self.guards.etcd(), node).await;

@@ -23,5 +23,6 @@ fn sentence(guard: &Guard, steps: &[&PlannedStep]) -> String {
             format!("{} {are} healthy (etcd member and API server)", names_of(nodes))
         }
         Guard::EtcdQuorum {} => "etcd has a quorum without this member".to_owned(),
+        Guard::ItselfHealthy {} => "it is healthy itself when it begins".to_owned(),
     }
 }

@@ -160,7 +160,7 @@ impl Recipe<'_> {
             after.extend(before.repaired.iter().cloned());
             if self.converge(name, Stage::Etcd, after).is_some() {
                 self.graph.take_turns(before.last.clone());
-                self.guard(name, Stage::Etcd, before);
+                self.guard(name, Stage::Etcd, before, true);
             }
         }
         let members: Vec<StepId> = names
@@ -170,7 +170,7 @@ impl Recipe<'_> {
         for name in names {
             if !self.differences(name, Stage::Etcd).is_empty() {
                 self.wait_for_etcd(name, members.clone());
-                self.guard(name, Stage::Etcd, before);
+                self.guard(name, Stage::Etcd, before, false);
             }
         }
         let mut ready = Vec::new();
@@ -183,7 +183,8 @@ impl Recipe<'_> {
             after.extend(before.repaired.iter().cloned());
             if self.converge(name, Stage::ControlPlane, after).is_some() {
                 self.graph.take_turns(before.last.clone());
-                self.guard(name, Stage::ControlPlane, before);
+                let is_first = !self.disturbs(name, Stage::Etcd);
+                self.guard(name, Stage::ControlPlane, before, is_first);
             }
             if self.control_plane(name).is_touched {
                 let after = vec![
@@ -192,7 +193,7 @@ impl Recipe<'_> {
                 ];
                 let restarted = self.restarted(name, &[Stage::ControlPlane]);
                 ready.push(self.wait_for_api_and(name, &restarted, after));
-                self.guard(name, Stage::ControlPlane, before);
+                self.guard(name, Stage::ControlPlane, before, false);
             }
         }
         ready
@@ -206,14 +207,9 @@ impl Recipe<'_> {
         if !self.observed.is_bootstrapped() {
             return;
         }
-        let disturbs = |stage: &Stage| {
-            let differences = self.differences(name, *stage);
-            differences
-                .iter()
-                .any(|difference| disturbance(difference) != Disturbance::None)
-        };
-        let stages = [Stage::ControlPlane, Stage::Etcd].into_iter().filter(disturbs);
-        let changes: Vec<StepId> = stages.map(|stage| StepId::converge(name, stage)).collect();
+        let stages = [Stage::ControlPlane, Stage::Etcd].into_iter();
+        let disturbing = stages.filter(|stage| self.disturbs(name, *stage));
+        let changes: Vec<StepId> = disturbing.map(|stage| StepId::converge(name, stage)).collect();
         let (etcd, server) = (
             StepId::converge(name, Stage::Etcd),
             StepId::converge(name, Stage::ControlPlane),
@@ -224,18 +220,26 @@ impl Recipe<'_> {
     }
 
     /// Guards the last step, which belongs to the turn of a stage, if converging that stage disturbs.
-    fn guard(&mut self, name: &str, stage: Stage, before: &Before) {
-        let differences = self.differences(name, stage);
-        if differences
-            .iter()
-            .all(|difference| disturbance(difference) == Disturbance::None)
-        {
+    fn guard(&mut self, name: &str, stage: Stage, before: &Before, begins_turn: bool) {
+        if !self.disturbs(name, stage) {
             return;
         }
         let restarts_etcd = stage == Stage::Etcd;
-        let guards = before.guard.iter();
-        let guards = guards.filter(|guard| restarts_etcd || !matches!(guard, Guard::EtcdQuorum {}));
+        let applies = |guard: &&Guard| match guard {
+            Guard::EtcdQuorum {} => restarts_etcd,
+            Guard::ItselfHealthy {} => begins_turn,
+            Guard::ControlPlanesHealthy { .. } => true,
+        };
+        let guards = before.guard.iter().filter(applies);
         self.graph.guard(guards.cloned().collect());
+    }
+
+    /// Whether converging a stage of a node restarts or stops anything.
+    fn disturbs(&self, name: &str, stage: Stage) -> bool {
+        let differences = self.differences(name, stage);
+        differences
+            .iter()
+            .any(|difference| disturbance(difference) != Disturbance::None)
     }
 
     /// Once every member is healthy and the API is written to, no member may ever again start as a new cluster.

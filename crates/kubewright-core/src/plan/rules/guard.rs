@@ -24,6 +24,9 @@ pub enum Guard {
     },
     /// Without the member of the step's node, healthy voting members of etcd are a quorum.
     EtcdQuorum {},
+    /// The step's own control plane is healthy when its turn begins, as it was when its turn was planned. One that has failed
+    /// by itself since is repaired by another plan, before all others.
+    ItselfHealthy {},
 }
 
 impl Guard {
@@ -46,7 +49,15 @@ impl Guard {
         if one.restarts_etcd && all.len() + elsewhere.voters > 1 {
             guards.push(Self::EtcdQuorum {});
         }
+        if one.restarts && one.is_well() && all.len() > 1 {
+            guards.push(Self::ItselfHealthy {});
+        }
         guards
+    }
+
+    /// Whether it is about the moment before anything is disturbed, and not about the time of the turn.
+    pub const fn is_asked_once(&self) -> bool {
+        matches!(self, Self::ItselfHealthy {})
     }
 
     /// Lets through what disturbs `node` only while the guard holds by what is observed now.
@@ -64,6 +75,7 @@ impl Guard {
                 obstacles
             }
             Self::EtcdQuorum {} => missing_for_quorum(seen, node),
+            Self::ItselfHealthy {} => unhealthy(seen, node).into_iter().collect(),
         };
         if obstacles.is_empty() {
             return Ok(());

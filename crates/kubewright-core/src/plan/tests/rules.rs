@@ -166,18 +166,18 @@ fn whatever_disturbs_a_control_plane_is_guarded_and_nothing_else() {
     let others = Guard::ControlPlanesHealthy {
         nodes: vec!["cp-2".to_owned(), "cp-3".to_owned()],
     };
-    let guards = [others, Guard::EtcdQuorum {}];
+    let guards = [others, Guard::EtcdQuorum {}, Guard::ItselfHealthy {}];
     assert_eq!(planned("cp-1/etcd").guard, guards);
     assert_eq!(
         planned("cp-1/etcd-ready").guard,
-        guards,
+        guards[..2],
         "until it is ready again"
     );
     let text = text::render(&plan, &states, &BTreeMap::new());
     assert!(
         text.contains(
             "  only while: the other control planes are healthy (etcd member and API server); etcd has a quorum without \
-             this member\n"
+             this member; it is healthy itself when it begins\n"
         ),
         "{text}"
     );
@@ -218,6 +218,11 @@ fn a_guard_fails_when_any_other_control_plane_has_failed_since() {
         // The one that failed takes nothing away from anybody.
         assert_eq!(may_disturb("cp-3", &cluster, &observed), Ok(()));
     }
+    let itself = Guard::ItselfHealthy {};
+    assert_eq!(itself.hold("cp-1", &cluster, &observed), Ok(()));
+    let mut failed = observed.clone();
+    failed.nodes.get_mut("cp-1").unwrap().facts.api_server = Some(Health::Down);
+    assert!(itself.is_asked_once() && itself.hold("cp-1", &cluster, &failed).is_err());
     let mut lost = observed.clone();
     lost.nodes.get_mut("cp-3").unwrap().facts.etcd = Some(Health::Down);
     let refusal = Guard::EtcdQuorum {}.hold("cp-1", &cluster, &lost).unwrap_err();

@@ -55,7 +55,7 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     insta::assert_snapshot!(text::render(&plan, &states, &BTreeMap::new()), @r"
     cp-1, cp-2, cp-3: control plane (1 to change per node)
       disturbs: restarts kube-apiserver.service; its API server is away for a few seconds, the other 2 answer
-      only while: the other control planes are healthy (etcd member and API server)
+      only while: the other control planes are healthy (etcd member and API server); it is healthy itself when it begins
       after: rolling, one node at a time
       ~ unit kube-apiserver.service, restarts (its file differs)
           @@ -1,2 +1,2 @@
@@ -99,7 +99,7 @@ fn the_same_change_on_a_hundred_nodes_is_one_paragraph() {
     cp-1, cp-2, cp-3: control plane (1 to change)
         why: differs from cluster.yaml
         disturbs: restarts kube-apiserver.service; its API server is away for a few seconds, the other 2 answer
-        only while: the other control planes are healthy (etcd member and API server)
+        only while: the other control planes are healthy (etcd member and API server); it is healthy itself when it begins
         if the node is not healthy: its control-plane is taken back
         waits for: rolling, one node at a time
     cp-1, cp-2, cp-3: wait until https://127.0.0.1:6443/readyz answers 200
