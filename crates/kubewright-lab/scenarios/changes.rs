@@ -16,11 +16,26 @@ const FINDINGS: i32 = 3;
 /// The line below which components are set in a lab's cluster file.
 const COMPONENTS: &str = "  components:\n";
 
-/// The change, as a user writes it.
-const CHANGE: &str = "    kube-apiserver:\n      extraArgs:\n        event-ttl: 2h\n";
+/// The change, as a user writes it: of everything that is restarted and tells its health.
+const CHANGE: &str = "    kube-apiserver:
+      extraArgs:
+        event-ttl: 2h
+    kube-controller-manager:
+      extraArgs:
+        concurrent-gc-syncs: \"10\"
+    kube-scheduler:
+      extraArgs:
+        kube-api-qps: \"60\"
+    kube-proxy:
+      extraArgs:
+        v: \"1\"
+";
+
+/// Its argument of the API servers.
+const RIGHT: &str = "        event-ttl: 2h\n";
 
 /// A mistake, as a user writes it, among the arguments of the API servers.
-const MISTAKE: &str = "etcd-compaction-interval: nonsense";
+const MISTAKE: &str = "        max-requests-inflight: nonsense\n";
 
 /// What a run ends with that stopped part-way.
 const STOPPED: i32 = 10;
@@ -98,8 +113,8 @@ fn change(stage: &Stage) -> Result<()> {
 /// An argument that API servers do not start with: one is broken by it and taken back, and the API is never away.
 fn mistake(stage: &Stage) -> Result<()> {
     let right = fs::read_to_string(stage.cluster_file())?;
-    ensure!(right.contains(CHANGE), "the cluster file has lost its change");
-    let mistaken = right.replace(CHANGE, &format!("{CHANGE}        {MISTAKE}\n"));
+    ensure!(right.contains(RIGHT), "the cluster file has lost its change");
+    let mistaken = right.replace(RIGHT, &format!("{RIGHT}{MISTAKE}"));
     fs::write(stage.cluster_file(), mistaken).context("change the cluster file")?;
     let probe = Probe::begin(servers(stage)?);
     let applied = step("apply a mistake, which is taken back", || {
@@ -108,7 +123,7 @@ fn mistake(stage: &Stage) -> Result<()> {
             .expect(STOPPED)?
             .mentions(&[
                 "[crash-loop]",
-                "etcd-compaction-interval",
+                "max-requests-inflight",
                 "taken back",
                 "is healthy again",
             ])
@@ -125,7 +140,7 @@ fn mistake(stage: &Stage) -> Result<()> {
             let unit = "/etc/systemd/system/kube-apiserver.service";
             stage.script(
                 machine,
-                &format!("systemctl is-active kube-apiserver\n! grep -q compaction {unit}"),
+                &format!("systemctl is-active kube-apiserver\n! grep -q inflight {unit}"),
             )?;
         }
         Ok(())
