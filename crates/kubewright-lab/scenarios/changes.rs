@@ -26,9 +26,6 @@ const CHANGE: &str = "    kube-apiserver:
     kube-scheduler:
       extraArgs:
         kube-api-qps: \"60\"
-    kube-proxy:
-      extraArgs:
-        v: \"1\"
 ";
 
 /// Its argument of the API servers.
