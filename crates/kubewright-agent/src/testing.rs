@@ -502,11 +502,13 @@ impl System for TestSystem {
                 });
                 said(&format!("[{}]", routes.collect::<Vec<_>>().join(",")))
             }
-            "nft" if arguments.iter().any(|argument| argument == "table") => match &simulated.nft_mark {
+            "nft" if arguments.iter().any(|argument| argument == "kubewright") => match &simulated.nft_mark {
                 Some(mark) => said(&listing(mark)),
                 None => failed("Error: No such file or directory"),
             },
-            "iptables" => iptables(&mut simulated, &arguments[3..]),
+            "iptables" if !simulated.says.contains_key("iptables") => {
+                iptables(&mut simulated, &arguments[3..])
+            }
             "journalctl" => match simulated.says.get("journalctl") {
                 Some(text) => said(text),
                 None => said("it broke\nbecause of this\n"),
