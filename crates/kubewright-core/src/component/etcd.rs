@@ -192,6 +192,10 @@ fn own(mut certificate: Certificate) -> Certificate {
     certificate
 }
 
+/// What etcdctl needs on a control plane, as root, to be answered by the member there.
+pub const ETCDCTL_OPTIONS: &str = "--endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt \
+     --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key";
+
 /// For etcdctl and health checks; only root can use it.
 fn health_check_certificate() -> Certificate {
     client_certificate(

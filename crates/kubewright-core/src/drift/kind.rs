@@ -174,7 +174,7 @@ kinds! {
     EtcdMemberUnknown = "etcd-member-unknown":
         "unknown etcd members";
         "The etcd member list has a member that matches no control plane in cluster.yaml.";
-        "Find out what it is. If it is gone for good: `etcdctl member remove ID`.";
+        "Find out what it is. If it is gone for good: `etcdctl member remove ID` ([with its options](../troubleshooting.md#etcd)).";
     /// An unknown node.
     NodeUnknown = "node-unknown":
         "unknown nodes";

@@ -39,7 +39,7 @@ impl Diagnosis {
     }
 }
 
-const TABLE: [Diagnosis; 24] = [
+const TABLE: [Diagnosis; 25] = [
     Diagnosis {
         id: "disk-full",
         cause: "a file system of the node is full",
@@ -127,7 +127,10 @@ const TABLE: [Diagnosis; 24] = [
     Diagnosis {
         id: "etcd-space",
         cause: "the etcd database has reached its quota and accepts no more writes",
-        next: "on NODE: etcdctl alarm list; compact and defragment, then etcdctl alarm disarm",
+        next: "on NODE, as root, each with the options below: etcdctl endpoint status -w json (tells the revision), etcdctl \
+               compact REVISION, etcdctl defrag --cluster, etcdctl alarm disarm; --endpoints https://127.0.0.1:2379 --cacert \
+               /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key \
+               /etc/kubernetes/pki/etcd/healthcheck-client.key",
         signs: &[
             &["database space exceeded"],
             &["alarm:nospace"],
@@ -231,10 +234,16 @@ const TABLE: [Diagnosis; 24] = [
         ],
     },
     Diagnosis {
+        id: "library-damaged",
+        cause: "a shared library of the node is missing or damaged, such as an empty file after a power cut",
+        next: "on NODE: the log line names the library, dpkg -S or rpm -qf its package: install that again",
+        signs: &[&["error while loading shared libraries"], &["file too short"]],
+    },
+    Diagnosis {
         id: "wrong-processor",
-        cause: "the program was built for another processor",
-        next: "on NODE: uname -m; use artifacts for that processor",
-        signs: &[&["exec format error"], &["status=203/exec"]],
+        cause: "the program cannot be executed: it was built for another processor, or it or its loader is damaged",
+        next: "on NODE: uname -m tells the processor; kubewright drift --verify shows a damaged program of kubewright's",
+        signs: &[&["exec format error"]],
     },
     Diagnosis {
         id: "too-many-files",

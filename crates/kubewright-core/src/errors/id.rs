@@ -253,7 +253,7 @@ ids! {
         "Put the old address back. This version cannot move a member to another address.";
     TwoEtcdClusters = "two-etcd-clusters", Refused:
         "Safety rule: the etcd members of the control planes belong to more than one etcd cluster, each with its own database. The error says what each one is and holds.";
-        "Keep the one that holds what you need (`etcdctl get / --prefix --keys-only`, `etcdctl snapshot save`), reset the machines of the other, and continue with a cluster.yaml whose control planes are exactly those of the one you keep.";
+        "Keep the one that holds what you need (`etcdctl get / --prefix --keys-only`, `etcdctl snapshot save FILE`, [with its options](../troubleshooting.md#etcd)), reset the machines of the other, and continue with a cluster.yaml whose control planes are exactly those of the one you keep.";
     NothingLost = "nothing-lost", Refused:
         "Safety rule: kubewright does not remove what it did not create, such as a directory where a file belongs.";
         "Move it away on the node.";

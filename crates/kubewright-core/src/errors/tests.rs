@@ -58,6 +58,14 @@ fn what_services_say_points_to_its_cause() {
             "disk-full",
         ),
         (
+            "/usr/sbin/nft: error while loading shared libraries: libnftables.so.1: file too short",
+            "library-damaged",
+        ),
+        (
+            "kubelet.service: Failed to execute /usr/local/bin/kubelet: Exec format error",
+            "wrong-processor",
+        ),
+        (
             "listen tcp 192.0.2.11:6443: bind: address already in use",
             "port-taken",
         ),
@@ -137,5 +145,25 @@ fn every_diagnosis_is_reached_by_each_of_its_own_signs() {
             let found = diagnose([sign.as_str()]).unwrap();
             assert_eq!(found.id, diagnosis.id, "{sign}");
         }
+    }
+}
+
+#[test]
+fn that_a_program_could_not_be_executed_does_not_say_why() {
+    let line = "kubelet.service: Main process exited, code=exited, status=203/EXEC";
+    assert_eq!(diagnose([line].into_iter()), None);
+}
+
+#[test]
+fn advice_to_use_etcdctl_comes_with_what_it_needs() {
+    let options = crate::component::etcd::ETCDCTL_OPTIONS;
+    let advised: Vec<String> = Diagnosis::ALL
+        .iter()
+        .map(|diagnosis| diagnosis.next(None, None))
+        .collect();
+    let advised: Vec<&String> = advised.iter().filter(|next| next.contains("etcdctl")).collect();
+    assert!(!advised.is_empty());
+    for next in advised {
+        assert!(next.contains(options), "{next}");
     }
 }

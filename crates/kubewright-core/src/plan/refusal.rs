@@ -347,7 +347,8 @@ impl Obstacle {
                 ..
             } => format!(
                 "when the member of {node} has caught up, on a control plane: etcdctl member list, then etcdctl member \
-                 promote ID; kubewright drift shows when it votes"
+                 promote ID; kubewright drift shows when it votes. {}",
+                with_etcdctl()
             ),
             Self::ControlPlane {
                 node,
@@ -363,28 +364,33 @@ impl Obstacle {
             ),
             Self::UnknownMember { id, .. } => format!(
                 "find out what it is; if it is gone for good, on a control plane: etcdctl member remove {id:x}; kubewright \
-                 drift shows the members"
+                 drift shows the members. {}",
+                with_etcdctl()
             ),
             Self::Alarm {
                 alarm: AlarmKind::NoSpace,
                 ..
-            } => {
-                "on a control plane: etcdctl compact REVISION, etcdctl defrag --cluster, etcdctl alarm disarm; kubewright \
-                 status shows when etcd serves again"
-                    .to_owned()
-            }
+            } => format!(
+                "on a control plane: etcdctl endpoint status -w json tells the revision, then etcdctl compact REVISION, \
+                 etcdctl defrag --cluster, etcdctl alarm disarm; kubewright status shows when etcd serves again. {}",
+                with_etcdctl()
+            ),
             Self::Alarm {
                 alarm: AlarmKind::Other(_),
                 ..
-            } => "etcdctl alarm list on a control plane shows it; this version knows no remedy for it".to_owned(),
+            } => format!(
+                "etcdctl alarm list on a control plane shows it; this version knows no remedy for it. {}",
+                with_etcdctl()
+            ),
             Self::Alarm {
                 alarm: AlarmKind::Corrupt,
                 member,
             } => format!(
                 "the data of {} differs from the others' or is damaged: stop its etcd, keep its /var/lib/etcd aside and \
-                 look at {}; etcdctl alarm list shows it",
+                 look at {}; etcdctl alarm list shows it. {}",
                 shown(member),
-                log_command(&[etcd::NAME])
+                log_command(&[etcd::NAME]),
+                with_etcdctl()
             ),
             Self::TwoMembers => TWO_MEMBERS.to_owned(),
             Self::Untold { .. } => format!(
@@ -393,6 +399,11 @@ impl Obstacle {
             ),
         }
     }
+}
+
+/// Without these options no member answers etcdctl.
+fn with_etcdctl() -> String {
+    format!("Run etcdctl there as root with {}", etcd::ETCDCTL_OPTIONS)
 }
 
 /// What is the matter with a control plane.
@@ -498,7 +509,9 @@ impl Refusal {
                 "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise keep {node} \
                  in cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one"
             ),
-            Self::OtherFounders { recorded: founders, .. }
+            Self::OtherFounders {
+                recorded: founders, ..
+            }
             | Self::OtherMembers {
                 members: founders, ..
             } => format!(
@@ -506,7 +519,9 @@ impl Refusal {
                  or, with that file, take all of it down (kubewright reset) and begin with the new one"
             ),
             Self::FounderUnreachable { node } => {
-                format!("bring back {node} and run the same command again; kubewright check shows why it does not answer")
+                format!(
+                    "bring back {node} and run the same command again; kubewright check shows why it does not answer"
+                )
             }
             Self::NoQuorumReachable { unreachable, .. } => format!(
                 "bring back one of {} first; kubewright check shows why they do not answer",
@@ -522,13 +537,13 @@ impl Refusal {
                 "put {} back into cluster.yaml; removing a member cannot be done yet",
                 shown(member)
             ),
-            Self::TwoClusters { .. } => {
+            Self::TwoClusters { .. } => format!(
                 "find out which one to keep: on a control plane of each, etcdctl get / --prefix --keys-only shows what it \
-                 holds, etcdctl snapshot save keeps it. Then reset the machines of the other one with a cluster.yaml that \
-                 names only them (kubewright reset), and go on with a cluster.yaml whose control planes are exactly those of \
-                 the one you keep"
-                    .to_owned()
-            }
+                 holds, etcdctl snapshot save FILE keeps it. Then reset the machines of the other one with a cluster.yaml \
+                 that names only them (kubewright reset), and go on with a cluster.yaml whose control planes are exactly \
+                 those of the one you keep. {}",
+                with_etcdctl()
+            ),
             Self::Blocked { .. } => "move it away on the node, then run the same command again".to_owned(),
             Self::FixedSetting { setting, was, .. } => format!(
                 "restore {setting}: {}; another value needs a new cluster, with its own cluster.yaml",

@@ -263,7 +263,8 @@ fn a_learner_does_not_vote_although_its_node_says_that_it_is_healthy() {
         "control plane cp-1 cannot be changed: cp-3 is unhealthy: its etcd member is a learner and does not vote"
     );
     assert!(
-        refused.hint().contains("etcdctl member promote ID"),
+        refused.hint().contains("etcdctl member promote ID")
+            && refused.hint().contains(crate::component::etcd::ETCDCTL_OPTIONS),
         "{}",
         refused.hint()
     );

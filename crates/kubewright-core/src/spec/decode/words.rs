@@ -143,6 +143,24 @@ const OTHER_NAMES: &[(&str, &str, &str)] = &[
     ("config", "extraConfig", ""),
 ];
 
+/// What people look for under a component, and where it is.
+const ASKED_FOR: &[(&str, &str)] = &[
+    (
+        "environment",
+        "a proxy for image pulls is `spec.proxy`; other variables cannot be set",
+    ),
+    (
+        "env",
+        "a proxy for image pulls is `spec.proxy`; other variables cannot be set",
+    ),
+    (
+        "extraEnv",
+        "a proxy for image pulls is `spec.proxy`; other variables cannot be set",
+    ),
+    ("mirrors", "mirrors of registries are under `spec.registries`"),
+    ("registries", "mirrors of registries are under `spec.registries`"),
+];
+
 /// Returns what to say about a key that is not known at its place.
 pub(super) fn hint_for_unknown_key(key: &str, path: &str, known_keys: &[&str]) -> String {
     if key == "<<" {
@@ -163,6 +181,12 @@ pub(super) fn hint_for_unknown_key(key: &str, path: &str, known_keys: &[&str]) -
         } else {
             (*more).to_owned()
         };
+    }
+    if let Some((_, hint)) = ASKED_FOR
+        .iter()
+        .find(|(theirs, _)| theirs.eq_ignore_ascii_case(key) && path.starts_with("spec.components."))
+    {
+        return (*hint).to_owned();
     }
     if path == "spec.artifacts" && keys("spec.artifacts.source").contains(&key) {
         return format!("write it under `source`: `source: {{ {key}: … }}`");
@@ -374,6 +398,14 @@ mod tests {
         assert_eq!(
             hint("mirror", "spec.artifacts"),
             "write it under `source`: `source: { mirror: … }`"
+        );
+        assert_eq!(
+            hint_for_unknown_key(
+                "environment",
+                "spec.components.containerd",
+                keys("spec.components.*")
+            ),
+            "a proxy for image pulls is `spec.proxy`; other variables cannot be set"
         );
         assert_eq!(hint("colour", "metadata"), "known keys here: name");
     }

@@ -62,14 +62,26 @@ const PLACES: [(&str, &str); 22] = [
     ("loadbalancer_apiserver", "spec.controlPlane.endpoint"),
     ("node_labels", "spec.nodes[].labels"),
     ("node_taints", "spec.nodes[].taints"),
-    ("ansible_ssh_common_args", "spec.ssh.jump, or your ssh_config"),
-    ("ansible_ssh_extra_args", "your ssh_config"),
-    ("ansible_password", "an SSH key: passwords are never typed"),
-    ("ansible_ssh_pass", "an SSH key: passwords are never typed"),
-    ("ansible_ssh_password", "an SSH key: passwords are never typed"),
-    ("ansible_become_password", "sudo without a password"),
-    ("ansible_become_pass", "sudo without a password"),
-    ("ansible_sudo_pass", "sudo without a password"),
+    (
+        "ansible_ssh_common_args",
+        "see `spec.ssh.jump`, or your ssh_config",
+    ),
+    ("ansible_ssh_extra_args", "see your ssh_config"),
+    (
+        "ansible_password",
+        "log in with an SSH key; passwords are never typed",
+    ),
+    (
+        "ansible_ssh_pass",
+        "log in with an SSH key; passwords are never typed",
+    ),
+    (
+        "ansible_ssh_password",
+        "log in with an SSH key; passwords are never typed",
+    ),
+    ("ansible_become_password", "sudo has to work without a password"),
+    ("ansible_become_pass", "sudo has to work without a password"),
+    ("ansible_sudo_pass", "sudo has to work without a password"),
     ("http_proxy", "spec.proxy"),
     ("https_proxy", "spec.proxy"),
     ("no_proxy", "spec.proxy"),
@@ -191,8 +203,12 @@ pub(super) fn note_others(hosts: &Hosts<'_>, notes: &mut Vec<String>) {
         let Some(values) = said.remove(name) else { continue };
         let value = values.iter().find_map(|value| value.text());
         match value.filter(|_| SHOWN.contains(&name) && values.len() == 1) {
-            Some(value) => notes.push(format!("`{name}: {}`: {}", shorten(value), ticked(place))),
-            None => notes.push(format!("`{name}`: {}", ticked(place))),
+            Some(value) => notes.push(format!(
+                "`{name}: {}` was not carried over: {}",
+                shorten(value),
+                ticked(place)
+            )),
+            None => notes.push(format!("`{name}` was not carried over: {}", ticked(place))),
         }
     }
     if !said.is_empty() {

@@ -79,7 +79,7 @@ kube_node
     assert_snapshot!(nodes(&converted(text)), @r"
     note: in no group of control planes or workers, and left out: gate
     note: ssh goes to the node's own address: 10.3.0.1 (was 95.54.0.12); where only the other one can be reached, write `Host` entries with `HostName` in your ssh_config
-    note: `kube_network_plugin: calico`: see `spec.network.cni`
+    note: `kube_network_plugin: calico` was not carried over: see `spec.network.cni`
     note: group `bastion`: write its host as `spec.ssh.jump`
     ssh: { user: ubuntu }
     - { name: node1, address: 10.3.0.1, roles: [control-plane] }
@@ -241,8 +241,8 @@ fn variable_files_beside_the_inventory_are_read() {
     assert_snapshot!(nodes(&own), @r"
     note: group_vars/k8s_cluster/k8s-cluster.yml: not read, `k8s_cluster` is not in the inventory
     note: ssh goes to the node's own address: 10.99.0.21 (was 10.244.8.21); where only the other one can be reached, write `Host` entries with `HostName` in your ssh_config
-    note: `node_labels`: see `spec.nodes[].labels`
-    note: `http_proxy`: see `spec.proxy`
+    note: `node_labels` was not carried over: see `spec.nodes[].labels`
+    note: `http_proxy` was not carried over: see `spec.proxy`
     note: the pod range is 10.128.0.0/16, because nodes have addresses in the default, 10.244.0.0/16
     podCidr: 10.128.0.0/16
     ssh: { user: ubuntu, port: 2222 }
@@ -305,12 +305,12 @@ fn settings_are_carried_over_or_named_and_secrets_never_shown() {
     assert!(!starter.render().contains("CANARY"));
     assert_snapshot!(nodes(&starter), @r"
     note: `kube_proxy_mode: ipvs` is not supported; see `spec.network.proxy`
-    note: `kube_version: v1.33.4`: see `spec.kubernetes`
-    note: `kube_network_plugin: calico`: see `spec.network.cni`
-    note: `ansible_ssh_common_args`: spec.ssh.jump, or your ssh_config
-    note: `ansible_become_password`: sudo without a password
-    note: `http_proxy`: see `spec.proxy`
-    note: `no_proxy`: see `spec.proxy`
+    note: `kube_version: v1.33.4` was not carried over: see `spec.kubernetes`
+    note: `kube_network_plugin: calico` was not carried over: see `spec.network.cni`
+    note: `ansible_ssh_common_args` was not carried over: see `spec.ssh.jump`, or your ssh_config
+    note: `ansible_become_password` was not carried over: sudo has to work without a password
+    note: `http_proxy` was not carried over: see `spec.proxy`
+    note: `no_proxy` was not carried over: see `spec.proxy`
     podCidr: 10.42.0.0/16
     serviceCidr: 10.43.0.0/16
     domain: k8s.corp.example
@@ -323,7 +323,7 @@ fn settings_are_carried_over_or_named_and_secrets_never_shown() {
     let starter = converted(include_str!("fixtures/both-roles.ini"));
     assert!(!starter.render().contains("CANARY"));
     assert_snapshot!(nodes(&starter), @r"
-    note: `ansible_password`: an SSH key: passwords are never typed
+    note: `ansible_password` was not carried over: log in with an SSH key; passwords are never typed
     - { name: box-1, address: 10.60.7.11, roles: [control-plane, worker] }
     - { name: box-2, address: 10.60.7.12, roles: [control-plane, worker] }
     - { name: box-3, address: 10.60.7.13, roles: [control-plane, worker] }
@@ -337,9 +337,9 @@ fn kubeasz_names_its_nodes_and_settings_in_its_own_way() {
     assert_snapshot!(nodes(&converted(include_str!("fixtures/kubeasz.ini"))), @r"
     note: names of nodes: 10.60.9.11 is master-01, 10.60.9.12 is master-02, 10.60.9.13 is master-03, 10.60.9.21 is worker-01, 10.60.9.22 is worker-02
     note: `PROXY_MODE: ipvs` is not supported; see `spec.network.proxy`
-    note: `CLUSTER_NETWORK: calico`: see `spec.network.cni`
-    note: `SECURE_PORT`: the API server listens on 6443
-    note: `NODE_PORT_RANGE: 30000-32767`: see `spec.components.kube-apiserver.extraArgs`
+    note: `CLUSTER_NETWORK: calico` was not carried over: see `spec.network.cni`
+    note: `SECURE_PORT` was not carried over: the API server listens on 6443
+    note: `NODE_PORT_RANGE: 30000-32767` was not carried over: see `spec.components.kube-apiserver.extraArgs`
     podCidr: 172.20.0.0/16
     serviceCidr: 10.68.0.0/16
     domain: cluster.local
