@@ -243,7 +243,7 @@ pub fn undo(node: &mut Node, id: &ResourceId, undo: &Undo) -> Result<(), NodeErr
                 file: file.map(|file| (file, owner)),
                 started: *started,
             };
-            unit::undo(node, what, before)
+            unit::undo(node, what, &before)
         }
         ("swap", undo) => file::undo(node, swap::FSTAB, undo),
         (_, undo) => file::undo(node, what, undo),

@@ -543,7 +543,7 @@ pub(super) struct Before {
     pub(super) started: Option<Digest>,
 }
 
-pub(super) fn undo(node: &mut Node, name: &str, before: Before) -> Result<(), NodeError> {
+pub(super) fn undo(node: &mut Node, name: &str, before: &Before) -> Result<(), NodeError> {
     let Some((file, owner)) = before.file else {
         return remove(node, name);
     };

@@ -100,7 +100,9 @@ impl Recipe<'_> {
             let was_well = turn.iter().all(|index| all[*index].is_well());
             let ready = self.together(&members, &before);
             if was_well {
-                members.iter().for_each(|name| self.take_back_control_plane(name));
+                for name in &members {
+                    self.take_back_control_plane(name);
+                }
             }
             if turn.iter().any(|index| !all[*index].is_well()) {
                 before.repaired.extend(ready.iter().cloned());
