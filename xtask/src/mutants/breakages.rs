@@ -76,8 +76,8 @@ pub(super) const BREAKAGES: [Breakage; 13] = [
     Breakage {
         name: "guards-always-hold",
         path: "crates/kubewright-control/src/execute/guards.rs",
-        right: "            match self.ask(planned).await {\n",
-        wrong: "            match self.ask(planned).await.or(Ok::<(), Refusal>(())) {\n",
+        right: "            match self.ask(planned, which).await {\n",
+        wrong: "            match self.ask(planned, which).await.or(Ok::<(), Refusal>(())) {\n",
     },
     // A unit runs with what is on disk, whatever came between.
     Breakage {
