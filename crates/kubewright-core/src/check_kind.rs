@@ -59,11 +59,11 @@ kinds! {
         "Error. Nodes of this cluster have different certificates of the same CA, so they do not trust each other.";
         "Find out which node does not belong to this cluster (`openssl x509 -noout -fingerprint -in FILE`). Do not apply \
          before that.";
-    /// A bootstrapped cluster has a control plane without data.
+    /// A member of a bootstrapped etcd has no data.
     MemberWithoutData = "member-without-data":
-        "Error. The cluster exists, but a control plane has no etcd data. Also rule `remove-before-add`.";
-        "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise keep the node in \
-         cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one.";
+        "Error. A control plane was a member of etcd and has no etcd data. Also rule `remove-before-add`.";
+        "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise `kubewright plan` says \
+         what to do.";
     /// In the way, and not kubewright's to remove.
     Blocked = "blocked":
         "Error. A file or symbolic link is where kubewright needs a directory; links are not followed. The opposite (a \

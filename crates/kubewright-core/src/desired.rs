@@ -73,7 +73,7 @@ impl Desired {
     /// # Errors
     /// [`RenderError`] when the context lacks something the node needs.
     pub fn add_node(&mut self, context: &RenderContext, name: &str) -> Result<(), RenderError> {
-        if context.etcd.get(name) == Some(&EtcdStart::Found) {
+        if let Some(EtcdStart::Found | EtcdStart::Join(_)) = context.etcd.get(name) {
             let founded = RenderContext {
                 etcd: &BTreeMap::new(),
                 ..*context

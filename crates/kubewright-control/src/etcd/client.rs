@@ -1,6 +1,6 @@
 //! A client for one etcd member, over the JSON gateway every member serves beside gRPC.
 //!
-//! Enough to see how a member and its cluster are, to read a raw key and to move the leadership; see
+//! Enough to see how a member and its cluster are, to read a raw key, to move the leadership and to change the members; see
 //! <https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/>. Keys and values travel as base64, 64-bit numbers as text.
 //! Answers are bounded in size and time.
 
@@ -194,6 +194,33 @@ impl EtcdClient {
         let request = json!({"targetID": to.to_string()});
         let _: Value = self
             .post("/v3/maintenance/transfer-leadership", "another leader", &request)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a member in as a learner: it is sent all data and does not vote.
+    pub async fn add_learner(&self, peer_url: &str) -> Result<(), EtcdError> {
+        let request = json!({"peerURLs": [peer_url], "isLearner": true});
+        let _: Value = self
+            .post("/v3/cluster/member/add", "another member", &request)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes a learner a voter; refused until it has caught up with the leader.
+    pub async fn promote(&self, id: u64) -> Result<(), EtcdError> {
+        let request = json!({"ID": id.to_string()});
+        let _: Value = self
+            .post("/v3/cluster/member/promote", "the vote of a learner", &request)
+            .await?;
+        Ok(())
+    }
+
+    /// Removes a member for good: its data is of no use to anybody from then on.
+    pub async fn remove_member(&self, id: u64) -> Result<(), EtcdError> {
+        let request = json!({"ID": id.to_string()});
+        let _: Value = self
+            .post("/v3/cluster/member/remove", "the end of a member", &request)
             .await?;
         Ok(())
     }

@@ -39,6 +39,12 @@ pub trait EtcdConnection: Send + Sync {
     fn members(&self) -> BoxFuture<'_, Result<Vec<EtcdMember>, String>>;
     /// Has the member, which has to be the leader, hand the leadership over to another one; returns when that leads.
     fn move_leader(&self, to: u64) -> BoxFuture<'_, Result<(), String>>;
+    /// Takes a member in as a learner, which others will reach at `peer_url`.
+    fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<(), String>>;
+    /// Makes a learner a voter; refused until it has caught up with the leader.
+    fn promote(&self, id: u64) -> BoxFuture<'_, Result<(), String>>;
+    /// Removes a member for good.
+    fn remove_member(&self, id: u64) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// The ways through connections with the nodes.
@@ -123,6 +129,24 @@ impl EtcdConnection for Reached {
         Box::pin(async move {
             let moved = self.client.move_leader(to).await;
             moved.map_err(|error| error.to_string())
+        })
+    }
+
+    fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let added = self.client.add_learner(peer_url).await;
+            added.map_err(|error| error.to_string())
+        })
+    }
+
+    fn promote(&self, id: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move { self.client.promote(id).await.map_err(|error| error.to_string()) })
+    }
+
+    fn remove_member(&self, id: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let removed = self.client.remove_member(id).await;
+            removed.map_err(|error| error.to_string())
         })
     }
 }

@@ -5,6 +5,7 @@
 //! same command again continues.
 
 mod guards;
+mod joining;
 mod leadership;
 mod run_context;
 mod runner;

@@ -10,6 +10,7 @@ use kubewright_core::observed::{Counters, Difference};
 use kubewright_core::plan::{PlannedStep, Step};
 use kubewright_core::resource::{Digest, ResourceId};
 
+use super::joining::{self, Joining};
 use super::{Guards, WaitReports, leadership};
 use crate::cluster_api::ClusterApi;
 use crate::error::Error;
@@ -126,6 +127,34 @@ impl RunContext {
             Step::RecordFounders { node, founders } => {
                 self.node(node)?.record_founders(founders.clone()).await?;
                 Ok(1)
+            }
+            Step::AddMember {
+                node,
+                peer_url,
+                through,
+            } => {
+                let joining = Joining {
+                    node,
+                    peer_url,
+                    through,
+                    period: joining::PERIOD,
+                };
+                joining::add(self.guards.etcd(), joining).await
+            }
+            Step::PromoteMember {
+                node,
+                peer_url,
+                through,
+                timeout_seconds,
+            } => {
+                let joining = Joining {
+                    node,
+                    peer_url,
+                    through,
+                    period: joining::PERIOD,
+                };
+                let within = Duration::from_secs(u64::from(*timeout_seconds));
+                joining::promote(self.guards.etcd(), joining, within).await
             }
             Step::MarkBootstrapped { node } => {
                 self.node(node)?.mark_bootstrapped().await?;

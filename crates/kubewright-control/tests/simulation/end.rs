@@ -53,6 +53,12 @@ pub(crate) fn look(state: &State) -> BTreeMap<String, String> {
         }
         lines.insert(format!("{name} swap"), machine.get("/proc/swaps"));
     }
+    if let Some(name) = state.any_api() {
+        for member in etcd::listed(state, name) {
+            let line = format!("{} learner {}", member.peer_url, member.is_learner);
+            lines.insert(format!("etcd member {}", member.name), line);
+        }
+    }
     for objects in state.stored.values().filter(|_| state.any_api().is_some()) {
         for (name, object) in &objects.objects {
             lines.insert(format!("object {name}"), plain(&object.to_string()));

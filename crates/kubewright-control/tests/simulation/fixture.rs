@@ -13,6 +13,9 @@ use kubewright_core::resource::Digest;
 use kubewright_core::spec::{Cluster, parse};
 use serde_json::json;
 
+/// Where workers' addresses begin: they stay where they are when there are more control planes.
+const FIRST_WORKER: usize = 20;
+
 /// What all simulated worlds share.
 pub(crate) struct Fixture {
     directory: tempfile::TempDir,
@@ -66,7 +69,7 @@ impl Fixture {
             node(format!("cp-{}", number + 1), number, "control-plane");
         }
         for number in 0..workers {
-            node(format!("w-{}", number + 1), control_planes + number, "worker");
+            node(format!("w-{}", number + 1), FIRST_WORKER + number, "worker");
         }
         text
     }

@@ -30,6 +30,7 @@ impl World {
             }
             to.control_planes.clone_from(&from.control_planes);
             to.stored.clone_from(&from.stored);
+            to.memberships.clone_from(&from.memberships);
             to.meddling.clone_from(&from.meddling);
             to.leadership.clone_from(&from.leadership);
             to.founded.clone_from(&from.founded);

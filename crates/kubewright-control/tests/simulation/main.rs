@@ -50,10 +50,11 @@ const SCHEDULES_VARIABLE: &str = "KUBEWRIGHT_SCHEDULES";
 
 /// What `quick` tries: every so many-th point of operations on so many control planes and a worker. No divisor of the
 /// number of faults, so that every fault has its turn.
-const QUICK: [(Scenario, usize, usize); 4] = [
+const QUICK: [(Scenario, usize, usize); 5] = [
     (Scenario::Bootstrap, 1, 205),
     (Scenario::Nothing, 1, 1),
     (Scenario::Change, 3, 31),
+    (Scenario::Join, 1, 997),
     (Scenario::Reset, 1, 89),
 ];
 
@@ -67,6 +68,7 @@ const SOME_EDITS: usize = 211;
 struct Shares {
     bootstrap_of_three: usize,
     reset_of_three: usize,
+    join: usize,
     independent: usize,
     edits: usize,
 }
@@ -75,6 +77,7 @@ struct Shares {
 const SOME: Shares = Shares {
     bootstrap_of_three: 23,
     reset_of_three: 5,
+    join: 61,
     independent: 19,
     edits: 53,
 };
@@ -83,6 +86,7 @@ const SOME: Shares = Shares {
 const EVERY: Shares = Shares {
     bootstrap_of_three: 1,
     reset_of_three: 1,
+    join: 1,
     independent: 1,
     edits: 1,
 };
@@ -95,7 +99,7 @@ usage: cargo test -p kubewright-control --test simulation -- [quick | all | full
   all     every fault point, but only some of a bootstrap and a reset of three control planes, and as many schedules
           as KUBEWRIGHT_SCHEDULES says, or 10,000
   full    the same with every fault point
-  points  every so many-th fault point of one operation: bootstrap, no-change, change or reset
+  points  every so many-th fault point of one operation: bootstrap, no-change, change, join or reset
   absent  cluster.yaml changes while a control plane has no power
   membership  what the plan makes of etcd's members
   independent  every so many-th failure of a control plane while another has its turn
@@ -213,6 +217,7 @@ fn all(fixture: &Fixture, shares: Shares) -> Vec<String> {
         (Scenario::Bootstrap, 3, shares.bootstrap_of_three),
         (Scenario::Nothing, 3, 1),
         (Scenario::Change, 3, 1),
+        (Scenario::Join, 1, shares.join),
         (Scenario::Reset, 1, 1),
         (Scenario::Reset, 3, shares.reset_of_three),
     ] {

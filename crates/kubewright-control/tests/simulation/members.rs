@@ -9,7 +9,9 @@ use kubewright_control::node::Node;
 use kubewright_core::observed::{AlarmKind, EtcdAlarm, EtcdMember, EtcdStatus};
 use kubewright_core::resource::Digest;
 
-use super::etcd;
+use super::etcd::{self, Listed};
+use super::fault::{self, Kind};
+use super::systemd::settle;
 use super::world::{State, World};
 
 /// The connections to the members of a simulated world.
@@ -75,17 +77,11 @@ impl EtcdConnection for One {
             if !etcd::has_quorum(&state, &self.node) {
                 return Err("etcdserver: no leader".to_owned());
             }
-            let own = state.machines.get(&self.node).and_then(etcd::member);
-            let known = own.map(|own| own.peer_urls.clone()).unwrap_or_default();
-            let url = |name: &str| match known.get(name) {
-                Some(url) => url.clone(),
-                None => format!("https://{name}.invalid:2380"),
-            };
-            let members = names(&state, &self.node).into_iter().map(|name| EtcdMember {
-                id: id(&state, &self.node, &name),
-                peer_urls: vec![url(&name)],
-                is_learner: state.meddling.learners.contains(&name),
-                name,
+            let members = listed(&state, &self.node).into_iter().map(|member| EtcdMember {
+                id: member.id,
+                is_learner: member.is_learner || state.meddling.learners.contains(&member.name),
+                name: member.name,
+                peer_urls: vec![member.peer_url],
             });
             Ok(members.collect())
         })
@@ -94,21 +90,78 @@ impl EtcdConnection for One {
     fn move_leader(&self, to: u64) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let mut state = self.world.state();
-            let all = names(&state, &self.node);
-            let to = all.into_iter().find(|name| id(&state, &self.node, name) == to);
+            let all = listed(&state, &self.node);
+            let to = all.into_iter().find(|member| member.id == to);
             let to = to.ok_or("etcdserver: bad leader transferee")?;
-            etcd::move_leader(&mut state, &self.node, &to)
+            etcd::move_leader(&mut state, &self.node, &to.name)
+        })
+    }
+
+    fn add_learner<'a>(&'a self, peer_url: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.change("add a learner", |state| {
+                etcd::add_learner(state, &self.node, peer_url)
+            })
+        })
+    }
+
+    fn promote(&self, id: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(
+            async move { self.change("promote a learner", |state| etcd::promote(state, &self.node, id)) },
+        )
+    }
+
+    fn remove_member(&self, id: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.change("remove a member", |state| {
+                etcd::remove_member(state, &self.node, id)
+            })
         })
     }
 }
 
+impl One {
+    /// Makes one change of the members, unless something comes between.
+    fn change(
+        &self,
+        doing: &str,
+        change: impl FnOnce(&mut State) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let state = &mut *self.world.state();
+        if state.is_killed {
+            return Err("connection refused".to_owned());
+        }
+        let before = state.memberships.clone();
+        change(state)?;
+        // Only what changes something is an effect.
+        let fate = self.world.note_effect(state, fault::API, doing);
+        let loss = fate.and_then(Kind::loss);
+        if loss.is_some() || matches!(fate, Some(Kind::KilledBefore | Kind::Reset)) {
+            state.memberships = before;
+        }
+        if matches!(fate, Some(Kind::KilledBefore | Kind::KilledAfter)) {
+            self.world.kill_controller(state);
+        }
+        if let Some(loss) = loss {
+            self.world.cut_power(state, &self.node, loss, false);
+        }
+        settle(state);
+        fate.map_or(Ok(()), |kind| Err(kind.to_string()))
+    }
+}
+
 /// The members of a machine's etcd, whoever added them.
-fn names(state: &State, machine: &str) -> Vec<String> {
-    let own = state.machines.get(machine).and_then(etcd::member);
-    let own = own.map(|own| own.members.clone()).unwrap_or_default();
-    own.into_iter()
-        .chain(state.meddling.unknown_members.clone())
-        .collect()
+fn listed(state: &State, machine: &str) -> Vec<Listed> {
+    let mut listed = etcd::listed(state, machine);
+    for (number, name) in (1000..).zip(&state.meddling.unknown_members) {
+        listed.push(Listed {
+            id: number,
+            name: name.clone(),
+            peer_url: format!("https://{name}.invalid:2380"),
+            is_learner: false,
+        });
+    }
+    listed
 }
 
 /// What makes a cluster another one, as a number.
@@ -121,6 +174,7 @@ fn cluster_id(state: &State, machine: &str) -> u64 {
 }
 
 fn id(state: &State, machine: &str, name: &str) -> u64 {
-    let position = names(state, machine).iter().position(|other| other == name);
-    position.map_or(0, |position| position as u64 + 1)
+    let members = listed(state, machine).into_iter();
+    let mut own = members.filter(|member| member.name == name);
+    own.next().map_or(0, |member| member.id)
 }

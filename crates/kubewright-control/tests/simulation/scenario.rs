@@ -28,13 +28,21 @@ pub(crate) enum Scenario {
     Change,
     /// One argument of etcd and one of the API servers changed in cluster.yaml.
     ChangeOfBoth,
+    /// Two more control planes and one more worker in cluster.yaml.
+    Join,
     /// A cluster is taken down.
     Reset,
 }
 
 impl Scenario {
     /// Those that are interrupted at every effect.
-    pub(crate) const ALL: [Self; 4] = [Self::Bootstrap, Self::Nothing, Self::Change, Self::Reset];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Bootstrap,
+        Self::Nothing,
+        Self::Change,
+        Self::Join,
+        Self::Reset,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -42,6 +50,7 @@ impl Scenario {
             Self::Nothing => "no-change",
             Self::Change => "change",
             Self::ChangeOfBoth => "change-of-both",
+            Self::Join => "join",
             Self::Reset => "reset",
         }
     }
@@ -70,7 +79,12 @@ impl Prepared {
     /// Goes there once without a fault.
     pub(crate) fn new(fixture: &Fixture, scenario: Scenario, control_planes: usize, workers: usize) -> Self {
         let plain = fixture.cluster(control_planes, workers, "");
-        let origin = World::new(plain.clone());
+        let larger = fixture.cluster(control_planes + 2, workers + 1, "");
+        let origin = World::new(if scenario == Scenario::Join {
+            larger.clone()
+        } else {
+            plain.clone()
+        });
         if scenario != Scenario::Bootstrap {
             let built = run(fixture, &origin, &plain, Operation::Apply, Vec::new());
             assert!(built.is_complete(), "{:#?}", built.errors);
@@ -78,6 +92,7 @@ impl Prepared {
         let cluster = match scenario {
             Scenario::ChangeOfBoth => fixture.cluster(control_planes, workers, CHANGED_BOTH),
             Scenario::Change => fixture.cluster(control_planes, workers, CHANGED),
+            Scenario::Join => larger,
             _ => plain,
         };
         Self::from(fixture, scenario, cluster, origin)

@@ -235,7 +235,14 @@ fn launch(state: &mut State, node: &str, name: &str) -> bool {
     let mut violations = Vec::new();
     let began = match trouble {
         Some(trouble) => Err(trouble),
-        None => begin(machine, name, file, inputs, &mut violations),
+        None => begin(
+            machine,
+            name,
+            file,
+            inputs,
+            &mut state.memberships,
+            &mut violations,
+        ),
     };
     let has_moved = began.is_ok();
     if let Some(unit) = machine.units.get_mut(name) {
@@ -261,6 +268,7 @@ fn begin(
     name: &str,
     file: UnitFile,
     inputs: &[ResourceId],
+    memberships: &mut etcd::Memberships,
     violations: &mut Vec<String>,
 ) -> Result<Process, String> {
     if file.readiness == Readiness::Finished {
@@ -273,7 +281,7 @@ fn begin(
         member: None,
     };
     if name == etcd::UNIT {
-        let (identity, forbidden) = etcd::begin(machine, &process)?;
+        let (identity, forbidden) = etcd::begin(machine, &process, memberships)?;
         violations.extend(forbidden);
         process.member = Some(identity);
     }

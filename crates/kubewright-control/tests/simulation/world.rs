@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) control_planes: Vec<String>,
     /// What etcd clusters hold, by their identity.
     pub(crate) stored: BTreeMap<String, Objects>,
+    /// Who the members of etcd clusters are.
+    pub(crate) memberships: etcd::Memberships,
     /// What somebody made of etcd's members.
     pub(crate) meddling: etcd::Meddling,
     /// Which of etcd's members leads.

@@ -28,7 +28,7 @@ pub(super) fn judge(look: &Look, found: &mut Found) {
     }
     for subject in &look.subjects {
         marker(look, subject, found);
-        member(look, subject, found);
+        member(subject, found);
         blocked(subject, found);
         leftovers(subject, found);
         unfinished(subject, found);
@@ -188,15 +188,18 @@ fn authorities(look: &Look, found: &mut Found) {
     }
 }
 
-fn member(look: &Look, subject: &Subject, found: &mut Found) {
-    if look.observed.is_bootstrapped() && subject.node.is_control_plane() && !subject.facts.has_etcd_data {
+/// A machine that never was a control plane of this cluster joins etcd; whether another machine was its member before, etcd's
+/// list says, which the plan looks at.
+fn member(subject: &Subject, found: &mut Found) {
+    let facts = subject.facts;
+    if subject.node.is_control_plane() && facts.is_bootstrapped && !facts.has_etcd_data {
         found.error(
             Kind::MemberWithoutData,
             subject.name(),
-            "no etcd data, but the cluster exists: a second bootstrap would split it",
+            "it is a member of etcd and has no data: started without, it would vote a second time",
             format!(
-                "if the old disk is readable, put its /var/lib/etcd back on {0} (never an older copy); otherwise keep {0} in \
-                 cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one",
+                "if the old disk is readable, put its /var/lib/etcd back on {} (never an older copy); otherwise kubewright plan \
+                 says what to do",
                 subject.name()
             ),
         );

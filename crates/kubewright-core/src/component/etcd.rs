@@ -2,13 +2,14 @@
 //!
 //! **A cluster is formed exactly once.** The unit itself says `existing` and refuses to start on an empty data
 //! directory: it needs either the data ([`MEMBER_DIRECTORY`]) or the permission to begin without
-//! ([`BEGIN_PATH`], an environment file with the initial membership and `new`). Only the bootstrapping run has that
-//! file among its resources; it lies on tmpfs and the unit removes it as soon as the member serves, so neither a
+//! ([`BEGIN_PATH`], an environment file with the initial membership and `new`, or, for one that joins, with all members
+//! and `existing`). Only the run that bootstraps, or takes a control plane in, has that file among its resources; it lies on tmpfs and the unit removes it as soon as the member serves, so neither a
 //! reboot nor a later apply finds it. It is no input of the unit: that it comes and goes restarts nothing. A member
 //! that loses its data later stays down with a clear message, instead of founding a second cluster or voting twice.
 //! A bootstrap that was interrupted is taken up by the next run, which still has the permission to give, until every
 //! member was healthy once and the nodes have remembered that (`Settle`).
 
+use std::collections::BTreeMap;
 mod database;
 
 use std::net::SocketAddr;
@@ -104,8 +105,10 @@ pub fn component(view: &View) -> Component {
     component
         .rereads
         .extend([server, peer, health_check_certificate()].map(Resource::Certificate));
-    if view.context.etcd.get(view.name()) == Some(&EtcdStart::Found) {
-        component.rereads.push(permission_to_begin(view));
+    match view.context.etcd.get(view.name()) {
+        Some(EtcdStart::Found) => component.rereads.push(permission_to_found(view)),
+        Some(EtcdStart::Join(members)) => component.rereads.push(permission_to_join(members)),
+        Some(EtcdStart::Lost | EtcdStart::Member) | None => {}
     }
     component.process = Some(process);
     component
@@ -209,7 +212,7 @@ fn health_check_certificate() -> Certificate {
 
 /// The initial membership, all control planes at once. The token keeps members of an earlier cluster on the same
 /// addresses apart.
-fn permission_to_begin(view: &View) -> Resource {
+fn permission_to_found(view: &View) -> Resource {
     let members: Vec<String> = view
         .cluster
         .control_planes()
@@ -221,6 +224,19 @@ fn permission_to_begin(view: &View) -> Resource {
         members.join(","),
         view.cluster.name,
         authority.short(),
+    );
+    public_file(BEGIN_PATH, content)
+}
+
+/// The members that are there and the one that joins: etcd compares them with what the others say.
+fn permission_to_join(members: &BTreeMap<String, String>) -> Resource {
+    let members: Vec<String> = members
+        .iter()
+        .map(|(name, url)| format!("{name}={url}"))
+        .collect();
+    let content = format!(
+        "ETCD_INITIAL_CLUSTER_STATE=existing\nETCD_INITIAL_CLUSTER={}\n",
+        members.join(",")
     );
     public_file(BEGIN_PATH, content)
 }

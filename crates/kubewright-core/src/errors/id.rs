@@ -146,6 +146,9 @@ ids! {
     EtcdFailed = "etcd-failed", Etcd:
         "An etcd request failed.";
         "`kubewright status` shows the members; read `journalctl -u etcd` on a control plane.";
+    NotJoined = "not-joined", Etcd:
+        "A control plane could not be made a voting member of etcd: the members refused it, or it did not have all data in time. Until it votes it does not count for the quorum, so nothing is lost.";
+        "Check that port 2380 is open between the control planes, in both directions, then run the same command again.";
     ApiUnreachable = "api-unreachable", Api:
         "No API server of the cluster answers.";
         "`kubewright status` shows which ones are down; read `journalctl -u kube-apiserver` on a control plane.";
@@ -243,8 +246,8 @@ ids! {
         "Safety rule: kubewright does not change a node that belongs to another cluster, was set up under another name, or has the machine id of another node.";
         "Check the addresses. To take a machine over, reset it with the cluster.yaml of the cluster it belongs to. Give a clone its own `/etc/machine-id`.";
     RemoveBeforeAdd = "remove-before-add", Refused:
-        "Safety rule: a control plane without etcd data is not started in an existing cluster. It would have to join as a new member, which this version cannot do.";
-        "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise keep the node in cluster.yaml: the cluster runs on with the other members.";
+        "Safety rule: a control plane that is a member of etcd and has no data is not started: it would vote a second time, for what it has forgotten.";
+        "If the old disk is readable, put its `/var/lib/etcd` back (never an older copy). Otherwise remove its old member while the others are healthy (`etcdctl member list`, `etcdctl member remove ID` on another control plane), then run `kubewright apply`: it joins as a new one.";
     Founders = "founders", Refused:
         "Safety rule: an interrupted bootstrap is finished by the control planes that began it. Each of them keeps the names and addresses of all before the first etcd member starts. Other control planes would make a second etcd cluster, or leave voting members that nothing manages.";
         "Put the control planes back into cluster.yaml as the error names them and apply again; or reset with that file and begin with the new one.";

@@ -23,7 +23,10 @@ pub struct Deferred {
     pub node: String,
     /// The unreachable control planes that are waited for.
     pub waits_for: Vec<String>,
-    /// What would restart a part of it, and what that part reads.
+    /// It is to join etcd, which is all that waits; otherwise what would restart a part of it does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joins: bool,
+    /// What would restart a part of it, and what that part reads; all of it when it is to join.
     pub differences: Vec<Difference>,
 }
 
@@ -57,17 +60,24 @@ pub(super) fn disturbing(state: &NodeState, differences: &[Difference]) -> BTree
 
 /// What waits, one line for control planes of which the same number waits for the same ones.
 pub fn told(deferred: &[Deferred]) -> String {
-    let mut lines: BTreeMap<(&[String], usize), Vec<String>> = BTreeMap::new();
+    let mut lines: BTreeMap<(bool, &[String], usize), Vec<String>> = BTreeMap::new();
     for one in deferred {
-        let key = (one.waits_for.as_slice(), one.differences.len());
+        let key = (one.joins, one.waits_for.as_slice(), one.differences.len());
         lines.entry(key).or_default().push(one.node.clone());
     }
     lines
         .into_iter()
-        .fold(String::new(), |mut text, ((waits_for, changes), nodes)| {
+        .fold(String::new(), |mut text, ((joins, waits_for, changes), nodes)| {
             let each = if nodes.len() > 1 { " each" } else { "" };
             let (nodes, waits_for) = (names_of(&nodes), names_of(waits_for));
             let changes = count(changes, "change");
+            if joins {
+                let _ = writeln!(
+                    text,
+                    "{nodes}: joining etcd, {changes}{each}, waits for {waits_for} to be healthy"
+                );
+                return text;
+            }
             let _ = writeln!(
                 text,
                 "{nodes}: {changes}{each} that restart a part of the control plane wait for {waits_for}"

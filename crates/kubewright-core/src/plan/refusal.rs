@@ -506,8 +506,9 @@ impl Refusal {
                 "check the addresses; if {second} was cloned: rm /etc/machine-id && systemd-machine-id-setup, then reboot it"
             ),
             Self::MemberWithoutData { node } => format!(
-                "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise keep {node} \
-                 in cluster.yaml: the cluster runs on with the other members, and this version cannot join a new one"
+                "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise, when the \
+                 other control planes are healthy, take its old member away and let it join anew: on one of them etcdctl \
+                 member list, etcdctl member remove ID, then kubewright apply"
             ),
             Self::OtherFounders {
                 recorded: founders, ..

@@ -72,6 +72,26 @@ pub enum Step {
         /// All founders.
         founders: Founders,
     },
+    /// Has the members of etcd take in a control plane as a learner: it is sent all data and does not vote.
+    AddMember {
+        /// The node's name.
+        node: String,
+        /// Where the others will reach its member.
+        peer_url: String,
+        /// The control planes whose members may be asked to, in order.
+        through: Vec<String>,
+    },
+    /// Makes a learner that has caught up a voter; takes it back if it does not catch up in time.
+    PromoteMember {
+        /// The node's name.
+        node: String,
+        /// Where the others reach its member.
+        peer_url: String,
+        /// The control planes whose members may be asked to, in order.
+        through: Vec<String>,
+        /// How long it may take to catch up, seconds.
+        timeout_seconds: u32,
+    },
     /// Remembers on a control plane that etcd's bootstrap is finished.
     MarkBootstrapped {
         /// The node's name.
@@ -118,6 +138,10 @@ impl Step {
             Self::RecordFounders { founders, .. } => {
                 format!("record the {} of etcd", count(founders.0.len(), "founder"))
             }
+            Self::AddMember { .. } => "add an etcd member, as a learner".to_owned(),
+            Self::PromoteMember { .. } => {
+                "wait until its etcd member has caught up, and let it vote".to_owned()
+            }
             Self::MarkBootstrapped { .. } => "mark etcd as bootstrapped".to_owned(),
             Self::RegisterNodes { nodes, .. } => format!("register {}", count(nodes.len(), "node")),
             Self::ApplyManifests { objects, .. } => format!("apply {}", count(objects.len(), "object")),
@@ -158,6 +182,8 @@ impl Step {
             Self::Converge { node, .. }
             | Self::ResetNode { node }
             | Self::RecordFounders { node, .. }
+            | Self::AddMember { node, .. }
+            | Self::PromoteMember { node, .. }
             | Self::MarkBootstrapped { node }
             | Self::Wait {
                 condition: Condition::OnNode { node, .. } | Condition::NodeReady { node },

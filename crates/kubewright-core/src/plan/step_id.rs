@@ -52,6 +52,10 @@ pub enum StepKind {
     Reset,
     /// An unfinished run is taken back on a node.
     Undo,
+    /// A control plane is taken into etcd, as a learner.
+    AddMember,
+    /// A control plane's etcd member becomes a voter.
+    PromoteMember,
     /// Node objects are registered.
     Nodes,
     /// Objects are applied.
@@ -70,7 +74,7 @@ pub enum StepKind {
 
 impl StepKind {
     /// Every kind.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Converge(Stage::Host),
         Self::Converge(Stage::Etcd),
         Self::Converge(Stage::ControlPlane),
@@ -81,6 +85,8 @@ impl StepKind {
         Self::EtcdReady,
         Self::ApiReady,
         Self::Founders,
+        Self::AddMember,
+        Self::PromoteMember,
         Self::MarkBootstrapped,
         Self::Reset,
         Self::Undo,
@@ -105,6 +111,8 @@ impl StepKind {
             Self::EtcdReady => "etcd-ready",
             Self::ApiReady => "api-ready",
             Self::Founders => "founders",
+            Self::AddMember => "add-member",
+            Self::PromoteMember => "promote-member",
             Self::MarkBootstrapped => "mark-bootstrapped",
             Self::Reset => "reset",
             Self::Undo => "undo",

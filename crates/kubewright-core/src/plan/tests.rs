@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod founding;
 mod identity;
+mod joining;
 mod only;
 mod pod_ranges;
 mod quorum;

@@ -128,6 +128,8 @@ fn likeness(planned: &PlannedStep, node: &str, states: &BTreeMap<String, NodeSta
         } => "wait for the node".to_owned(),
         Step::ResetNode { .. } => "reset".to_owned(),
         Step::RecordFounders { founders, .. } => format!("record {founders}"),
+        Step::AddMember { .. } => "add a member".to_owned(),
+        Step::PromoteMember { .. } => "promote a member".to_owned(),
         Step::MarkBootstrapped { .. } => "settle".to_owned(),
         other => format!("{other:?}"),
     };
@@ -200,6 +202,8 @@ fn body(
         Step::Wait { .. }
         | Step::ResetNode { .. }
         | Step::RecordFounders { .. }
+        | Step::AddMember { .. }
+        | Step::PromoteMember { .. }
         | Step::MarkBootstrapped { .. } => String::new(),
     }
 }

@@ -29,8 +29,12 @@ impl Totals {
             Step::Wait { .. } => Self::default(),
             Step::RegisterNodes { nodes, present } => written(nodes, present),
             Step::ApplyManifests { objects, present } => written(objects, present),
-            Step::RecordFounders { .. } | Step::MarkBootstrapped { .. } => Self {
+            Step::RecordFounders { .. } | Step::AddMember { .. } | Step::MarkBootstrapped { .. } => Self {
                 add: 1,
+                ..Self::default()
+            },
+            Step::PromoteMember { .. } => Self {
+                change: 1,
                 ..Self::default()
             },
             Step::PruneObjects { objects } => Self {

@@ -321,6 +321,7 @@ mod tests {
             change: Change::Content { before: None },
         };
         let deferred = observed.unreachable.contains_key("cp-3").then(|| Deferred {
+            joins: false,
             node: "cp-1".to_owned(),
             waits_for: vec!["cp-3".to_owned()],
             differences: vec![difference("/a"), difference("/b")],

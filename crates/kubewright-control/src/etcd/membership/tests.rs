@@ -55,6 +55,18 @@ impl EtcdConnection for Does {
     fn move_leader(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Err("etcdserver: not leader".to_owned()) })
     }
+
+    fn add_learner<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Err("nothing is changed here".to_owned()) })
+    }
+
+    fn promote(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("nothing is changed here".to_owned()) })
+    }
+
+    fn remove_member(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("nothing is changed here".to_owned()) })
+    }
 }
 
 const NAMES: [&str; 3] = ["cp-1", "cp-2", "cp-3"];

@@ -172,4 +172,16 @@ impl EtcdConnection for Member {
     fn move_leader(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async { Err("nothing is changed here".to_owned()) })
     }
+
+    fn add_learner<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Err("nothing is changed here".to_owned()) })
+    }
+
+    fn promote(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("nothing is changed here".to_owned()) })
+    }
+
+    fn remove_member(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Err("nothing is changed here".to_owned()) })
+    }
 }

@@ -14,11 +14,11 @@ use crate::resource::Stage;
 
 /// What a turn depends on.
 #[derive(Default)]
-struct Before {
+pub(super) struct Before {
     /// Of the last turn.
-    last: Vec<StepId>,
+    pub(super) last: Vec<StepId>,
     /// Of everybody who was not well: they are needed, not only taken turns with.
-    repaired: Vec<StepId>,
+    pub(super) repaired: Vec<StepId>,
     /// What has to hold for the others while the turn lasts.
     guard: Vec<Guard>,
 }
@@ -36,7 +36,7 @@ impl Recipe<'_> {
         if away.is_empty() {
             return;
         }
-        let names = self.control_planes();
+        let names = self.taking_part();
         let seen = self.seen();
         for _ in &names {
             let all: Vec<ControlPlane> = names.iter().map(|name| self.control_plane(name)).collect();
@@ -70,6 +70,7 @@ impl Recipe<'_> {
         self.deferred.push(Deferred {
             node: name.to_owned(),
             waits_for,
+            joins: false,
             differences: waits.cloned().collect(),
         });
         true
@@ -80,7 +81,7 @@ impl Recipe<'_> {
     /// # Errors
     /// [`Refusal::Quorum`] when one of them cannot have its turn.
     pub(in crate::plan) fn change_control_planes(&mut self) -> Result<(), Refusal> {
-        let names = self.control_planes();
+        let names = self.taking_part();
         let all: Vec<ControlPlane> = names.iter().map(|name| self.control_plane(name)).collect();
         let seen = self.seen();
         let Turns { awaited, turns } =
@@ -90,8 +91,19 @@ impl Recipe<'_> {
             let ready = self.wait_until_ready(names[index], &[]);
             before.repaired.extend(ready);
         }
+        let mut voters: Vec<&str> = (0..names.len())
+            .filter(|index| !all[*index].joins)
+            .map(|index| names[index])
+            .collect();
         for turn in turns {
             let members: Vec<&str> = turn.iter().map(|index| names[*index]).collect();
+            if let [index] = turn.as_slice()
+                && all[*index].joins
+            {
+                before.last = self.join(names[*index], &voters, &before);
+                voters.push(names[*index]);
+                continue;
+            }
             before.guard = match turn.as_slice() {
                 [index] if all[*index].may_serve() => Guard::of(&names, &all, *index, seen.elsewhere()),
                 // Nothing is taken away from anybody by starting what is down.
@@ -149,6 +161,7 @@ impl Recipe<'_> {
                 .iter()
                 .chain(&server)
                 .any(|difference| disturbance(difference) != Disturbance::None),
+            joins: self.joining().contains(&name),
             ..self.seen().untouched(name)
         }
     }
@@ -253,7 +266,7 @@ impl Recipe<'_> {
         };
         // That one is marked says that all were healthy once: those that cannot be reached are not waited for.
         let mut names = self.control_planes();
-        names.retain(|name| !observed.unreachable.contains_key(*name));
+        names.retain(|name| !observed.unreachable.contains_key(*name) && !self.held_back.contains(*name));
         if names.iter().all(|name| is_bootstrapped(name)) {
             return;
         }

@@ -3,12 +3,13 @@
 //! An operation is a file beside this directory that calls these in its order.
 
 mod control_planes;
+mod joining;
 mod nodes;
 mod objects;
 mod wait;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::Graph;
 use super::rules::control_planes::ControlPlanes;
@@ -27,6 +28,8 @@ pub(super) struct Recipe<'a> {
     observed: &'a Observed,
     graph: Graph,
     deferred: Vec<Deferred>,
+    /// Control planes that cannot join etcd now.
+    held_back: BTreeSet<String>,
 }
 
 impl<'a> Recipe<'a> {
@@ -44,6 +47,7 @@ impl<'a> Recipe<'a> {
             observed,
             graph: Graph::of(cluster.control_planes().count()),
             deferred: Vec::new(),
+            held_back: BTreeSet::new(),
         }
     }
 
@@ -122,13 +126,21 @@ impl<'a> Recipe<'a> {
         self.seen().names()
     }
 
+    /// The names of those that this plan makes members of etcd.
+    fn joining(&self) -> Vec<&'a str> {
+        let mut joining = self.seen().joining();
+        joining.retain(|name| !self.held_back.contains(*name));
+        joining
+    }
+
     /// What whoever reads the plan should know: of etcd, whether or not it is in the way, and which findings of a
     /// check the file accepts.
     pub(super) fn notes(&self) -> Vec<String> {
         let accepted = self.cluster.checks.accept.iter();
         let accepted =
             accepted.map(|one| format!("{} is accepted (checks.accept): {}", one.id.id(), one.reason));
-        self.seen().notes().into_iter().chain(accepted).collect()
+        let joining = self.joining();
+        self.seen().notes(&joining).into_iter().chain(accepted).collect()
     }
 }
 

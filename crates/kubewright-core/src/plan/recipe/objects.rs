@@ -13,7 +13,8 @@ impl Recipe<'_> {
                 let is_present = |name: &&String| {
                     api.pod_cidrs.contains_key(*name) || api.kubelet_versions.contains_key(*name)
                 };
-                let nodes = api.nodes_to_register.clone();
+                let mut nodes = api.nodes_to_register.clone();
+                nodes.retain(|name| !self.held_back.contains(name));
                 let present = nodes.iter().filter(is_present).cloned().collect();
                 (nodes, present)
             }

@@ -4,7 +4,11 @@
 //! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
 
 use super::quorum::{ControlPlane, Elsewhere, MemberHealth, NotNow};
+<<<<<<< HEAD
 use crate::component::etcd::Filling;
+=======
+use crate::founding::{EtcdStart, etcd_starts};
+>>>>>>> b11477b (plan, execute: control planes join an etcd that serves)
 use crate::observed::{EtcdMember, Health, Membership, Observed, ObservedEtcd};
 use crate::plan::{Obstacle, Refusal};
 use crate::spec::Cluster;
@@ -27,6 +31,37 @@ impl<'a> ControlPlanes<'a> {
         names.map(|node| node.name.as_str()).collect()
     }
 
+    /// Those that are to join etcd: it serves without them, they are no members or learners only, and their data, if they
+    /// have any, is a learner's.
+    pub(in crate::plan) fn joining(&self) -> Vec<&'a str> {
+        if !self.observed.is_bootstrapped() {
+            return Vec::new();
+        }
+        let starts = etcd_starts(self.cluster, self.observed);
+        let is_joining = |name: &&str| {
+            matches!(starts.get(*name), Some(EtcdStart::Join(_)))
+                || self.member(name) == MemberHealth::Learner
+        };
+        self.names().into_iter().filter(is_joining).collect()
+    }
+
+    /// The others: those that vote, or should.
+    pub(in crate::plan) fn members(&self) -> Vec<&'a str> {
+        let joining = self.joining();
+        let mut names = self.names();
+        names.retain(|name| !joining.contains(name));
+        names
+    }
+
+    /// What keeps a control plane from being taken into etcd now, besides members that are not well: one more member makes
+    /// the quorum larger (R5).
+    pub(in crate::plan) fn against_joining(&self) -> Vec<Obstacle> {
+        let mut obstacles = self.alarms();
+        obstacles.extend(self.untold());
+        obstacles.extend(self.unknown_voters());
+        obstacles
+    }
+
     /// A control plane that nothing changes.
     pub(in crate::plan) fn untouched(&self, name: &str) -> ControlPlane {
         let seen = self.observed.nodes.get(name);
@@ -36,6 +71,7 @@ impl<'a> ControlPlanes<'a> {
             is_touched: false,
             restarts_etcd: false,
             restarts: false,
+            joins: false,
         }
     }
 
@@ -141,9 +177,13 @@ impl<'a> ControlPlanes<'a> {
     }
 
     /// What whoever reads the plan should know of etcd, whether or not it is in the way.
+<<<<<<< HEAD
     pub(in crate::plan) fn notes(&self) -> Vec<String> {
         let filling = Filling::all(self.cluster, self.observed).into_iter();
         let filling = filling.map(|filling| format!("{filling}: {}", filling.remedy()));
+=======
+    pub(in crate::plan) fn notes(&self, joins: &[&str]) -> Vec<String> {
+>>>>>>> b11477b (plan, execute: control planes join an etcd that serves)
         let Some(etcd) = self.etcd() else {
             return filling.collect();
         };
@@ -152,7 +192,8 @@ impl<'a> ControlPlanes<'a> {
         for node in self.cluster.control_planes() {
             let name = node.name.as_str();
             let etcd = self.member(name);
-            if matches!(etcd, MemberHealth::Learner | MemberHealth::Absent) {
+            let will_join = joins.contains(&name);
+            if !will_join && matches!(etcd, MemberHealth::Learner | MemberHealth::Absent) {
                 notes.push(Obstacle::ControlPlane {
                     node: name.to_owned(),
                     etcd,

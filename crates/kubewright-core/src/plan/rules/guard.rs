@@ -93,7 +93,7 @@ impl Guard {
 /// [`Refusal::Quorum`], which says what is in the way.
 pub fn may_disturb(node: &str, cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
     let seen = ControlPlanes::of(cluster, observed);
-    let names = seen.names();
+    let names = seen.members();
     let Some(index) = names.iter().position(|name| *name == node) else {
         return Ok(());
     };

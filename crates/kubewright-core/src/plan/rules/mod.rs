@@ -87,8 +87,8 @@ pub const RULES: [Rule; 14] = [
     },
     Rule {
         id: ErrorId::RemoveBeforeAdd,
-        sentence: "A control plane without etcd data is not added to a bootstrapped cluster: its old member would still \
-                   count.",
+        sentence: "A control plane that is a member of etcd and has lost its data is not started: it would vote a second \
+                   time. A new control plane joins as a learner, and votes when it has all data.",
         asked: PLANNING,
     },
     Rule {

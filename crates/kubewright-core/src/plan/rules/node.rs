@@ -89,7 +89,7 @@ fn cluster_id(state: &NodeState) -> Option<String> {
 /// R5: a bootstrapped cluster with a control plane without data needs a removal and a join, never a second bootstrap.
 pub(super) fn refuse_lost_members(cluster: &Cluster, observed: &Observed) -> Result<(), Refusal> {
     let mut starts = etcd_starts(cluster, observed).into_iter();
-    match starts.find(|(_, start)| *start == EtcdStart::Join) {
+    match starts.find(|(_, start)| *start == EtcdStart::Lost) {
         Some((node, _)) => Err(Refusal::MemberWithoutData { node }),
         None => Ok(()),
     }

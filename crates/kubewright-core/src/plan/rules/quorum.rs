@@ -54,6 +54,8 @@ pub(in crate::plan) struct ControlPlane {
     pub(in crate::plan) restarts_etcd: bool,
     /// What the plan changes restarts any part of the control plane, etcd included.
     pub(in crate::plan) restarts: bool,
+    /// The plan makes it a member that votes.
+    pub(in crate::plan) joins: bool,
 }
 
 impl ControlPlane {
@@ -63,7 +65,7 @@ impl ControlPlane {
     }
 
     /// Whether it is about to be well by itself.
-    fn is_starting(&self) -> bool {
+    pub(in crate::plan) fn is_starting(&self) -> bool {
         let is_on_its_way = matches!(self.etcd, MemberHealth::Healthy | MemberHealth::Starting)
             && matches!(self.api_server, Some(Health::Ready | Health::Starting));
         is_on_its_way && !self.is_well()
@@ -114,14 +116,17 @@ pub(in crate::plan) struct NotNow {
 /// Gives the touched control planes of a running cluster their turns.
 pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Result<Turns, NotNow> {
     // It would be waited for in vain: nothing here makes it a voter.
-    if let Some(one) = (0..all.len()).find(|index| all[*index].is_touched && !all[*index].votes()) {
+    let stays_out = |one: &ControlPlane| one.is_touched && !one.votes() && !one.joins;
+    if let Some(one) = (0..all.len()).find(|index| stays_out(&all[*index])) {
         return Err(NotNow {
             control_plane: one,
             unwell: vec![one],
             lacks_quorum: false,
         });
     }
-    let disturbs = all.iter().any(|one| one.restarts && one.may_serve());
+    let disturbs = all
+        .iter()
+        .any(|one| (one.restarts && one.may_serve()) || one.joins);
     let awaited: Vec<usize> = positions(all, |one| disturbs && !one.is_touched && one.is_starting());
     let mut is_well: Vec<bool> = all.iter().map(ControlPlane::is_well).collect();
     let mut is_healthy: Vec<bool> = all.iter().map(|one| one.etcd == MemberHealth::Healthy).collect();
@@ -129,12 +134,12 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
         (is_well[*index], is_healthy[*index]) = (true, true);
     }
 
-    let voters = all.iter().filter(|one| one.votes()).count() + elsewhere.voters;
-    let quorum = voters / 2 + 1;
+    let mut votes: Vec<bool> = all.iter().map(ControlPlane::votes).collect();
+    let quorum = |votes: &[bool]| (votes.iter().filter(|votes| **votes).count() + elsewhere.voters) / 2 + 1;
     let may_vote = all.iter().filter(|one| one.may_serve()).count() + elsewhere.voters;
-    let is_down = |one: &ControlPlane| one.is_touched && !one.may_serve();
+    let is_down = |one: &ControlPlane| one.is_touched && !one.may_serve() && !one.joins;
     let down = positions(all, is_down);
-    let mut turns: Vec<Vec<usize>> = if may_vote < quorum {
+    let mut turns: Vec<Vec<usize>> = if may_vote < quorum(&votes) {
         Some(down).into_iter().filter(|down| !down.is_empty()).collect()
     } else {
         down.into_iter().map(|index| vec![index]).collect()
@@ -143,20 +148,24 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
         (is_well[*index], is_healthy[*index]) = (true, true);
     }
 
-    let mut rest = positions(all, |one| one.is_touched && !is_down(one));
+    let mut rest = positions(all, |one| (one.is_touched && !is_down(one)) || one.joins);
     rest.sort_by_key(|index| rank(&all[*index]));
     for index in rest {
         let one = &all[index];
+        // Who is still to join takes nothing away from anybody.
+        let counts = |other: &usize| *other != index && (votes[*other] || !all[*other].joins);
         let unwell: Vec<usize> = (0..all.len())
-            .filter(|other| *other != index && !is_well[*other])
+            .filter(|other| counts(other) && !is_well[*other])
             .collect();
-        let is_voter = |other: usize| other != index && is_healthy[other] && all[other].votes();
-        let healthy = (0..all.len()).filter(|other| is_voter(*other)).count();
-        let lacks_quorum = one.restarts_etcd && voters > 1 && healthy < quorum;
+        let is_voter = |other: &usize| *other != index && is_healthy[*other] && votes[*other];
+        let healthy = (0..all.len()).filter(is_voter).count();
+        let quorum = quorum(&votes);
+        let lacks_quorum = one.restarts_etcd && !one.joins && quorum > 1 && healthy < quorum;
         // A server that is known not to answer takes nothing away by being repaired.
         let serves = one.etcd != MemberHealth::Healthy || one.api_server != Some(Health::Down);
         let is_obscure = elsewhere.is_untold || elsewhere.has_alarm;
-        let disturbs = one.restarts && serves && (!unwell.is_empty() || is_obscure);
+        let needs_all = (one.restarts && serves) || one.joins;
+        let disturbs = needs_all && (!unwell.is_empty() || is_obscure);
         // While an alarm is raised, a member that was restarted would never be seen to be healthy.
         if lacks_quorum || disturbs || (one.restarts_etcd && is_obscure) {
             return Err(NotNow {
@@ -166,15 +175,17 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
             });
         }
         turns.push(vec![index]);
-        (is_well[index], is_healthy[index]) = (true, true);
+        (is_well[index], is_healthy[index], votes[index]) = (true, true, true);
     }
     Ok(Turns { awaited, turns })
 }
 
-/// Who is repaired comes before who is not known, and both before who is well.
+/// Who is repaired comes before who is not known, both before who joins, and all before who is well: the more members
+/// vote, the less is taken away by restarting one.
 fn rank(one: &ControlPlane) -> u8 {
     match one.api_server {
-        _ if one.is_well() => 2,
+        _ if one.joins => 2,
+        _ if one.is_well() => 3,
         Some(Health::Down) if one.etcd == MemberHealth::Healthy => 0,
         _ => 1,
     }

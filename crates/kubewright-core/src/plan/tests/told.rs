@@ -208,6 +208,21 @@ fn applied(plan: &Plan, observed: &Observed) -> Observed {
             Step::RecordFounders { node, founders } => {
                 after.nodes.get_mut(node).unwrap().facts.founders = Some(founders.clone());
             }
+            Step::AddMember { node, peer_url, .. } => {
+                let members = after.etcd.get_or_insert_default().members.get_or_insert_default();
+                members.push(EtcdMember {
+                    id: 900 + members.len() as u64,
+                    name: node.clone(),
+                    peer_urls: vec![peer_url.clone()],
+                    is_learner: true,
+                });
+            }
+            Step::PromoteMember { peer_url, .. } => {
+                let members = after.etcd.iter_mut().flat_map(|etcd| &mut etcd.members).flatten();
+                for member in members.filter(|member| member.peer_urls.contains(peer_url)) {
+                    member.is_learner = false;
+                }
+            }
             Step::MarkBootstrapped { node } => {
                 after.nodes.get_mut(node).unwrap().facts.is_bootstrapped = true;
             }

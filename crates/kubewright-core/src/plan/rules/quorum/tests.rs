@@ -42,6 +42,7 @@ fn control_plane(etcd: MemberHealth, api_server: Option<Health>, touch: Touch) -
         etcd,
         api_server,
         is_touched: !matches!(touch, Touch::No),
+        joins: false,
         restarts_etcd: matches!(touch, Touch::Etcd),
         restarts: matches!(touch, Touch::Etcd | Touch::Server),
     }
