@@ -9,9 +9,9 @@
 //! A bootstrap that was interrupted is taken up by the next run, which still has the permission to give, until every
 //! member was healthy once and the nodes have remembered that (`Settle`).
 
-use std::collections::BTreeMap;
 mod database;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::description::on_control_planes;

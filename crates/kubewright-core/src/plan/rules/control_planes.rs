@@ -4,11 +4,8 @@
 //! every member says that it is not. What was observed of etcd goes first; what a node says counts where nobody told.
 
 use super::quorum::{ControlPlane, Elsewhere, MemberHealth, NotNow};
-<<<<<<< HEAD
 use crate::component::etcd::Filling;
-=======
 use crate::founding::{EtcdStart, etcd_starts};
->>>>>>> b11477b (plan, execute: control planes join an etcd that serves)
 use crate::observed::{EtcdMember, Health, Membership, Observed, ObservedEtcd};
 use crate::plan::{Obstacle, Refusal};
 use crate::spec::Cluster;
@@ -177,13 +174,9 @@ impl<'a> ControlPlanes<'a> {
     }
 
     /// What whoever reads the plan should know of etcd, whether or not it is in the way.
-<<<<<<< HEAD
-    pub(in crate::plan) fn notes(&self) -> Vec<String> {
+    pub(in crate::plan) fn notes(&self, joins: &[&str]) -> Vec<String> {
         let filling = Filling::all(self.cluster, self.observed).into_iter();
         let filling = filling.map(|filling| format!("{filling}: {}", filling.remedy()));
-=======
-    pub(in crate::plan) fn notes(&self, joins: &[&str]) -> Vec<String> {
->>>>>>> b11477b (plan, execute: control planes join an etcd that serves)
         let Some(etcd) = self.etcd() else {
             return filling.collect();
         };
