@@ -138,6 +138,7 @@ fn is_own(cluster: &Cluster, node: &Node, facts: &Facts) -> bool {
 struct Look<'a> {
     cluster: &'a Cluster,
     measured: &'a Measured,
+    observed: &'a Observed,
     /// The nodes that answered, in the order of cluster.yaml.
     subjects: Vec<Subject<'a>>,
 }
@@ -165,6 +166,7 @@ impl<'a> Look<'a> {
         Self {
             cluster,
             measured,
+            observed,
             subjects: cluster.nodes.iter().filter_map(subject).collect(),
         }
     }
