@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::rules::quorum::MemberHealth;
-use crate::carrier::log_command;
+use crate::carrier::{log_command, stop_command};
 use crate::catalogue::SkewError;
 use crate::component::{apiserver, etcd};
 use crate::errors::ErrorId;
@@ -355,8 +355,11 @@ impl Obstacle {
                 etcd: MemberHealth::Absent,
                 ..
             } => format!(
-                "the member of {node} was removed or belongs to another etcd; joining it again cannot be done yet. \
-                 kubewright drift shows the members"
+                "the member of {node} was removed or belongs to another etcd. To let it join anew, on {node}: {}; mv {} {}.old; \
+                 then kubewright apply",
+                stop_command(etcd::NAME),
+                etcd::MEMBER_DIRECTORY,
+                etcd::MEMBER_DIRECTORY
             ),
             Self::ControlPlane { node, .. } => format!(
                 "repair {node} first: {} on it tells why it does not serve, kubewright status when it does",
@@ -508,7 +511,8 @@ impl Refusal {
             Self::MemberWithoutData { node } => format!(
                 "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise, when the \
                  other control planes are healthy, take its old member away and let it join anew: on one of them etcdctl \
-                 member list, etcdctl member remove ID, then kubewright apply"
+                 member list, etcdctl member remove ID, then kubewright apply. {}",
+                with_etcdctl()
             ),
             Self::OtherFounders {
                 recorded: founders, ..
