@@ -64,9 +64,10 @@ fn may_join(node: &Node, observed: &Observed) -> bool {
 /// The members there are, by name; one that has not started has none, and stands under its id.
 fn known_members(etcd: &ObservedEtcd) -> BTreeMap<String, String> {
     let named = |member: &EtcdMember| {
-        let name = match member.is_started() {
-            true => member.name.clone(),
-            false => format!("{:x}", member.id),
+        let name = if member.is_started() {
+            member.name.clone()
+        } else {
+            format!("{:x}", member.id)
         };
         (name, member.peer_urls.join(","))
     };

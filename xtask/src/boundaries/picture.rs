@@ -81,15 +81,9 @@ fn in_lines(graph: &Graph) -> String {
 
 /// A line for each room, with what it uses and does not reach through another one; the last line has those that use none.
 fn with_arrows(graph: &Graph) -> String {
-    let mut text = String::new();
-    let mut lowest = Vec::new();
-    for room in graph.levels().into_iter().flatten() {
-        let arrows = graph.arrows(room);
-        if arrows.is_empty() {
-            lowest.push(room);
-        } else {
-            text.push_str(&format!("  │ {room:<14}─► {}\n", arrows.join(", ")));
-        }
-    }
-    text + &format!("  │ {}\n", lowest.join("  "))
+    let rooms = graph.levels().into_iter().flatten();
+    let (lowest, others): (Vec<&str>, Vec<&str>) = rooms.partition(|room| graph.arrows(room).is_empty());
+    let line = |room: &str| format!("  │ {room:<14}─► {}\n", graph.arrows(room).join(", "));
+    let lines: Vec<String> = others.into_iter().map(line).collect();
+    format!("{}  │ {}\n", lines.concat(), lowest.join("  "))
 }

@@ -20,6 +20,8 @@ mod faults;
 mod founding;
 #[path = "../../scenarios/ha_bootstrap.rs"]
 mod ha_bootstrap;
+#[path = "../../scenarios/joining.rs"]
+mod joining;
 #[path = "../../scenarios/other_choices.rs"]
 mod other_choices;
 #[path = "../../scenarios/poor_machines.rs"]
@@ -96,6 +98,8 @@ enum Story {
     Changes,
     /// The control planes of the file change under an interrupted bootstrap: refused, and the old file goes on
     Founding,
+    /// One control plane becomes three, by a run that is killed and the next; one loses its data and joins anew
+    Joining,
     /// The defaults are not everything: sudo, plain routes, iptables, other ranges, a manifest of one's own
     OtherChoices,
     /// Machines held to a tenth of a processor, without name servers: a bootstrap ends well, slowly
@@ -110,6 +114,7 @@ impl Story {
             Self::Faults => "faults",
             Self::Changes => "changes",
             Self::Founding => "founding",
+            Self::Joining => "joining",
             Self::OtherChoices => "other-choices",
             Self::PoorMachines => "poor-machines",
         }
@@ -121,6 +126,7 @@ impl Story {
             Self::PowerCut => power_cut::tell(stage),
             Self::Faults => faults::tell(stage, full),
             Self::Founding => founding::tell(stage),
+            Self::Joining => joining::tell(stage),
             Self::OtherChoices => other_choices::tell(stage),
             Self::PoorMachines => poor_machines::tell(stage),
             Self::Changes => {

@@ -135,7 +135,10 @@ pub(in crate::plan) fn turns(all: &[ControlPlane], elsewhere: Elsewhere) -> Resu
     }
 
     let mut votes: Vec<bool> = all.iter().map(ControlPlane::votes).collect();
-    let quorum = |votes: &[bool]| (votes.iter().filter(|votes| **votes).count() + elsewhere.voters) / 2 + 1;
+    let quorum = |votes: &[bool]| {
+        let voters = votes.iter().filter(|votes| **votes).count() + elsewhere.voters;
+        voters / 2 + 1
+    };
     let may_vote = all.iter().filter(|one| one.may_serve()).count() + elsewhere.voters;
     let is_down = |one: &ControlPlane| one.is_touched && !one.may_serve() && !one.joins;
     let down = positions(all, is_down);
