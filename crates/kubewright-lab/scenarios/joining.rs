@@ -1,5 +1,5 @@
 //! A cluster of one control plane becomes one of three, by a run that is killed while a member learns and by the next one; then
-//! a member loses its data for good, and joins anew.
+//! a member loses its data for good, and joins again.
 
 use std::fs;
 
@@ -58,7 +58,7 @@ pub(super) fn tell(stage: &Stage) -> Result<()> {
             Ok(())
         },
     )?;
-    step("its old member is taken away, and it joins anew", || {
+    step("its old member is taken away, and it joins again", || {
         let remove =
             format!("{ETCDCTL} member remove $({ETCDCTL} member list | grep ', cp-3,' | cut -d, -f1)");
         stage.script("cp-1", &remove)?;

@@ -355,7 +355,7 @@ impl Obstacle {
                 etcd: MemberHealth::Absent,
                 ..
             } => format!(
-                "the member of {node} was removed or belongs to another etcd. To let it join anew, on {node}: {}; mv {} {}.old; \
+                "the member of {node} was removed or belongs to another etcd. To let it join again, on {node}: {}; mv {} {}.old; \
                  then kubewright apply",
                 stop_command(etcd::NAME),
                 etcd::MEMBER_DIRECTORY,
@@ -510,7 +510,7 @@ impl Refusal {
             ),
             Self::MemberWithoutData { node } => format!(
                 "if the old disk is readable, put its /var/lib/etcd back on {node} (never an older copy); otherwise, when the \
-                 other control planes are healthy, take its old member away and let it join anew: on one of them etcdctl \
+                 other control planes are healthy, take its old member away and let it join again: on one of them etcdctl \
                  member list, etcdctl member remove ID, then kubewright apply. {}",
                 with_etcdctl()
             ),

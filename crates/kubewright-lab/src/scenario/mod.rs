@@ -98,7 +98,7 @@ enum Story {
     Changes,
     /// The control planes of the file change under an interrupted bootstrap: refused, and the old file goes on
     Founding,
-    /// One control plane becomes three, by a run that is killed and the next; one loses its data and joins anew
+    /// One control plane becomes three, by a run that is killed and the next; one loses its data and joins again
     Joining,
     /// The defaults are not everything: sudo, plain routes, iptables, other ranges, a manifest of one's own
     OtherChoices,
