@@ -1,8 +1,9 @@
 //! Making the cluster what cluster.yaml says.
 //!
 //! Promises: nothing is planned that a safety rule forbids; what serves goes on serving; a run that was interrupted is
-//! continued by the next; nodes that cannot be reached keep nobody from what can be done without them. Machines that serve nobody yet become a cluster all at once (see [`super::bootstrap`]); a
-//! cluster that serves is changed step by step (see [`super::change`]).
+//! continued by the next; nodes that cannot be reached do not stop what can be done without them. Machines without a
+//! cluster become one all at once (see [`super::bootstrap`]); a cluster that serves is changed step by step (see
+//! [`super::change`]).
 
 use std::collections::BTreeMap;
 
